@@ -1,0 +1,66 @@
+/**
+ * What `net` offers to the requesting side (`session`) and to the donor: interfaces only, so that both can be tested with
+ * an in-memory swarm. The libp2p implementation starts in `node.ts`.
+ */
+import type { Frame } from '../swarm/codec.ts'
+import type { PeerRecord } from '../swarm/peer-record.ts'
+
+/** Fresh records by peer id, merged from the relay's fan-out, the DHT and neighbours; everything reads this map. */
+export interface Directory {
+  /** Fresh records of a model, ordered by peer id. Expired and gone peers are left out. */
+  records(modelDigest: string): PeerRecord[]
+  get(peerId: string): PeerRecord | undefined
+  /** All models seen. */
+  models(): { digest: string; repo: string; revision: string; blocks: number }[]
+  /** Called after every change, never from inside a call of this interface. Returns the unsubscribe function. */
+  onChange(listener: () => void): () => void
+}
+
+export type LossReason = 'closed' | 'timeout' | 'goodbye' | 'relay-notice' | 'stream-error'
+
+/** One frame stream to a peer, over the direct connection. */
+export interface FrameStream {
+  readonly peerId: string
+  /** False while the bytes cross a relay. */
+  readonly direct: boolean
+  /** Resolves when the bytes are with the transport (back-pressure). @throws SwarmError PEER_LOST */
+  send(frame: Frame): Promise<void>
+  /**
+   * Next frame, or null when the other side closed cleanly.
+   * @throws SwarmError PEER_LOST, BAD_FRAME, WRONG_VERSION
+   */
+  receive(signal?: AbortSignal): Promise<Frame | null>
+  /** Ends both directions; safe to call twice. */
+  close(): Promise<void>
+  abort(error: Error): void
+}
+
+export interface RelayStatus {
+  address: string
+  state: 'connecting' | 'connected' | 'lost' | 'refused'
+  /** What the relay or the dial said, when refused or lost. */
+  reason?: string
+}
+
+/** A running peer, tab or Node. */
+export interface SwarmNode {
+  readonly peerId: string
+  readonly directory: Directory
+  /** The clock corrected by the relay's offset, ms. */
+  now(): number
+  relays(): RelayStatus[]
+  onRelayChange(listener: () => void): () => void
+  /** Opens an inference stream to a peer, dialling (3 tries of 3 s) where there is no direct connection yet. */
+  openInference(peerId: string, signal: AbortSignal): Promise<FrameStream>
+  /** Opens a push stream to the next hop; only to peers with a fresh record of the same model. */
+  openPush(peerId: string, signal: AbortSignal): Promise<FrameStream>
+  /** Dials ahead of need, so that a route survives the relay's death; failures are silent. */
+  warm(peerIds: readonly string[]): void
+  /** A peer is gone: its connection closed (believed by the rules of the death sensor), it said goodbye, or it stopped answering. */
+  onPeerLost(listener: (peerId: string, reason: LossReason) => void): () => void
+  /** Asks the DHT once for a model's records and merges them. Never on the token path. */
+  refreshFromDht(modelDigest: string, signal?: AbortSignal): Promise<number>
+  /** Smoothed round trip to a peer, null when unknown. */
+  rttMs(peerId: string): number | null
+  stop(): Promise<void>
+}

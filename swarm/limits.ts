@@ -1,0 +1,64 @@
+/**
+ * Every limit on what comes from outside, in one place: unit in the name, reason beside it. Relay limits that an
+ * operator may change are flags (`relay/config.ts`) whose defaults stand here. Sources: `docs/limits.md`.
+ */
+const KIB = 1024
+const MIB = 1024 * KIB
+
+// --- records and directory
+/** A signed record; well under one packet so that fan-out stays cheap. */
+export const MAX_RECORD_BYTES = 2 * KIB
+/** A record is believed for at most this long after it was issued. */
+export const MAX_RECORD_TTL_MS = 90_000
+/** A serving peer publishes this often, and on change. */
+export const RECORD_REFRESH_MS = 25_000
+/** A record from further in the future than this is refused: its clock was not corrected by a relay. */
+export const MAX_CLOCK_SKEW_MS = 30_000
+export const MAX_DIRECTORY_MESSAGE_BYTES = 256 * KIB
+export const MAX_DIRECTORY_RECORDS = 5_000
+export const MAX_RECORDS_PER_ANSWER = 200
+
+// --- inference streams
+/** One frame, header included: a chunk of hidden states (256 KiB) or the logits of one row (512 k × 4 B = 2 MiB) do fit. */
+export const MAX_FRAME_BYTES = 4 * MIB
+export const MAX_JSON_FRAME_BYTES = 16 * KIB
+/** Rows of one step: a prefill chunk. */
+export const MAX_STEP_ROWS = 512
+/** Hidden states in flight to one neighbour: larger pushes delay the decode steps of other sessions. */
+export const MAX_CHUNK_BYTES = 256 * KIB
+export const DEFAULT_TOP_K = 256
+export const MAX_TOP_K = 1024
+
+// --- donor
+export const MAX_SESSIONS = 8
+export const MAX_SESSIONS_PER_PEER = 4
+export const MAX_QUEUED_STEPS = 32
+export const SESSION_IDLE_MS = 5 * 60_000
+export const SESSION_LIFE_MS = 30 * 60_000
+/** A hop that was opened but whose previous hop never attached. */
+export const ATTACH_TIMEOUT_MS = 10_000
+
+// --- requesting side
+export const HEARTBEAT_INTERVAL_MS = 1_000
+export const HEARTBEAT_DEAD_MS = 3_000
+export const DIAL_TIMEOUT_MS = 3_000
+export const DIAL_TRIES = 3
+export const OPEN_TIMEOUT_MS = 5_000
+export const BAN_BASE_MS = 15_000
+export const BAN_MAX_MS = 10 * 60_000
+
+// --- model files
+export const MAX_SAFETENSORS_HEADER_BYTES = 25_000_000
+export const MAX_SHARDS = 10_000
+export const MAX_JSON_FILE_BYTES = 8 * MIB
+export const MAX_TOKENIZER_BYTES = 64 * MIB
+export const MAX_BLOCKS = 256
+export const MAX_HIDDEN_SIZE = 16_384
+export const MAX_INTERMEDIATE_SIZE = 131_072
+export const MAX_VOCAB_SIZE = 512_000
+export const MAX_CONTEXT = 1_048_576
+/** Chat template or tokenizer run: longer is a hostile template or pattern. */
+export const TEMPLATE_TIMEOUT_MS = 2_000
+export const MAX_TEMPLATE_OUTPUT_CHARS = 1_000_000
+/** A prompt as typed; longer is refused before it is tokenized. */
+export const MAX_PROMPT_CHARS = 1_000_000

@@ -1,0 +1,39 @@
+/**
+ * The part of a Llama-architecture `config.json` that computing needs, under Hugging Face's words in camelCase. Parsed and
+ * checked by `parse-config.ts`, which refuses what this engine cannot run.
+ */
+export interface LlamaConfig {
+  hiddenSize: number
+  intermediateSize: number
+  numHiddenLayers: number
+  numAttentionHeads: number
+  numKeyValueHeads: number
+  /** Given, or hiddenSize ÷ numAttentionHeads. */
+  headDim: number
+  vocabSize: number
+  maxPositionEmbeddings: number
+  rmsNormEps: number
+  ropeTheta: number
+  /** null: plain RoPE. */
+  ropeScaling: Llama3RopeScaling | null
+  attentionBias: boolean
+  mlpBias: boolean
+  tieWordEmbeddings: boolean
+  bosTokenId: number | null
+  /** May be a list in the file; empty when absent. */
+  eosTokenIds: number[]
+  /** What most tensors are stored as, as a hint only: each tensor's own dtype decides. */
+  dtype: string | null
+}
+
+export interface Llama3RopeScaling {
+  ropeType: 'llama3'
+  factor: number
+  lowFreqFactor: number
+  highFreqFactor: number
+  originalMaxPositionEmbeddings: number
+}
+
+/** What weights are stored as on the GPU. int8 and int4 are to come: everything that depends on the format switches on this. */
+export type WeightFormat = 'f32' | 'f16'
+export const WEIGHT_FORMATS: readonly WeightFormat[] = ['f32', 'f16']

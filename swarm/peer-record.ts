@@ -1,0 +1,206 @@
+/**
+ * What a serving peer announces: a signed, short-lived record. The signature covers the exact bytes, so keys that this
+ * build does not know survive forwarding and are ignored by it (new fields are no new version).
+ *
+ * Bytes: u16 (little-endian) length of the JSON, the JSON in UTF-8, then the 64-byte Ed25519 signature over
+ * `SIGNATURE_PREFIX` + JSON. The public key is the one inside the peer id. Signing and verifying are handed in: this file
+ * has no crypto and no clock.
+ *
+ * Time: `issuedAt` is the publisher's clock corrected by its relay's offset; `seq` is that time in ms too, so a restarted
+ * peer with the same key goes on counting. Never an absolute expiry taken on trust.
+ */
+import { SwarmError } from './errors.ts'
+import { MAX_BLOCKS, MAX_CLOCK_SKEW_MS, MAX_RECORD_BYTES, MAX_RECORD_TTL_MS } from './limits.ts'
+import { isValidSpan, type Span } from './span.ts'
+
+export const SIGNATURE_PREFIX = 'tabswarm-record:1:'
+const SIGNATURE_BYTES = 64
+
+export interface ModelId {
+  /** `org/name` or `name`. */
+  repo: string
+  /** Commit hash the files were read at. */
+  revision: string
+  /** `modelDigest(repo, revision)`: what peers compare. */
+  digest: string
+  /** Number of transformer blocks N. */
+  blocks: number
+}
+
+/** joining: claims `span`, loads it. online: serves `span`. leaving: serves running sessions only. gone: a goodbye. */
+export type PeerState = 'joining' | 'online' | 'leaving' | 'gone'
+
+export interface PeerRecord {
+  v: 1
+  peerId: string
+  /** Grows with every record of this peer; the corrected time in ms. */
+  seq: number
+  issuedAt: number
+  ttlMs: number
+  model: ModelId
+  state: PeerState
+  /** Served (online, leaving) or claimed (joining). */
+  span: Span
+  /** While online and moving: the span that is being loaded. Counts as claimed, not as served. */
+  next?: Span
+  /** When this claim (span of a joining peer, `next` of a moving one) was first made, corrected ms: the claim order. */
+  claimedAt: number
+  /** `[minimum, maximum]` span length the peer can hold, in blocks. Fixed-mode peers never move. */
+  maxBlocks: number
+  fixed?: boolean
+  /** One block, one token, saturated: block-steps a second. 0 while not measured yet. */
+  blockStepsPerSecond: number
+  /** Developer option `--simulate-speed R` in force. */
+  simulated?: number
+  cacheTokensLeft: number
+  sessions: number
+  weights: string
+  backend: string
+  /** Relays that hold a reservation for the peer: multiaddrs with /p2p/, without /p2p-circuit. At most 4. */
+  relays: string[]
+}
+
+export interface SignedRecord {
+  record: PeerRecord
+  bytes: Uint8Array
+}
+
+export type Sign = (bytes: Uint8Array) => Promise<Uint8Array>
+/** Whether `signature` over `bytes` is by the key inside `peerId`. Never throws for bad input: false. */
+export type Verify = (peerId: string, bytes: Uint8Array, signature: Uint8Array) => Promise<boolean>
+
+export async function signRecord(record: PeerRecord, sign: Sign): Promise<SignedRecord> {
+  const json = new TextEncoder().encode(JSON.stringify(record))
+  const signature = await sign(signedBytes(json))
+  const bytes = new Uint8Array(2 + json.length + signature.length)
+  new DataView(bytes.buffer).setUint16(0, json.length, true)
+  bytes.set(json, 2)
+  bytes.set(signature, 2 + json.length)
+  if (bytes.length > MAX_RECORD_BYTES)
+    throw new Error(`bug: own record of ${bytes.length} bytes exceeds ${MAX_RECORD_BYTES}`)
+  return { record, bytes }
+}
+
+/**
+ * Parses and checks everything but freshness (see `isFresh`).
+ * @throws SwarmError BAD_RECORD naming what is wrong
+ */
+export async function openRecord(bytes: Uint8Array, verify: Verify): Promise<SignedRecord> {
+  if (bytes.length > MAX_RECORD_BYTES) throw bad(`${bytes.length} bytes exceed ${MAX_RECORD_BYTES}`)
+  if (bytes.length < 2 + 2 + SIGNATURE_BYTES) throw bad(`${bytes.length} bytes are too few`)
+  const jsonLength = new DataView(bytes.buffer, bytes.byteOffset).getUint16(0, true)
+  if (bytes.length !== 2 + jsonLength + SIGNATURE_BYTES) {
+    throw bad(`it says ${2 + jsonLength + SIGNATURE_BYTES} bytes and has ${bytes.length}`)
+  }
+  const json = bytes.subarray(2, 2 + jsonLength)
+  const record = parseRecord(json)
+  const signature = bytes.subarray(2 + jsonLength)
+  if (!(await verify(record.peerId, signedBytes(json), signature)))
+    throw bad('its signature does not match its peer id')
+  return { record, bytes }
+}
+
+/** Whether a record may still be believed at `now` (corrected ms). */
+export function isFresh(record: PeerRecord, now: number): boolean {
+  const age = now - record.issuedAt
+  return age < Math.min(record.ttlMs, MAX_RECORD_TTL_MS) && age > -MAX_CLOCK_SKEW_MS
+}
+
+/** Whether `a` replaces `b` of the same peer. */
+export function isNewer(a: PeerRecord, b: PeerRecord): boolean {
+  return a.seq > b.seq
+}
+
+function signedBytes(json: Uint8Array): Uint8Array {
+  const prefix = new TextEncoder().encode(SIGNATURE_PREFIX)
+  const all = new Uint8Array(prefix.length + json.length)
+  all.set(prefix)
+  all.set(json, prefix.length)
+  return all
+}
+
+function parseRecord(json: Uint8Array): PeerRecord {
+  let value: unknown
+  try {
+    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(json))
+  } catch {
+    throw bad('it is not JSON')
+  }
+  if (typeof value !== 'object' || value === null) throw bad('it is not an object')
+  const r = value as Record<string, unknown>
+  if (r['v'] !== 1) throw bad(`version ${String(r['v'])} is not 1`)
+  const model = parseModel(r['model'])
+  const span = parseSpan(r['span'], model.blocks, 'span')
+  const state = r['state']
+  if (state !== 'joining' && state !== 'online' && state !== 'leaving' && state !== 'gone') throw bad('unknown state')
+  const relays = r['relays']
+  if (!Array.isArray(relays) || relays.length > 4 || !relays.every((a) => typeof a === 'string' && a.length <= 256)) {
+    throw bad('relays is not a list of at most 4 addresses')
+  }
+  return {
+    v: 1,
+    peerId: text(r, 'peerId', 128),
+    seq: integer(r, 'seq', 0, Number.MAX_SAFE_INTEGER),
+    issuedAt: integer(r, 'issuedAt', 0, Number.MAX_SAFE_INTEGER),
+    ttlMs: integer(r, 'ttlMs', 0, MAX_RECORD_TTL_MS),
+    model,
+    state,
+    span,
+    ...(r['next'] === undefined ? {} : { next: parseSpan(r['next'], model.blocks, 'next') }),
+    claimedAt: integer(r, 'claimedAt', 0, Number.MAX_SAFE_INTEGER),
+    maxBlocks: integer(r, 'maxBlocks', 1, MAX_BLOCKS),
+    ...(r['fixed'] === true ? { fixed: true } : {}),
+    blockStepsPerSecond: finite(r, 'blockStepsPerSecond', 0, 1e9),
+    ...(r['simulated'] === undefined ? {} : { simulated: finite(r, 'simulated', 0, 1e9) }),
+    cacheTokensLeft: integer(r, 'cacheTokensLeft', 0, Number.MAX_SAFE_INTEGER),
+    sessions: integer(r, 'sessions', 0, 1_000_000),
+    weights: text(r, 'weights', 16),
+    backend: text(r, 'backend', 16),
+    relays: relays as string[],
+  }
+}
+
+function parseModel(value: unknown): ModelId {
+  if (typeof value !== 'object' || value === null) throw bad('model is missing')
+  const m = value as Record<string, unknown>
+  return {
+    repo: text(m, 'repo', 128),
+    revision: text(m, 'revision', 64),
+    digest: text(m, 'digest', 64),
+    blocks: integer(m, 'blocks', 1, MAX_BLOCKS),
+  }
+}
+
+function parseSpan(value: unknown, blocks: number, name: string): Span {
+  if (typeof value !== 'object' || value === null) throw bad(`${name} is missing`)
+  const s = value as Record<string, unknown>
+  const span = { start: integer(s, 'start', 0, blocks), end: integer(s, 'end', 0, blocks) }
+  if (!isValidSpan(span, blocks)) throw bad(`${name} ${span.start}:${span.end} is not within ${blocks} blocks`)
+  return span
+}
+
+function text(r: Record<string, unknown>, key: string, maxLength: number): string {
+  const value = r[key]
+  if (typeof value !== 'string' || value === '' || value.length > maxLength) {
+    throw bad(`${key} is not a text of 1 to ${maxLength} characters`)
+  }
+  return value
+}
+
+function integer(r: Record<string, unknown>, key: string, min: number, max: number): number {
+  const value = finite(r, key, min, max)
+  if (!Number.isInteger(value)) throw bad(`${key} is not an integer`)
+  return value
+}
+
+function finite(r: Record<string, unknown>, key: string, min: number, max: number): number {
+  const value = r[key]
+  if (typeof value !== 'number' || !Number.isFinite(value) || value < min || value > max) {
+    throw bad(`${key} is not a number from ${min} to ${max}`)
+  }
+  return value
+}
+
+function bad(message: string): SwarmError {
+  return new SwarmError('BAD_RECORD', `peer record refused: ${message}`)
+}

@@ -1,0 +1,92 @@
+/**
+ * `SpanRunner`: the boundary between the network and the compute. Behind it a Worker owns the GPU, the weights of one
+ * span and the KV caches; in front of it `net/serve` owns streams and sessions. Tests put a fake or the plain reference
+ * engine behind it. All methods may be called from the page's main thread; buffers are transferred, never shared.
+ *
+ * Order: steps of one session are run in the order in which they were given. A batch may hold steps of several sessions.
+ * Ownership: input arrays belong to the runner after the call; output arrays belong to the caller.
+ */
+import type { Span } from './span.ts'
+
+export interface StepInput {
+  /** 32 hex digits. */
+  session: string
+  /** Index of the first new token; must equal the session's committed length. */
+  position: number
+  /** Number of new tokens T, 1..MAX_STEP_ROWS. */
+  rows: number
+  /** Token ids `[T]`, for the runner whose session span starts at block 0. */
+  tokens?: Uint32Array
+  /** Hidden states `[T, hiddenSize]` row-major f32, for every other runner. */
+  hidden?: Float32Array
+  /** Asked of the last hop: logits of the last row. Without it a last hop returns nothing but `computeMs` (prefill chunks before the last). */
+  logits?: LogitsRequest
+}
+
+export interface LogitsRequest {
+  /** The best `topK` logits come back; 0 asks for the whole row. */
+  topK: number
+}
+
+export interface StepOutput {
+  session: string
+  position: number
+  rows: number
+  /** Hidden states `[T, hiddenSize]` f32 after the session span's last block; absent when the span ends with the head. */
+  hidden?: Float32Array
+  logits?: LogitsRow
+  /** Time on the device for the batch this step was in, milliseconds. */
+  computeMs: number
+}
+
+/** Best logits of one row, best first, ties to the lower id. */
+export interface LogitsRow {
+  ids: Uint32Array
+  values: Float32Array
+  /** log Σ exp(logit) over the whole vocabulary. */
+  logSumExp: number
+  vocabSize: number
+}
+
+export interface SessionRequest {
+  session: string
+  /** The part of the runner's span that this session runs. */
+  span: Span
+  /** KV cache set aside at once, in tokens. */
+  maxTokens: number
+}
+
+export interface RunnerStatus {
+  span: Span
+  sessions: number
+  /** KV tokens still free for new sessions over the whole span. */
+  cacheTokensLeft: number
+}
+
+export interface SpanRunner {
+  readonly span: Span
+  /** Whether the runner holds norm and output projection (its span ends at the last block). */
+  readonly hasHead: boolean
+  /** Sets KV cache aside. @throws SwarmError CACHE_FULL, NO_ROUTE (span not held) */
+  openSession(request: SessionRequest): Promise<void>
+  /** Frees the session's cache; unknown sessions are ignored. */
+  closeSession(session: string): Promise<void>
+  /** Forgets tokens from `length` on: the next step's position is `length`. @throws SwarmError WRONG_POSITION when longer than committed */
+  truncateSession(session: string, length: number): Promise<void>
+  /**
+   * Runs one batch. One output for each input, same order. An input that fails (wrong position, not finite, unknown
+   * session) gives a `StepFailure` in its place and leaves its session as it was; the others are not touched by it.
+   */
+  step(batch: StepInput[]): Promise<(StepOutput | StepFailure)[]>
+  /** The best `topK` logits of the session's last step again, without running it again. */
+  lastLogits(session: string, request: LogitsRequest): Promise<LogitsRow>
+  status(): RunnerStatus
+  /** Frees everything; pending steps reject with GPU_LOST. */
+  dispose(): Promise<void>
+}
+
+export interface StepFailure {
+  session: string
+  position: number
+  error: import('./errors.ts').PlainError
+}

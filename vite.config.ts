@@ -1,0 +1,74 @@
+/**
+ * Two builds and the Vitest projects.
+ * `vite build` makes the page (`dist/web`); `vite build --ssr` (mode `node`) bundles the command line and relay
+ * (`dist/node/main.js`), with every package left in node_modules but @libp2p/webrtc, which both builds patch.
+ */
+import { defineConfig } from 'vitest/config'
+import { patchWebrtcDial } from './net/build/patch-webrtc-dial.ts'
+
+export default defineConfig(({ mode }) => {
+  const node = mode === 'node'
+  return {
+    root: node ? '.' : 'web',
+    base: './',
+    publicDir: false as const,
+    plugins: [patchWebrtcDial()],
+    esbuild: { jsx: 'automatic', jsxImportSource: 'preact' },
+    oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
+    worker: { format: 'es', plugins: () => [] },
+    build: node
+      ? {
+          ssr: 'cli/main.ts',
+          outDir: 'dist/node',
+          emptyOutDir: true,
+          target: 'node20',
+          rollupOptions: { output: { entryFileNames: 'main.js' } },
+        }
+      : {
+          outDir: '../dist/web',
+          emptyOutDir: true,
+          target: 'es2023',
+          sourcemap: true,
+          modulePreload: { polyfill: false },
+        },
+    ssr: { noExternal: ['@libp2p/webrtc'] },
+    test: {
+      root: '.',
+      reporters: ['default'],
+      server: { deps: { inline: ['@libp2p/webrtc'] } },
+      projects: [
+        { extends: true, test: { name: 'unit', include: ['tests/unit/**/*.test.ts'], environment: 'node' } },
+        {
+          extends: true,
+          test: {
+            name: 'gpu',
+            include: ['tests/gpu/**/*.test.ts'],
+            testTimeout: 120_000,
+            hookTimeout: 120_000,
+            fileParallelism: false,
+          },
+        },
+        {
+          extends: true,
+          test: {
+            name: 'integration',
+            include: ['tests/integration/**/*.test.ts'],
+            testTimeout: 60_000,
+            hookTimeout: 60_000,
+            fileParallelism: false,
+          },
+        },
+        {
+          extends: true,
+          test: {
+            name: 'e2e',
+            include: ['tests/e2e/**/*.test.ts'],
+            testTimeout: 240_000,
+            hookTimeout: 240_000,
+            fileParallelism: false,
+          },
+        },
+      ],
+    },
+  }
+})
