@@ -4,6 +4,7 @@
  */
 import type { Frame } from '../swarm/codec.ts'
 import type { PeerRecord } from '../swarm/peer-record.ts'
+import type { SpanRunner } from '../swarm/span-runner.ts'
 
 /** Fresh records by peer id, merged from the relay's fan-out, the DHT and neighbours; everything reads this map. */
 export interface Directory {
@@ -63,4 +64,46 @@ export interface SwarmNode {
   /** Smoothed round trip to a peer, null when unknown. */
   rttMs(peerId: string): number | null
   stop(): Promise<void>
+}
+
+/** What a donor says of itself; the announcer adds peer id, sequence, time, ttl and relays, signs and publishes. */
+export type AnnouncedFields = Omit<PeerRecord, 'v' | 'peerId' | 'seq' | 'issuedAt' | 'ttlMs' | 'relays'>
+
+export interface Announcer {
+  /** Publishes at once (relay fan-out, DHT, neighbours), then every RECORD_REFRESH_MS and when relays come back. */
+  announce(fields: AnnouncedFields): void
+  /** Publishes a `gone` record and tells connected peers; resolves within 500 ms. */
+  goodbye(): Promise<void>
+}
+
+/** The serving end: takes sessions and steps from streams and gives them to runners. */
+export interface InferenceServer {
+  /** New sessions whose span a runner holds go to it; with several the one added last. */
+  addRunner(runner: SpanRunner): void
+  /**
+   * New sessions no longer go to this runner; steps under way are finished, then its sessions are told PEER_REFUSED
+   * ("moved", retryable), so that requesters re-route between two tokens. Resolves when nothing uses it.
+   */
+  retireRunner(runner: SpanRunner): Promise<void>
+  stats(): {
+    sessions: number
+    stepsServed: number
+    tokensServed: number
+    bytesIn: number
+    bytesOut: number
+    computeMs: number
+  }
+  onChange(listener: () => void): () => void
+  stop(): Promise<void>
+}
+
+/** A `SwarmNode` that serves. */
+export interface ServingNode extends SwarmNode {
+  readonly announcer: Announcer
+  createServer(options: {
+    modelDigest: string
+    weights: string
+    backend: string
+    simulateSpeed?: number
+  }): InferenceServer
 }

@@ -9,3 +9,17 @@ declare class TextDecoder {
   constructor(label?: string, options?: { fatal?: boolean; ignoreBOM?: boolean })
   decode(input?: Uint8Array | ArrayBuffer, options?: { stream?: boolean }): string
 }
+interface AbortSignal {
+  readonly aborted: boolean
+  readonly reason: unknown
+  throwIfAborted(): void
+  addEventListener(type: 'abort', listener: () => void, options?: { once?: boolean }): void
+  removeEventListener(type: 'abort', listener: () => void): void
+}
+declare class AbortController {
+  readonly signal: AbortSignal
+  abort(reason?: unknown): void
+}
+/** Only `session` may use timers; `swarm` never does. */
+declare function setTimeout(callback: () => void, delayMs: number): number
+declare function clearTimeout(timer: number | undefined): void

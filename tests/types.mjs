@@ -2,7 +2,7 @@
 // (`swarm` and `session` have no DOM and no Node), so a wrong import or global fails here.
 import { spawnSync } from 'node:child_process'
 
-const projects = ['swarm', 'net', 'session', 'relay', 'cli', 'web', 'tests']
+const projects = ['swarm', 'net', 'hub', 'session', 'relay', 'cli', 'web', 'tests']
 let failed = 0
 for (const project of projects) {
   const run = spawnSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', project], { stdio: 'inherit' })

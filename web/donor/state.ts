@@ -1,0 +1,84 @@
+/**
+ * What the page shows of a donor, and what it may ask of it. The donor (`donor.ts`) keeps one `DonorState` and calls its
+ * listeners on change; `ui` only reads it. Also what the command line reads from a headless tab.
+ */
+import type { PlainError } from '../../swarm/errors.ts'
+import type { Span } from '../../swarm/span.ts'
+
+export interface DonorPlan {
+  repo: string
+  revision: string
+  blocks: number
+  /** What it would serve if it started now; the choice is made again at the start. */
+  span: Span
+  /** Bytes to download (header and tensors not yet cached) and bytes it takes on the GPU. */
+  downloadBytes: number
+  gpuBytes: number
+  cachedBytes: number
+  weights: 'f32' | 'f16'
+  adapter: string
+  /** True on a software adapter: it works, slowly. */
+  software: boolean
+  mode: 'load-balancing' | 'fixed'
+}
+
+export interface LoadProgress {
+  phase: 'choose' | 'download' | 'verify' | 'upload' | 'measure'
+  /** Bytes of this phase. */
+  doneBytes: number
+  totalBytes: number
+  /** Of them, found in the cache. */
+  cachedBytes: number
+  bytesPerSecond: number
+  etaSeconds: number | null
+}
+
+export interface DonorStats {
+  sessions: number
+  stepsServed: number
+  tokensServed: number
+  bytesIn: number
+  bytesOut: number
+  /** Bytes fetched from the hub since the page was opened. */
+  bytesFetched: number
+  gpuMsPerStep: number | null
+  startedAt: number
+}
+
+export type DonorState =
+  | { status: 'idle' }
+  | { status: 'planning' }
+  | { status: 'ready'; plan: DonorPlan }
+  | { status: 'loading'; plan: DonorPlan; span: Span; progress: LoadProgress }
+  | {
+      status: 'serving'
+      plan: DonorPlan
+      span: Span
+      /** One-token steps a second through the whole span. */
+      throughput: number
+      /** Set while another span is being loaded. */
+      moving: { span: Span; progress: LoadProgress } | null
+      stats: DonorStats
+      peerId: string
+    }
+  | { status: 'stopping' }
+  | { status: 'stopped' }
+  | { status: 'failed'; error: PlainError }
+
+export interface DonorLogLine {
+  /** ms since epoch, uncorrected: for showing only. */
+  at: number
+  level: 'info' | 'warn' | 'error'
+  text: string
+}
+
+export interface Donor {
+  state(): DonorState
+  log(): readonly DonorLogLine[]
+  onChange(listener: () => void): () => void
+  /** Reads config and headers, chooses a span, counts bytes. Touches no weights. */
+  plan(): Promise<void>
+  /** The one click. */
+  start(): Promise<void>
+  stop(): Promise<void>
+}
