@@ -13,7 +13,6 @@ export default defineConfig(({ mode }) => {
     base: './',
     publicDir: false as const,
     plugins: [patchWebrtcDial()],
-    esbuild: { jsx: 'automatic', jsxImportSource: 'preact' },
     oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
     worker: { format: 'es', plugins: () => [] },
     build: node

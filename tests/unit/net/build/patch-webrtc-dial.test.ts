@@ -1,0 +1,17 @@
+import { readFileSync } from 'node:fs'
+import { expect, test } from 'vitest'
+import { applyPatch } from '../../../../net/build/patch-webrtc-dial.ts'
+
+const LIBRARY = 'node_modules/@libp2p/webrtc/dist/src/private-to-private/initiate-connection.js'
+
+test('the installed library is the one that the patch was written for', () => {
+  const patched = applyPatch(readFileSync(LIBRARY, 'utf8'))
+  expect(patched).toContain("if (channel.readyState === 'connecting') {")
+  expect(patched).toContain("if (channel.readyState !== 'closed') await pEvent(channel, 'close', {")
+})
+
+test('another text fails the build loudly', () => {
+  expect(() => applyPatch('const a = 1')).toThrow(/found 0 times/)
+  const patched = applyPatch(readFileSync(LIBRARY, 'utf8'))
+  expect(() => applyPatch(patched)).toThrow(/patch-webrtc-dial/)
+})

@@ -1,0 +1,127 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { SwarmError } from '../../../swarm/errors.ts'
+import { MAX_CLOCK_SKEW_MS, MAX_RECORD_TTL_MS } from '../../../swarm/limits.ts'
+import {
+  isFresh,
+  isNewer,
+  openRecord,
+  type PeerRecord,
+  SIGNATURE_PREFIX,
+  signRecord,
+  type Verify,
+} from '../../../swarm/peer-record.ts'
+
+const NOW = 1_800_000_000_000
+
+const record: PeerRecord = {
+  v: 1,
+  peerId: '12D3KooWpeer',
+  seq: NOW,
+  issuedAt: NOW,
+  ttlMs: MAX_RECORD_TTL_MS,
+  model: { repo: 'tinytales', revision: 'a'.repeat(40), digest: 'b'.repeat(32), blocks: 8 },
+  state: 'online',
+  span: { start: 0, end: 2 },
+  claimedAt: NOW,
+  maxBlocks: 2,
+  blockStepsPerSecond: 120.5,
+  cacheTokensLeft: 4096,
+  sessions: 0,
+  weights: 'f32',
+  backend: 'webgpu',
+  relays: ['/ip4/127.0.0.1/tcp/8080/ws/p2p/12D3KooWrelay'],
+}
+
+/** A stand-in for Ed25519: the signature is a checksum of the bytes under the peer's name. */
+async function checksum(peerId: string, bytes: Uint8Array): Promise<Uint8Array> {
+  const signature = new Uint8Array(64)
+  const all = [...new TextEncoder().encode(peerId), ...bytes]
+  all.forEach((byte, i) => (signature[i % 64] = ((signature[i % 64] ?? 0) * 31 + byte) & 255))
+  return signature
+}
+const verify: Verify = async (peerId, bytes, signature) => {
+  const expected = await checksum(peerId, bytes)
+  return expected.every((byte, i) => byte === signature[i])
+}
+const signed = (r: PeerRecord) => signRecord(r, (bytes) => checksum(r.peerId, bytes))
+
+async function refusal(bytes: Uint8Array): Promise<string> {
+  try {
+    await openRecord(bytes, verify)
+  } catch (error) {
+    if (error instanceof SwarmError && error.code === 'BAD_RECORD') return error.message
+    throw error
+  }
+  return 'accepted'
+}
+
+async function withJson(change: (json: Record<string, unknown>) => void): Promise<Uint8Array> {
+  const json = structuredClone(record) as unknown as Record<string, unknown>
+  change(json)
+  return (await signed(json as unknown as PeerRecord)).bytes
+}
+
+test('a signed record opens as it was', async () => {
+  const { bytes } = await signed({ ...record, next: { start: 2, end: 4 }, fixed: true, simulated: 40 })
+  expect((await openRecord(bytes, verify)).record).toEqual({
+    ...record,
+    next: { start: 2, end: 4 },
+    fixed: true,
+    simulated: 40,
+  })
+})
+
+test('what is signed begins with the prefix, so that no other signature passes for a record', async () => {
+  let seen = ''
+  await signRecord(record, async (bytes) => {
+    seen = new TextDecoder().decode(bytes)
+    return new Uint8Array(64)
+  })
+  expect(seen.startsWith(SIGNATURE_PREFIX)).toBe(true)
+})
+
+test('keys that this build does not know survive in the bytes and are ignored', async () => {
+  const bytes = await withJson((json) => (json['nickname'] = 'x'))
+  const opened = await openRecord(bytes, verify)
+  expect(opened.record).toEqual(record)
+  expect(new TextDecoder().decode(opened.bytes)).toContain('nickname')
+})
+
+test('one changed byte anywhere is refused', async () => {
+  const { bytes } = await signed(record)
+  await fc.assert(
+    fc.asyncProperty(fc.nat(bytes.length - 1), fc.integer({ min: 1, max: 255 }), async (at, change) => {
+      expect(await refusal(bytes.with(at, (bytes[at] as number) ^ change))).not.toBe('accepted')
+    }),
+    { numRuns: 500 },
+  )
+})
+
+test.each<[string, (json: Record<string, unknown>) => void, RegExp]>([
+  ['another version', (j) => (j['v'] = 2), /version 2/],
+  ['an unknown state', (j) => (j['state'] = 'great'), /state/],
+  ['a span outside the model', (j) => (j['span'] = { start: 4, end: 9 }), /end is not a number/],
+  ['an empty span', (j) => (j['span'] = { start: 4, end: 4 }), /4:4/],
+  ['a longer life than allowed', (j) => (j['ttlMs'] = MAX_RECORD_TTL_MS + 1), /ttlMs/],
+  ['too many relays', (j) => (j['relays'] = ['a', 'b', 'c', 'd', 'e']), /relays/],
+  ['a speed that is no number', (j) => (j['blockStepsPerSecond'] = 'fast'), /blockStepsPerSecond/],
+  ['a speed below zero', (j) => (j['blockStepsPerSecond'] = -1), /blockStepsPerSecond/],
+  ['a fractional sequence', (j) => (j['seq'] = 1.5), /seq/],
+  ['no model', (j) => delete j['model'], /model/],
+])('a record with %s is refused', async (_, change, message) => {
+  expect(await refusal(await withJson(change))).toMatch(message)
+})
+
+test('a record is fresh from its issue to its ttl by the corrected clock, with a little room for clocks', () => {
+  expect(isFresh(record, NOW)).toBe(true)
+  expect(isFresh(record, NOW + MAX_RECORD_TTL_MS - 1)).toBe(true)
+  expect(isFresh(record, NOW + MAX_RECORD_TTL_MS)).toBe(false)
+  expect(isFresh(record, NOW - MAX_CLOCK_SKEW_MS + 1)).toBe(true)
+  expect(isFresh(record, NOW - MAX_CLOCK_SKEW_MS)).toBe(false)
+})
+
+test('only a higher sequence replaces a record', () => {
+  expect(isNewer({ ...record, seq: NOW + 1 }, record)).toBe(true)
+  expect(isNewer(record, record)).toBe(false)
+})
