@@ -1,0 +1,113 @@
+/**
+ * The DHT of the swarm: kad-dht under our own protocol id, in server mode on tabs and relays and in client mode in a
+ * Node requesting peer. One provider record per model and one signed record per peer. Values are checked where they are
+ * stored and where they are read: signature by the peer id in the key, model digest, expiry, and a sequence not lower
+ * than the last seen, because a put is stored blindly and the selector is never asked.
+ */
+import { kadDHT, passthroughMapper, type KadDHT, type KadDHTComponents } from '@libp2p/kad-dht'
+import { CID } from 'multiformats/cid'
+import * as raw from 'multiformats/codecs/raw'
+import { sha256 } from 'multiformats/hashes/sha2'
+import { SwarmError } from '../swarm/errors.ts'
+import { isFresh, openRecord, type SignedRecord, type Verify } from '../swarm/peer-record.ts'
+import { DHT_NAMESPACE, DHT_PROTOCOL, providerKeyText, recordKey } from '../swarm/protocol.ts'
+
+/** Provider records of kad-dht live 48 h and cannot be withdrawn; a dead peer would cost every query its dial. */
+const REPROVIDE = { validity: 90_000, interval: 15_000, threshold: 45_000 }
+/** A dead peer in the routing table holds a query up for at most this long. */
+const NETWORK_DIAL_TIMEOUT = { minTimeout: 1_000, maxTimeout: 2_000 }
+
+export interface DhtOptions {
+  mode: 'server' | 'client'
+  verify: Verify
+  /** Corrected clock, ms. */
+  now: () => number
+  /** Highest sequence seen of a peer by any way; -1 when never seen. */
+  lastSeq: (peerId: string) => number
+  /** Every valid record that others ask this node to store, or that it reads. */
+  onRecord?: (signed: SignedRecord) => void
+}
+
+export type DhtService = KadDHT
+export type DhtFactory = (components: KadDHTComponents) => KadDHT
+
+/** Service factory for `createLibp2p({ services: { dht } })`; needs services named `identify` and `ping`. */
+export function dhtService(options: DhtOptions): DhtFactory {
+  const validate = createValidator(options)
+  return kadDHT({
+    protocol: DHT_PROTOCOL,
+    clientMode: options.mode === 'client',
+    peerInfoMapper: passthroughMapper,
+    validators: {
+      [DHT_NAMESPACE]: async (key, value) => {
+        options.onRecord?.(await validate(key, value))
+      },
+    },
+    selectors: { [DHT_NAMESPACE]: selectNewest },
+    reprovide: REPROVIDE,
+    networkDialTimeout: NETWORK_DIAL_TIMEOUT,
+    // Small swarms: one path of three questions at a time asks everyone who matters.
+    alpha: 3,
+    disjointPaths: 1,
+    // A first donor is alone with its relay: its own queries must not wait for others.
+    allowQueryWithZeroPeers: true,
+    pingOldContactTimeout: NETWORK_DIAL_TIMEOUT,
+    pingNewContactTimeout: NETWORK_DIAL_TIMEOUT,
+  })
+}
+
+/**
+ * Opens and checks a DHT value against its key.
+ * @throws SwarmError BAD_RECORD naming what is wrong
+ */
+export function createValidator(
+  options: Pick<DhtOptions, 'verify' | 'now' | 'lastSeq'>,
+): (key: Uint8Array, value: Uint8Array) => Promise<SignedRecord> {
+  return async (key, value) => {
+    const named = parseRecordKey(key)
+    const signed = await openRecord(value, options.verify)
+    const { record } = signed
+    if (record.peerId !== named.peerId) throw bad(`it is of ${record.peerId}, and its key names ${named.peerId}`)
+    if (record.model.digest !== named.modelDigest) throw bad('it is of another model than its key')
+    if (!isFresh(record, options.now())) throw bad('it has expired or comes from a wrong clock')
+    const lastSeq = options.lastSeq(record.peerId)
+    if (record.seq < lastSeq) throw bad(`sequence ${record.seq} is lower than ${lastSeq}, which was seen before`)
+    return signed
+  }
+}
+
+/** Index of the record with the highest sequence; values were validated before, what does not parse counts lowest. */
+async function selectNewest(_key: Uint8Array, values: Uint8Array[]): Promise<number> {
+  let best = 0
+  let bestSeq = -1
+  for (const [i, value] of values.entries()) {
+    const signed = await openRecord(value, async () => true).catch(() => null)
+    if (signed !== null && signed.record.seq > bestSeq) {
+      best = i
+      bestSeq = signed.record.seq
+    }
+  }
+  return best
+}
+
+function parseRecordKey(key: Uint8Array): { modelDigest: string; peerId: string } {
+  const parts = new TextDecoder().decode(key).split('/')
+  const [empty, namespace, modelDigest, peerId] = parts
+  if (parts.length !== 4 || empty !== '' || namespace !== DHT_NAMESPACE || !modelDigest || !peerId) {
+    throw bad('its key is not /tabswarm/<model digest>/<peer id>')
+  }
+  return { modelDigest, peerId }
+}
+
+export function recordKeyBytes(modelDigest: string, peerId: string): Uint8Array {
+  return new TextEncoder().encode(recordKey(modelDigest, peerId))
+}
+
+/** The CID under which all serving peers of a model provide. */
+export async function providerCid(modelDigest: string): Promise<CID> {
+  return CID.createV1(raw.code, await sha256.digest(new TextEncoder().encode(providerKeyText(modelDigest))))
+}
+
+function bad(message: string): SwarmError {
+  return new SwarmError('BAD_RECORD', `DHT record refused: ${message}`)
+}
