@@ -1,0 +1,205 @@
+/**
+ * Child processes for tests: `tabswarm …` as a person would start it, its lines captured, awaited by pattern, killed by
+ * pid. Every process gets its own data folder and no Hugging Face settings of the machine it runs on.
+ */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+export const REPO_ROOT = fileURLToPath(new URL('../..', import.meta.url))
+const ENTRY = join(REPO_ROOT, 'cli/tabswarm.mjs')
+
+export interface StartedProcess {
+  readonly pid: number
+  /** Complete lines so far; `both` keeps the order in which they came. */
+  readonly stdout: string[]
+  readonly stderr: string[]
+  readonly both: string[]
+  /** Standard output as it came, for tests of exact bytes. */
+  stdoutText(): string
+  /** Resolves with the first line, past or future, that matches. @throws Error when it ends or the time is over */
+  waitForLine(pattern: RegExp, timeoutMs?: number): Promise<string>
+  /** Resolves when the process is gone. @throws Error when the time is over */
+  exited(timeoutMs?: number): Promise<{ code: number | null; signal: NodeJS.Signals | null }>
+  signal(name: NodeJS.Signals): void
+  /** SIGINT, then SIGKILL after 10 s. */
+  stop(): Promise<void>
+}
+
+export interface StartOptions {
+  env?: Record<string, string>
+  cwd?: string
+  /** Kept by the caller to reuse a profile; by default a new folder, removed when the process is stopped. */
+  dataDir?: string
+}
+
+/** Environment without tokens, hub addresses or settings of this machine. */
+export function cleanEnv(extra: Record<string, string> = {}): NodeJS.ProcessEnv {
+  const env: NodeJS.ProcessEnv = {}
+  for (const [name, value] of Object.entries(process.env)) {
+    const chromium = name === 'TABSWARM_CHROMIUM'
+    if (!chromium && /^(HF_|HUGGING|TABSWARM_|npm_|VITEST|NODE_ENV$|FORCE_COLOR)/i.test(name)) continue
+    env[name] = value
+  }
+  return { ...env, NO_COLOR: '1', HF_HOME: join(tmpdir(), 'tabswarm-no-hf-home'), ...extra }
+}
+
+export function makeTempDir(name = 'test'): string {
+  return mkdtempSync(join(tmpdir(), `tabswarm-${name}-`))
+}
+
+export function removeTempDir(path: string): void {
+  // A browser that is just being killed may still write: a few tries, then the test run says so.
+  rmSync(path, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 })
+}
+
+/** Starts `tabswarm ARGS…`. */
+export function startTabswarm(args: readonly string[], options: StartOptions = {}): StartedProcess {
+  const ownDataDir = options.dataDir === undefined
+  const dataDir = options.dataDir ?? makeTempDir('data')
+  const env = cleanEnv({ TABSWARM_DATA_DIR: dataDir, ...options.env })
+  const started = startProcess(process.execPath, [ENTRY, ...args], { env, cwd: options.cwd ?? REPO_ROOT })
+  if (!ownDataDir) return started
+  return {
+    ...started,
+    async stop() {
+      await started.stop()
+      removeTempDir(dataDir)
+    },
+  }
+}
+
+/** Runs `tabswarm ARGS…` to its end. */
+export async function runTabswarm(
+  args: readonly string[],
+  options: StartOptions & { timeoutMs?: number } = {},
+): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  const started = startTabswarm(args, options)
+  try {
+    const { code } = await started.exited(options.timeoutMs ?? 120_000)
+    return { code, stdout: started.stdoutText(), stderr: started.stderr.join('\n') }
+  } finally {
+    await started.stop()
+  }
+}
+
+export function startProcess(
+  command: string,
+  args: readonly string[],
+  options: { env: NodeJS.ProcessEnv; cwd: string },
+): StartedProcess {
+  const child = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] })
+  if (child.pid === undefined) throw new Error(`could not start ${command}`)
+  const both: string[] = []
+  const listeners = new Set<() => void>()
+  const notify = (): void => listeners.forEach((listener) => listener())
+  let text = ''
+  child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()))
+  const stdout = collectLines(child.stdout, both, notify)
+  const stderr = collectLines(child.stderr, both, notify)
+  const end = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) => {
+    child.on('close', (code, signal) => {
+      resolve({ code, signal })
+      notify()
+    })
+  })
+  const tail = (): string => both.slice(-30).join('\n')
+  return {
+    pid: child.pid,
+    stdout,
+    stderr,
+    both,
+    stdoutText: () => text,
+    waitForLine: (pattern, timeoutMs = 60_000) =>
+      waitForLine({ pattern, timeoutMs, both, listeners, gone: () => child.exitCode !== null, tail }),
+    exited: (timeoutMs = 60_000) => withTimeout(end, timeoutMs, () => `process ${child.pid} still runs:\n${tail()}`),
+    signal: (name) => void child.kill(name),
+    stop: () => stopChild(child, end),
+  }
+}
+
+function collectLines(stream: NodeJS.ReadableStream, both: string[], notify: () => void): string[] {
+  const lines: string[] = []
+  let rest = ''
+  const add = (line: string): void => {
+    lines.push(line)
+    both.push(line)
+  }
+  stream.setEncoding('utf8')
+  stream.on('data', (chunk: string) => {
+    const parts = (rest + chunk).split('\n')
+    rest = parts.pop() ?? ''
+    parts.forEach(add)
+    notify()
+  })
+  stream.on('end', () => {
+    if (rest !== '') add(rest)
+    rest = ''
+    notify()
+  })
+  return lines
+}
+
+async function waitForLine(watch: {
+  pattern: RegExp
+  timeoutMs: number
+  both: readonly string[]
+  listeners: Set<() => void>
+  gone: () => boolean
+  tail: () => string
+}): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const finish = (act: () => void): void => {
+      clearTimeout(timer)
+      watch.listeners.delete(check)
+      act()
+    }
+    const check = (): void => {
+      const line = watch.both.find((candidate) => watch.pattern.test(candidate))
+      if (line !== undefined) finish(() => resolve(line))
+      else if (watch.gone()) finish(() => reject(new Error(`ended before ${watch.pattern}:\n${watch.tail()}`)))
+    }
+    const timer = setTimeout(
+      () => finish(() => reject(new Error(`no line ${watch.pattern} in ${watch.timeoutMs} ms:\n${watch.tail()}`))),
+      watch.timeoutMs,
+    )
+    watch.listeners.add(check)
+    check()
+  })
+}
+
+async function stopChild(child: ChildProcess, end: Promise<unknown>): Promise<void> {
+  if (child.exitCode === null && child.signalCode === null) {
+    child.kill('SIGINT')
+    const timer = setTimeout(() => child.kill('SIGKILL'), 10_000)
+    await end
+    clearTimeout(timer)
+  }
+}
+
+async function withTimeout<T>(promise: Promise<T>, timeoutMs: number, message: () => string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  try {
+    return await Promise.race([
+      promise,
+      new Promise<never>((_, reject) => {
+        timer = setTimeout(() => reject(new Error(message())), timeoutMs)
+      }),
+    ])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** Whether a process with this pid exists (a zombie does not count). */
+export function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    // ESRCH: no such process.
+    return false
+  }
+}
