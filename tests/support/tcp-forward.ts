@@ -1,0 +1,62 @@
+/** A TCP forwarder on loopback: the router that maps a public port to a server's own, and a wire that can be cut. */
+import { connect, createServer, type Socket } from 'node:net'
+
+export interface TcpForward {
+  readonly port: number
+  /** Destroys what is open and refuses what comes, until `mend`. */
+  cut(): void
+  mend(): void
+  stop(): Promise<void>
+}
+
+export async function startTcpForward(options: {
+  port?: number
+  host?: string
+  toPort: number
+  toHost?: string
+}): Promise<TcpForward> {
+  const open = new Set<Socket>()
+  let isCut = false
+  const server = createServer((client) => {
+    if (isCut) {
+      client.destroy()
+      return
+    }
+    const target = connect({ port: options.toPort, host: options.toHost ?? '127.0.0.1' })
+    for (const [socket, other] of [
+      [client, target],
+      [target, client],
+    ] as const) {
+      open.add(socket)
+      socket.setNoDelay(true)
+      socket.pipe(other)
+      // Either end may be killed by the test; the other end then has to see it.
+      socket.on('error', () => other.destroy())
+      socket.on('close', () => {
+        open.delete(socket)
+        other.destroy()
+      })
+    }
+  })
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(options.port ?? 0, options.host ?? '127.0.0.1', resolve)
+  })
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('a TCP server has a port')
+  const destroyAll = (): void => open.forEach((socket) => socket.destroy())
+  return {
+    port: address.port,
+    cut() {
+      isCut = true
+      destroyAll()
+    },
+    mend() {
+      isCut = false
+    },
+    async stop() {
+      destroyAll()
+      await new Promise<void>((resolve) => server.close(() => resolve()))
+    },
+  }
+}
