@@ -26,6 +26,8 @@ export interface PromptModel {
   /** Longest sequence, prompt and answer together. */
   maxPositionEmbeddings: number
   vocabSize: number
+  /** Decides how many rows a prefill chunk may have; absent: chunks of the smallest size. */
+  hiddenSize?: number
   eosTokenIds: readonly number[]
   /** From generation_config.json; what the file does not say is absent. */
   defaults: Partial<SamplingOptions>
@@ -61,6 +63,11 @@ export interface GenerateRequest {
   stopSequences: readonly string[]
   ignoreEos: boolean
   signal: AbortSignal
+  /**
+   * Tokens of this answer that exist already (a journal read after a reload): they are run again, not reported again, and
+   * count as the first tokens of the answer.
+   */
+  generatedIds?: readonly number[]
 }
 
 export type FinishReason = 'stop' | 'length' | 'cancel' | 'error'
