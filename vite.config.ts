@@ -17,11 +17,15 @@ export default defineConfig(({ mode }) => {
     worker: { format: 'es', plugins: () => [] },
     build: node
       ? {
-          ssr: 'cli/main.ts',
+          ssr: true,
           outDir: 'dist/node',
           emptyOutDir: true,
           target: 'node20',
-          rollupOptions: { output: { entryFileNames: 'main.js' } },
+          rollupOptions: {
+            // The text worker is started by file name (worker_threads), so it is an entry of its own.
+            input: { main: 'cli/main.ts', 'text-worker': 'cli/prompt/text-worker.ts' },
+            output: { entryFileNames: '[name].js', chunkFileNames: 'chunks/[name]-[hash].js' },
+          },
         }
       : {
           outDir: '../dist/web',
@@ -67,6 +71,16 @@ export default defineConfig(({ mode }) => {
             fileParallelism: false,
           },
         },
+        ...['long', 'bench'].map((name) => ({
+          extends: true as const,
+          test: {
+            name,
+            include: [`tests/${name}/**/*.test.ts`],
+            testTimeout: 1_800_000,
+            hookTimeout: 600_000,
+            fileParallelism: false,
+          },
+        })),
       ],
     },
   }

@@ -39,8 +39,8 @@ export interface StartOptions {
 export function cleanEnv(extra: Record<string, string> = {}): NodeJS.ProcessEnv {
   const env: NodeJS.ProcessEnv = {}
   for (const [name, value] of Object.entries(process.env)) {
-    const chromium = name === 'TABSWARM_CHROMIUM'
-    if (!chromium && /^(HF_|HUGGING|TABSWARM_|npm_|VITEST|NODE_ENV$|FORCE_COLOR)/i.test(name)) continue
+    const kept = name === 'TABSWARM_CHROMIUM' || name === 'TABSWARM_SETUP'
+    if (!kept && /^(HF_|HUGGING|TABSWARM_|npm_|VITEST|NODE_ENV$|FORCE_COLOR)/i.test(name)) continue
     env[name] = value
   }
   return { ...env, NO_COLOR: '1', HF_HOME: join(tmpdir(), 'tabswarm-no-hf-home'), ...extra }

@@ -1,0 +1,104 @@
+/**
+ * Starts a browser on a slot's profile: the first installed one that really starts, on a real adapter where there is
+ * one, else on the software adapter. Opens no page but the one that asks for the adapter.
+ */
+import { chromium, type BrowserContext } from 'playwright'
+import { describeError, SwarmError } from '../../swarm/errors.ts'
+import { chromiumArgs, isRoot, mayHaveGpu, TAB_ORIGIN, type Adapter } from './flags.ts'
+import type { FoundBrowser } from './find.ts'
+
+export interface LaunchOptions {
+  browsers: readonly FoundBrowser[]
+  profileDir: string
+  /** Loopback port that serves the page. */
+  port: number
+  backend: 'auto' | 'webgpu' | 'software'
+  headed: boolean
+  signal: AbortSignal
+  progress: (text: string) => void
+}
+
+export interface LaunchedBrowser {
+  context: BrowserContext
+  adapter: Adapter
+  /** As the browser names the adapter. */
+  adapterName: string
+}
+
+/** @throws SwarmError NO_BROWSER, NO_ADAPTER */
+export async function launchBrowser(options: LaunchOptions): Promise<LaunchedBrowser> {
+  if (isRoot()) options.progress('Running as root: the browser’s sandbox is off, because Chromium refuses it for root.')
+  const wanted: Adapter[] = options.backend === 'software' ? ['software'] : []
+  if (options.backend === 'webgpu') wanted.push('real')
+  if (options.backend === 'auto')
+    wanted.push(...(mayHaveGpu() ? (['real', 'software'] as const) : (['software'] as const)))
+  for (const adapter of wanted) {
+    const context = await launchFirst(options, adapter)
+    const name = await askAdapter(context, adapter)
+    if (name !== null) return { context, adapter, adapterName: name }
+    await context.close()
+  }
+  throw noAdapter(options.backend)
+}
+
+/** Tries each browser found: a snap stub or one that lacks libraries does not start. */
+async function launchFirst(options: LaunchOptions, adapter: Adapter): Promise<BrowserContext> {
+  let last: unknown = null
+  for (const browser of options.browsers) {
+    try {
+      return await chromium.launchPersistentContext(options.profileDir, {
+        executablePath: browser.path,
+        headless: !options.headed,
+        chromiumSandbox: !isRoot(),
+        // Signals are handled by the command, which closes the tabs politely first.
+        handleSIGINT: false,
+        handleSIGTERM: false,
+        handleSIGHUP: false,
+        args: chromiumArgs({ adapter, port: options.port, sandbox: !isRoot() }),
+      })
+    } catch (error) {
+      options.signal.throwIfAborted()
+      last = error
+      options.progress(`${browser.path} did not start: ${firstLine(describeError(error))}`)
+    }
+  }
+  throw new SwarmError('NO_BROWSER', `No browser started (tried ${options.browsers.map((b) => b.path).join(', ')})`, {
+    action: 'Install Chrome or Chromium, or name one with --chromium PATH.',
+    cause: last,
+  })
+}
+
+/** The adapter's name, or null when there is none of the wanted kind. */
+async function askAdapter(context: BrowserContext, wanted: Adapter): Promise<string | null> {
+  const page = context.pages()[0] ?? (await context.newPage())
+  // Any address of our origin: WebGPU exists only in a secure context.
+  await page.goto(`${TAB_ORIGIN}/config.json`)
+  const found = await page.evaluate(async () => {
+    const adapter = (await navigator.gpu?.requestAdapter()) ?? null
+    if (adapter === null) return null
+    const { vendor, architecture, description, isFallbackAdapter } = adapter.info
+    const name = description === '' ? `${vendor} ${architecture}` : description
+    return {
+      name: name.trim(),
+      software: isFallbackAdapter || /swiftshader|llvmpipe/i.test(`${vendor}${architecture}${name}`),
+    }
+  })
+  if (found === null) return null
+  if (wanted === 'real' && found.software) return null
+  return found.name === '' ? 'unnamed adapter' : found.name
+}
+
+function noAdapter(backend: LaunchOptions['backend']): SwarmError {
+  if (backend === 'webgpu') {
+    return new SwarmError('NO_ADAPTER', 'The browser finds no WebGPU adapter of a real GPU on this machine', {
+      action: 'Leave out --backend webgpu to use the software adapter, which is slow but works.',
+    })
+  }
+  return new SwarmError('NO_ADAPTER', 'The browser offers no WebGPU adapter, not even the software one', {
+    action: 'Use a current Chrome or Chromium (113 or newer), for example with --chromium PATH.',
+  })
+}
+
+function firstLine(message: string): string {
+  return message.split('\n')[0] ?? message
+}
