@@ -21,6 +21,9 @@ export interface RangeRequest {
   etags: Map<string, string>
 }
 
+/** A connection that breaks before it has brought this much counts towards giving up: a byte at a time is no download. */
+const MIN_PROGRESS_BYTES = 64 * 1024
+
 /** Bytes are fetched as they are asked for; cancelling the stream closes the connection. */
 export function readRange(http: HubHttp, request: RangeRequest, signal?: AbortSignal): ReadableStream<Uint8Array> {
   const { begin, end, fileSize } = request
@@ -47,8 +50,9 @@ class RangeReader {
   readonly #request: RangeRequest
   readonly #signal: AbortSignal | undefined
   #at: number
-  /** Cuts since the last byte. */
+  /** Cuts since the last progress worth the name. */
   #cuts = 0
+  #progress = 0
   #connection: Connection | null = null
 
   constructor(http: HubHttp, request: RangeRequest, signal: AbortSignal | undefined) {
@@ -77,7 +81,8 @@ class RangeReader {
         throw badRange(this.#request.context, 'sent more bytes than it announced')
       }
       this.#at += bytes.length
-      this.#cuts = 0
+      this.#progress += bytes.length
+      if (this.#progress >= MIN_PROGRESS_BYTES) this.#cuts = 0
       return bytes
     }
     await this.close()
@@ -96,6 +101,7 @@ class RangeReader {
     const { context, begin, end } = this.#request
     const { retry } = this.#http
     this.#cuts += 1
+    this.#progress = 0
     if (this.#cuts >= retry.tries) throw cutError(context, this.#at - begin, end - begin, error)
     const notice = { reason: 'the connection broke', waitMs: backOffMs(retry, this.#cuts), attempt: this.#cuts }
     await waitToRetry(retry, notice, this.#signal)
