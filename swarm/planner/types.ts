@@ -68,4 +68,6 @@ export interface RouteRequest {
   exclude: ReadonlySet<string>
   /** Draws among equally good replicas, in [0, 1): sessions spread over them. */
   random: () => number
+  /** Only these blocks: the part of a route that a lost hop left open. Absent: the whole model. */
+  range?: Span
 }
