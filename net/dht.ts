@@ -4,6 +4,7 @@
  * stored and where they are read: signature by the peer id in the key, model digest, expiry, and a sequence not lower
  * than the last seen, because a put is stored blindly and the selector is never asked.
  */
+import { contentRoutingSymbol, peerRoutingSymbol } from '@libp2p/interface'
 import { kadDHT, passthroughMapper, type KadDHT, type KadDHTComponents } from '@libp2p/kad-dht'
 import { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
@@ -34,7 +35,7 @@ export type DhtFactory = (components: KadDHTComponents) => KadDHT
 /** Service factory for `createLibp2p({ services: { dht } })`; needs services named `identify` and `ping`. */
 export function dhtService(options: DhtOptions): DhtFactory {
   const validate = createValidator(options)
-  return kadDHT({
+  const create = kadDHT({
     protocol: DHT_PROTOCOL,
     clientMode: options.mode === 'client',
     peerInfoMapper: passthroughMapper,
@@ -49,11 +50,17 @@ export function dhtService(options: DhtOptions): DhtFactory {
     // Small swarms: one path of three questions at a time asks everyone who matters.
     alpha: 3,
     disjointPaths: 1,
-    // A first donor is alone with its relay: its own queries must not wait for others.
-    allowQueryWithZeroPeers: true,
     pingOldContactTimeout: NETWORK_DIAL_TIMEOUT,
     pingNewContactTimeout: NETWORK_DIAL_TIMEOUT,
   })
+  return (components) => {
+    const dht = create(components)
+    // libp2p must not ask the DHT by itself: neither for addresses in the middle of a dial (never a query on the token
+    // path), nor on the random walks by which the circuit transport would look for other relays during an outage.
+    for (const symbol of [peerRoutingSymbol, contentRoutingSymbol])
+      Object.defineProperty(dht, symbol, { value: undefined })
+    return dht
+  }
 }
 
 /**
