@@ -1,0 +1,82 @@
+/**
+ * Which addresses a relay has: what it announces, prints and puts into `/config.json`; and whether an address is
+ * loopback. With a public address only that one is announced, because the others mean nothing outside.
+ */
+import { isIP, isIPv6 } from 'node:net'
+import { networkInterfaces } from 'node:os'
+
+export interface AddressOptions {
+  host: string
+  port: number
+  publicIp?: string
+  publicPort?: number
+  peerId: string
+}
+
+/** Multiaddrs of the relay, `/ip4/…/tcp/…/ws/p2p/…`, the one to hand out first. */
+export function relayAddresses(options: AddressOptions): string[] {
+  const { host, port, publicIp, publicPort, peerId } = options
+  if (publicIp !== undefined) return [multiaddrOf(publicIp, publicPort ?? port, peerId)]
+  return hostsOf(host).map((name) => multiaddrOf(name, port, peerId))
+}
+
+/** The line that the original prints, in the same words and form. */
+export function visibleAddressesLine(addresses: readonly string[]): string {
+  return `DHT visible multiaddrs (use for --dht_initial_peers): [${addresses.map((a) => `'${a}'`).join(', ')}]`
+}
+
+/** Whether `address` (IPv4, IPv6 or IPv4 in IPv6) is this machine. */
+export function isLoopbackAddress(address: string): boolean {
+  const plain = plainAddress(address)
+  return plain === '::1' || (isIP(plain) === 4 && plain.startsWith('127.'))
+}
+
+/** IPv4 addresses that come mapped into IPv6 are counted as IPv4; zone ids are dropped. */
+export function plainAddress(address: string): string {
+  const lower = address.toLowerCase().replace(/%.*$/u, '')
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/u.exec(lower)
+  return mapped?.[1] ?? lower
+}
+
+/**
+ * What limits for each address count by: an IPv4 address, or the /64 of an IPv6 address, because one customer owns a
+ * whole /64. Null for loopback, which is not counted.
+ */
+export function countedAddress(address: string): string | null {
+  if (isLoopbackAddress(address)) return null
+  const plain = plainAddress(address)
+  if (!isIPv6(plain)) return plain
+  const [head = '', tail] = plain.split('::')
+  const left = head === '' ? [] : head.split(':')
+  const right = tail === undefined || tail === '' ? [] : tail.split(':')
+  const zeros = tail === undefined ? 0 : Math.max(0, 8 - left.length - right.length)
+  const groups = [...left, ...Array.from({ length: zeros }, () => '0'), ...right]
+  return `${groups
+    .slice(0, 4)
+    .map((group) => Number.parseInt(group, 16).toString(16))
+    .join(':')}::/64`
+}
+
+export function isWildcard(host: string): boolean {
+  return host === '0.0.0.0' || host === '::'
+}
+
+/** The listening address of libp2p's side of the port. */
+export function listenMultiaddr(host: string, port: number): string {
+  return `/${isIPv6(host) ? 'ip6' : 'ip4'}/${isIP(host) === 0 ? '127.0.0.1' : host}/tcp/${port}/ws`
+}
+
+function hostsOf(host: string): string[] {
+  if (host === 'localhost') return ['127.0.0.1']
+  if (!isWildcard(host)) return [host]
+  const outside = Object.values(networkInterfaces())
+    .flatMap((list) => list ?? [])
+    .filter((entry) => entry.family === 'IPv4' && !entry.internal)
+    .map((entry) => entry.address)
+  return ['127.0.0.1', ...outside]
+}
+
+function multiaddrOf(host: string, port: number, peerId: string): string {
+  const kind = { 4: 'ip4', 6: 'ip6' }[isIP(host)] ?? 'dns4'
+  return `/${kind}/${host}/tcp/${port}/ws/p2p/${peerId}`
+}

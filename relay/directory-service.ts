@@ -1,0 +1,268 @@
+/**
+ * The relay's side of DIRECTORY_PROTOCOL: tells a peer the time, takes its signed record, sends everybody every change
+ * within milliseconds, and reports whose connection ended (the death sensor). It checks signatures and keeps no other
+ * state than fresh records; it is never asked on the token path.
+ */
+import type { Connection, Libp2p, Stream } from '@libp2p/interface'
+import { byteStream } from '@libp2p/utils'
+import type { DirectoryStore } from '../net/directory-store.ts'
+import { fromBase64 } from '../net/json-channel.ts'
+import { peerIdOfAddress } from '../net/multiaddr.ts'
+import { verifySignature } from '../net/record-crypto.ts'
+import { SwarmError, describeError } from '../swarm/errors.ts'
+import { openRecord, type SignedRecord } from '../swarm/peer-record.ts'
+import { DIRECTORY_PROTOCOL, PROTOCOL_VERSION } from '../swarm/protocol.ts'
+import type { PeerRole } from '../net/directory-messages.ts'
+import { Departures } from './departures.ts'
+import { DirectoryPeer } from './directory-peer.ts'
+import type { RelayLimits } from './limits.ts'
+import type { RelayLog } from './log.ts'
+import { RecordQuota } from './record-quota.ts'
+import type { Refusals } from './refusals.ts'
+import { addressOfConnection } from './swarm/circuit-guard.ts'
+
+const HELLO_TIMEOUT_MS = 5_000
+/** An older stream of the same identity that does not answer within this is a leftover of a broken connection. */
+const IDENTITY_PING_MS = 1_000
+const PING_PROTOCOL = '/ipfs/ping/1.0.0'
+/** Refused records after which a peer is sent away. */
+const MAX_BAD_RECORDS = 10
+const SWEEP_INTERVAL_MS = 1_000
+
+export interface DirectoryServiceOptions {
+  libp2p: Libp2p
+  store: DirectoryStore
+  limits: Pick<RelayLimits, 'maxRecordsPerAddress' | 'maxRecords'>
+  log: RelayLog
+  refusals: Refusals
+  /** Whether a directory stream to that relay is open, see `relay-links.ts`. */
+  isLinked: (relayId: string) => boolean
+  /** Another relay said hello: a stream back to it brings its records here. */
+  onRelayHello: (connection: Connection) => void
+}
+
+export class DirectoryService {
+  readonly #options: DirectoryServiceOptions
+  readonly #peers = new Map<string, DirectoryPeer>()
+  readonly #quota: RecordQuota
+  readonly #departures: Departures
+  readonly #sweep: NodeJS.Timeout
+  #isStopping = false
+
+  private constructor(options: DirectoryServiceOptions) {
+    this.#options = options
+    this.#quota = new RecordQuota(options.limits.maxRecordsPerAddress)
+    this.#departures = new Departures({
+      isConnected: (peerId) => this.#isConnected(peerId),
+      relaysOf: (peerId) => this.#relaysOf(peerId),
+      isLinked: options.isLinked,
+    })
+    this.#sweep = setInterval(() => options.store.sweep(), SWEEP_INTERVAL_MS)
+    this.#sweep.unref()
+  }
+
+  static async start(options: DirectoryServiceOptions): Promise<DirectoryService> {
+    const service = new DirectoryService(options)
+    const { libp2p, store } = options
+    store.onRecord((signed) => service.#fanOut(signed))
+    libp2p.addEventListener('peer:disconnect', (event) => service.#onDisconnect(event.detail.toString()))
+    await libp2p.handle(
+      DIRECTORY_PROTOCOL,
+      (stream, connection) => {
+        service.#serve(stream, connection).catch((error: unknown) => {
+          stream.abort(error instanceof Error ? error : new Error(describeError(error)))
+        })
+      },
+      { maxInboundStreams: 4, maxOutboundStreams: 4 },
+    )
+    return service
+  }
+
+  /** Peers with an open directory stream. */
+  get peerCount(): number {
+    return this.#peers.size
+  }
+
+  /** A linked relay reports that a peer's connection to it ended. */
+  onGoneReport(peerId: string, relayId: string): void {
+    if (this.#departures.onReport(peerId, relayId)) this.#declareGone(peerId)
+  }
+
+  /** Names a limit to a peer that has a directory stream; does nothing for others. */
+  tellRefusal(peerId: string, limit: string, text: string): void {
+    this.#peers.get(peerId)?.send({ type: 'refused', limit, text })
+  }
+
+  /** Tells everybody that the relay is about to go and for how long; nobody is reported gone from here on. */
+  async stop(announce: boolean): Promise<void> {
+    this.#isStopping = true
+    clearInterval(this.#sweep)
+    const peers = [...this.#peers.values()]
+    if (announce) for (const peer of peers) peer.send({ type: 'restarting', inMs: 0, forMs: 5_000 })
+    await Promise.race([Promise.all(peers.map((peer) => peer.channel.close())), sleep(250)])
+    await this.#options.libp2p.unhandle(DIRECTORY_PROTOCOL)
+  }
+
+  async #serve(stream: Stream, connection: Connection): Promise<void> {
+    const peer = new DirectoryPeer(stream, connection, (slow) =>
+      this.#options.refusals.note(slow.peerId, 'slow-reader', 'it does not read what it is sent'),
+    )
+    const hello = await peer.channel.receive(AbortSignal.timeout(HELLO_TIMEOUT_MS))
+    if (hello === null) return peer.channel.close()
+    const refusal = this.#refuseHello(hello) ?? (await this.#refuseIdentity(peer, hello))
+    if (refusal !== null) {
+      this.#options.refusals.note(peer.peerId, refusal.limit, refusal.text)
+      return peer.refuse(refusal.limit, refusal.text)
+    }
+    if (stream.status !== 'open' || this.#isStopping) return
+    peer.role = roleOf(hello['role'])
+    this.#peers.set(peer.peerId, peer)
+    peer.send({ type: 'welcome', version: PROTOCOL_VERSION, time: Date.now(), peerId: peer.peerId })
+    peer.sendRecords(this.#options.store.signedRecords())
+    if (peer.role === 'relay') this.#options.onRelayHello(connection)
+    try {
+      await this.#listen(peer)
+    } finally {
+      if (this.#peers.get(peer.peerId) === peer) this.#peers.delete(peer.peerId)
+    }
+    await peer.channel.close()
+  }
+
+  async #listen(peer: DirectoryPeer): Promise<void> {
+    let badRecords = 0
+    for (;;) {
+      const message = await peer.channel.receive()
+      if (message === null) return
+      if (message['type'] === 'ping') peer.send({ type: 'pong', id: Number(message['id']) })
+      if (message['type'] !== 'publish') continue
+      const refusal = await this.#publish(peer, message['record'])
+      if (refusal === null) continue
+      this.#options.refusals.note(peer.peerId, refusal.limit, refusal.text)
+      badRecords += 1
+      if (badRecords >= MAX_BAD_RECORDS) return peer.refuse(refusal.limit, refusal.text)
+      peer.send({ type: 'refused', ...refusal })
+    }
+  }
+
+  #refuseHello(hello: Record<string, unknown>): Refused | null {
+    const version = hello['version']
+    if (hello['type'] !== 'hello' || typeof version !== 'string') {
+      return { limit: 'hello', text: 'The first message on a directory stream must be a hello with a version.' }
+    }
+    if (majorOf(version) === majorOf(PROTOCOL_VERSION)) return null
+    const text = `This relay speaks version ${PROTOCOL_VERSION} and you speak ${version.slice(0, 20)}. Reload the page or update tabswarm.`
+    return { limit: 'version', text }
+  }
+
+  /** The same identity twice: a living older one stays, a dead one makes way. */
+  async #refuseIdentity(peer: DirectoryPeer, hello: Record<string, unknown>): Promise<Refused | null> {
+    peer.instance = typeof hello['instance'] === 'string' ? hello['instance'].slice(0, 64) : null
+    const older = this.#peers.get(peer.peerId)
+    if (older === undefined) return null
+    const isSameRun =
+      older.connection === peer.connection || (peer.instance !== null && older.instance === peer.instance)
+    if (!isSameRun && (await answersPing(older.connection))) {
+      const text =
+        'This identity is already in the swarm from another tab or process. Close that one, or use another identity.'
+      return { limit: 'identity', text }
+    }
+    older.channel.abort(new Error('replaced by a newer stream of the same peer'))
+    return null
+  }
+
+  async #publish(peer: DirectoryPeer, text: unknown): Promise<Refused | null> {
+    const { store, limits } = this.#options
+    if (!this.#quota.takePublish(peer.peerId)) {
+      return { limit: 'publishes-per-second', text: 'You publish too often; a record lives 90 seconds.' }
+    }
+    const bytes = typeof text === 'string' ? fromBase64(text) : null
+    if (bytes === null) return { limit: 'record', text: 'The published record is not base64.' }
+    let signed: SignedRecord
+    try {
+      signed = await openRecord(bytes, verifySignature)
+    } catch (error) {
+      if (!(error instanceof SwarmError)) throw error
+      return { limit: 'record', text: error.message }
+    }
+    const { peerId } = signed.record
+    if (peerId !== peer.peerId)
+      return { limit: 'record', text: `You are ${peer.peerId} and published a record of ${peerId}.` }
+    if (!this.#quota.takePlace(peerId, addressOfConnection(peer.connection))) {
+      const most = limits.maxRecordsPerAddress
+      return {
+        limit: 'max-records-per-address',
+        text: `${most} peers of your address are listed already; use another relay.`,
+      }
+    }
+    switch (store.addVerified(signed)) {
+      case 'full':
+        return { limit: 'max-records', text: `This relay lists ${limits.maxRecords} peers already; use another relay.` }
+      case 'expired':
+        return { limit: 'record-time', text: 'The record is not fresh; correct the clock by the time in the welcome.' }
+      case 'added':
+      case 'known':
+        return null
+    }
+  }
+
+  #fanOut(signed: SignedRecord): void {
+    this.#departures.onRecord(signed.record.peerId)
+    for (const peer of this.#peers.values()) {
+      if (peer.peerId !== signed.record.peerId) peer.sendRecords([signed])
+    }
+  }
+
+  #onDisconnect(peerId: string): void {
+    const wasHere = this.#peers.delete(peerId)
+    this.#quota.release(peerId)
+    if (this.#isStopping) return
+    const isListed = this.#options.store.get(peerId) !== undefined
+    if ((wasHere || isListed) && this.#departures.onDisconnect(peerId)) this.#declareGone(peerId)
+  }
+
+  #declareGone(peerId: string): void {
+    this.#options.store.markGone(peerId)
+    for (const peer of this.#peers.values()) peer.send({ type: 'gone', peerId })
+  }
+
+  #isConnected(peerId: string): boolean {
+    return this.#options.libp2p.getConnections().some((connection) => connection.remotePeer.toString() === peerId)
+  }
+
+  #relaysOf(peerId: string): string[] {
+    const own = this.#options.libp2p.peerId.toString()
+    const relays = this.#options.store.get(peerId)?.relays ?? []
+    return relays.flatMap((address) => peerIdOfAddress(address) ?? []).filter((id) => id !== own)
+  }
+}
+
+interface Refused {
+  limit: string
+  text: string
+}
+
+async function answersPing(connection: Connection): Promise<boolean> {
+  const signal = AbortSignal.timeout(IDENTITY_PING_MS)
+  try {
+    const stream = await connection.newStream(PING_PROTOCOL, { signal })
+    const bytes = byteStream(stream)
+    await bytes.write(new Uint8Array(32), { signal })
+    await bytes.read({ bytes: 32, signal })
+    stream.abort(new Error('ping answered'))
+    return true
+  } catch {
+    return false // No answer in time, or no connection any more: the older one is dead.
+  }
+}
+
+function roleOf(value: unknown): PeerRole {
+  return value === 'donor' || value === 'relay' ? value : 'client'
+}
+
+function majorOf(version: string): string {
+  return version.split('.')[0] ?? ''
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms).unref())
+}

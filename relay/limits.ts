@@ -1,0 +1,50 @@
+/**
+ * The relay's own limits with their defaults. They are flags (`options.ts`); the library's defaults (15 reservations,
+ * 5 joins a second, 128 KiB a circuit) are too small for a class of students behind one address. Limits for each address
+ * never count loopback, so that one machine can run a swarm.
+ */
+import { MAX_DIRECTORY_RECORDS } from '../swarm/limits.ts'
+
+export interface RelayLimits {
+  maxConnections: number
+  /** Connections whose handshake is under way. */
+  maxPendingConnections: number
+  /** New connections a second from one address. */
+  maxJoinsPerSecond: number
+  maxReservations: number
+  maxReservationsPerAddress: number
+  reservationTtlMs: number
+  circuitDurationMs: number
+  /** Both directions of one circuit together. */
+  circuitBytes: number
+  maxCircuitsPerPeer: number
+  maxCircuits: number
+  /** Bytes sent to peers a day; beyond it new circuits carry signalling only. */
+  egressBytesPerDay: number
+  maxRecords: number
+  maxRecordsPerAddress: number
+}
+
+const MIB = 1024 * 1024
+
+export const DEFAULT_RELAY_LIMITS: Readonly<RelayLimits> = {
+  maxConnections: 1_000,
+  maxPendingConnections: 200,
+  // A school or a carrier shares one address.
+  maxJoinsPerSecond: 50,
+  maxReservations: 500,
+  maxReservationsPerAddress: 64,
+  // A reloaded tab is a new peer: 2 h would fill the relay with dead reservations.
+  reservationTtlMs: 10 * 60_000,
+  // Circuits are death sensors: they must not end by themselves.
+  circuitDurationMs: 24 * 60 * 60_000,
+  circuitBytes: 64 * MIB,
+  maxCircuitsPerPeer: 64,
+  maxCircuits: 10_000,
+  egressBytesPerDay: 50e9,
+  maxRecords: MAX_DIRECTORY_RECORDS,
+  maxRecordsPerAddress: 32,
+}
+
+/** What a circuit may carry when the day's budget is spent: enough for WebRTC signalling. */
+export const SIGNALLING_CIRCUIT = { durationMs: 2 * 60_000, bytes: 128 * 1024 }

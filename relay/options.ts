@@ -1,0 +1,117 @@
+/**
+ * The relay's flags as plain data: spellings, type, default, help and check. The command line turns them into its own
+ * option table, help and `--print-config`; `config.ts` turns the values into a `RelayConfig`.
+ */
+import { DEFAULT_RELAY_LIMITS as DEFAULTS } from './limits.ts'
+
+export interface RelayOption<T> {
+  kind: 'text' | 'integer' | 'number' | 'boolean' | 'list'
+  help: string
+  default: T
+  placeholder?: string
+  /** Further spellings in kebab case; every spelling is also taken with underscores. */
+  aliases?: readonly string[]
+  /** Environment variables; by default TABSWARM_<NAME>. */
+  env?: readonly string[]
+  choices?: readonly string[]
+  /** Reason why a value is refused, or null. */
+  check?: (value: NonNullable<T>) => string | null
+  /** Accepted for the sake of the original's command lines, and means nothing here: the sentence that says why. */
+  ignored?: string
+  group?: string
+}
+
+type Value<T> = T extends RelayOption<infer V> ? V : never
+/** Values by option name, as the command line has parsed them. */
+export type RelayOptionValues = { [Name in keyof typeof relayOptions]: Value<(typeof relayOptions)[Name]> }
+
+const RPC_PORTS = 'means nothing here: one port serves page, WebSocket and DHT, and tabs need none'
+const LIMITS = 'Limits'
+
+export const relayOptions = {
+  port: integer('Port of the page, the WebSocket and everything else; 0 takes a free one.', 8080, {
+    aliases: ['dht-port'],
+    check: isPort,
+  }),
+  host: text('Address to listen on; 127.0.0.1 keeps the relay on this machine.', '0.0.0.0'),
+  publicIp: optionalText('Public address, when it differs from what this machine sees.'),
+  publicPort: optionalInteger('Public port, when it differs from --port.', {
+    aliases: ['public-dht-port'],
+    check: (port) => (port === 0 ? 'must be between 1 and 65535' : isPort(port)),
+  }),
+  publicHost: list('Names under which the page may be opened, such as swarm.example.org.'),
+  rpcPort: optionalInteger('Accepted for old command lines.', { ignored: RPC_PORTS }),
+  publicRpcPort: optionalInteger('Accepted for old command lines.', { ignored: RPC_PORTS }),
+  dhtInitialPeers: text('Addresses of other relays of the same swarm, separated by commas.', '', {
+    placeholder: 'MULTIADDR,…',
+  }),
+  dataDir: optionalText('Folder for the identity and what may be kept between runs.'),
+  keyFile: optionalText('File of the identity; by default relay-key in the data folder.'),
+  modelsDir: list('Folder with models as <name>/ or <org>/<name>/; may be given several times.'),
+  hubUrl: text('Hub that other models are read from.', 'https://huggingface.co', {
+    env: ['TABSWARM_HUB_URL', 'HF_ENDPOINT'],
+    check: isHttpUrl,
+  }),
+  hubCdn: list('Origins that this hub redirects downloads to, when they are not its own.'),
+  directory: text('The relay’s own directory and its fan-out; off leaves the DHT alone.', 'on', {
+    choices: ['on', 'off'],
+  }),
+  logFormat: text('Log as text or as JSON lines.', 'text', { choices: ['text', 'json'] }),
+  metrics: text('Who may read /metrics.', 'loopback', { choices: ['loopback', 'public', 'off'] }),
+  trustProxy: list('Addresses of proxies whose X-Forwarded-For names the real visitor.'),
+  maxConnections: limit('Connections at once.', DEFAULTS.maxConnections),
+  maxPendingConnections: limit('Connections whose handshake is under way.', DEFAULTS.maxPendingConnections),
+  maxJoinsPerSecond: limit('New connections a second from one address.', DEFAULTS.maxJoinsPerSecond),
+  maxReservations: limit('Tabs that can be reached through this relay.', DEFAULTS.maxReservations),
+  maxReservationsPerAddress: limit('The same, from one address.', DEFAULTS.maxReservationsPerAddress),
+  reservationTtl: limit('Seconds a reservation lasts unless renewed.', DEFAULTS.reservationTtlMs / 1_000),
+  circuitDuration: limit(
+    'Seconds a connection through the relay may last.',
+    DEFAULTS.circuitDurationMs / 1_000,
+    2_000_000,
+  ),
+  circuitBytes: limit('Bytes a connection through the relay may carry, both ways.', DEFAULTS.circuitBytes),
+  maxCircuitsPerPeer: limit('Connections through the relay of one peer.', DEFAULTS.maxCircuitsPerPeer),
+  maxCircuits: limit('Connections through the relay in all.', DEFAULTS.maxCircuits),
+  egressBytesPerDay: limit(
+    'Bytes sent a day; beyond it new connections through the relay carry signalling only.',
+    DEFAULTS.egressBytesPerDay,
+  ),
+  maxRecords: limit('Records in the directory.', DEFAULTS.maxRecords),
+  maxRecordsPerAddress: limit('The same, from one address.', DEFAULTS.maxRecordsPerAddress),
+} as const
+
+type Extra<T> = Partial<Omit<RelayOption<T>, 'kind' | 'help' | 'default'>>
+
+function text(help: string, value: string, extra: Extra<string> = {}): RelayOption<string> {
+  return { ...extra, kind: 'text', help, default: value }
+}
+
+function optionalText(help: string, extra: Extra<string | undefined> = {}): RelayOption<string | undefined> {
+  return { ...extra, kind: 'text', help, default: undefined }
+}
+
+function integer(help: string, value: number, extra: Extra<number> = {}): RelayOption<number> {
+  return { ...extra, kind: 'integer', help, default: value }
+}
+
+function optionalInteger(help: string, extra: Extra<number | undefined> = {}): RelayOption<number | undefined> {
+  return { ...extra, kind: 'integer', help, default: undefined }
+}
+
+function list(help: string, extra: Extra<readonly string[]> = {}): RelayOption<readonly string[]> {
+  return { ...extra, kind: 'list', help, default: [] }
+}
+
+function limit(help: string, value: number, most: number = Number.MAX_SAFE_INTEGER): RelayOption<number> {
+  const check = (given: number) => (given >= 1 && given <= most ? null : `must be between 1 and ${most}`)
+  return { kind: 'integer', help, default: value, check, group: LIMITS }
+}
+
+function isPort(port: number): string | null {
+  return Number.isInteger(port) && port >= 0 && port <= 65_535 ? null : 'must be between 0 and 65535'
+}
+
+function isHttpUrl(url: string): string | null {
+  return /^https?:\/\//u.test(url) && URL.canParse(url) ? null : 'must be an http or https address'
+}

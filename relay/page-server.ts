@@ -1,0 +1,210 @@
+/**
+ * The HTTP half of a relay, and all of the server behind a headless donor tab: the page, `/config.json`, the model mirror,
+ * health and metrics on one port. WebSocket upgrades are handed on. It sees no prompt and reads nothing from the network.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { isIPv6 } from 'node:net'
+import type { Duplex } from 'node:stream'
+import type { AppConfig } from '../swarm/app-config.ts'
+import { describeError, SwarmError } from '../swarm/errors.ts'
+import { isLoopbackAddress, isWildcard } from './addresses.ts'
+import { securityHeaders } from './http/headers.ts'
+import { isAllowedHost, isLoopbackHost } from './http/host.ts'
+import { hasMethod, sendBytes, sendJson, sendText } from './http/respond.ts'
+import { serveStatic } from './http/static-files.ts'
+import type { RelayLog } from './log.ts'
+import { MIRROR_BASE, type Mirror } from './mirror/mirror.ts'
+
+export interface PageServerOptions {
+  /** 0 takes a free one. */
+  port: number
+  host: string
+  /** Folder of the built page; null: only the rest is served. */
+  webRoot: string | null
+  appConfig: () => AppConfig | Promise<AppConfig>
+  mirror?: Mirror
+  log: RelayLog
+  /** Names beside loopback and plain addresses under which the page may be asked for. */
+  publicHosts?: readonly string[]
+  /** Origins that a hub other than the public one redirects its downloads to. */
+  hubCdnOrigins?: readonly string[]
+  metrics?: { text: () => Promise<string>; type: string; isPublic: boolean }
+  /** Null when ready, else what is missing; without it the server is ready when it listens. */
+  notReady?: () => string | null
+  onUpgrade?: (req: IncomingMessage, socket: Duplex, head: Buffer) => void
+}
+
+export interface PageServer {
+  port: number
+  /** Where the page is on this machine. */
+  url: string
+  /** Frees the port; open answers are cut, upgraded sockets belong to who took them. */
+  stop(): Promise<void>
+}
+
+const HEADER_TIMEOUT_MS = 10_000
+const REQUEST_TIMEOUT_MS = 30_000
+const IDLE_TIMEOUT_MS = 60_000
+
+/** @throws SwarmError PORT_TAKEN, BAD_OPTION when the host cannot be listened on */
+export async function startPageServer(options: PageServerOptions): Promise<PageServer> {
+  const server = createServer(
+    {
+      // Small answers and every WebSocket after an upgrade: without it each message waits for a delayed ACK.
+      noDelay: true,
+      keepAlive: true,
+      headersTimeout: HEADER_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      keepAliveTimeout: IDLE_TIMEOUT_MS,
+    },
+    (req, res) => {
+      handle(req, res, options).catch((error: unknown) => {
+        options.log.error('request failed', { path: pathOf(req), reason: describeError(error) })
+        if (res.headersSent) res.destroy()
+        else sendText(res, 500, 'The server failed; its log says why.')
+      })
+    },
+  )
+  server.on('upgrade', (req: IncomingMessage, socket: Duplex, head: Buffer) => upgrade(req, socket, head, options))
+  server.on('clientError', (_error, socket) => socket.destroy())
+  await listen(server, options)
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('bug: a listening server has no port')
+  const shown = isWildcard(options.host) ? '127.0.0.1' : options.host
+  return {
+    port: address.port,
+    url: `http://${isIPv6(shown) ? `[${shown}]` : shown}:${address.port}/`,
+    stop: () => stop(server),
+  }
+}
+
+async function handle(req: IncomingMessage, res: ServerResponse, options: PageServerOptions): Promise<void> {
+  if (!isAllowedHost(req.headers.host, options.publicHosts ?? [])) {
+    return sendText(res, 421, 'This server is not known under that name; its operator can add it with --public-host.')
+  }
+  const { pathname, query } = splitUrl(req)
+  if (pathname === MIRROR_BASE || pathname.startsWith(`${MIRROR_BASE}/`)) {
+    if (options.mirror === undefined) return sendText(res, 404, 'This server has no model mirror.')
+    res.setHeader('x-content-type-options', 'nosniff')
+    return options.mirror.handle(req, res, pathname.slice(MIRROR_BASE.length), query)
+  }
+  const config = await options.appConfig()
+  const headers = securityHeaders({
+    host: req.headers.host,
+    hubUrls: [config.hubUrl, ...config.models.map((model) => model.hubUrl)],
+    hubCdnOrigins: options.hubCdnOrigins ?? [],
+  })
+  for (const [name, value] of Object.entries(headers)) res.setHeader(name, value)
+  if (!hasMethod(req, res, ['GET', 'HEAD'])) return
+  switch (pathname) {
+    case '/config.json':
+      res.setHeader('cache-control', 'no-store')
+      return sendJson(res, 200, config)
+    case '/healthz':
+      return sendText(res, 200, 'ok')
+    case '/readyz': {
+      const missing = options.notReady?.() ?? null
+      return missing === null ? sendText(res, 200, 'ready') : sendText(res, 503, `not ready: ${missing}`)
+    }
+    case '/metrics':
+      return sendMetrics(req, res, options)
+    default:
+      return sendPage(req, res, options, pathname)
+  }
+}
+
+async function sendPage(
+  req: IncomingMessage,
+  res: ServerResponse,
+  options: PageServerOptions,
+  pathname: string,
+): Promise<void> {
+  if (options.webRoot !== null && (await serveStatic(req, res, options.webRoot, pathname))) return
+  if (pathname === '/') return sendText(res, 503, 'The page is not built here. Run "npm run build" and reload.')
+  sendText(res, 404, 'There is nothing at this address.')
+}
+
+async function sendMetrics(req: IncomingMessage, res: ServerResponse, options: PageServerOptions): Promise<void> {
+  const { metrics } = options
+  if (metrics === undefined) return sendText(res, 404, 'There is nothing at this address.')
+  if (!metrics.isPublic && !isLocalRequest(req)) {
+    return sendText(res, 403, 'Metrics are shown to this machine only; --metrics public changes that.')
+  }
+  res.setHeader('cache-control', 'no-store')
+  sendBytes(res, 200, metrics.type, await metrics.text())
+}
+
+/** A proxy on this machine speaks for somebody else. */
+function isLocalRequest(req: IncomingMessage): boolean {
+  return (
+    isLoopbackAddress(req.socket.remoteAddress ?? '') &&
+    isLoopbackHost(req.headers.host) &&
+    req.headers['x-forwarded-for'] === undefined &&
+    req.headers.forwarded === undefined
+  )
+}
+
+function upgrade(req: IncomingMessage, socket: Duplex, head: Buffer, options: PageServerOptions): void {
+  socket.on('error', () => socket.destroy())
+  const refusal = !isAllowedHost(req.headers.host, options.publicHosts ?? [])
+    ? '421 Misdirected Request'
+    : options.onUpgrade === undefined || splitUrl(req).pathname !== '/'
+      ? '404 Not Found'
+      : null
+  if (refusal !== null) {
+    socket.end(`HTTP/1.1 ${refusal}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`)
+    return
+  }
+  options.onUpgrade?.(req, socket, head)
+}
+
+function splitUrl(req: IncomingMessage): { pathname: string; query: URLSearchParams } {
+  const url = req.url ?? '/'
+  const at = url.indexOf('?')
+  return at === -1
+    ? { pathname: url, query: new URLSearchParams() }
+    : { pathname: url.slice(0, at), query: new URLSearchParams(url.slice(at + 1)) }
+}
+
+/** For the log: without the query, which may hold anything. */
+function pathOf(req: IncomingMessage): string {
+  return splitUrl(req).pathname.slice(0, 200)
+}
+
+async function listen(server: Server, { host, port }: PageServerOptions): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(error, host, port)))
+    server.listen({ host, port }, resolve)
+  })
+  server.removeAllListeners('error')
+  // After it listens only accepting can fail (no descriptors left); the connections that are open go on.
+  server.on('error', () => undefined)
+}
+
+function listenError(error: NodeJS.ErrnoException, host: string, port: number): SwarmError {
+  if (error.code === 'EADDRINUSE') {
+    return new SwarmError('PORT_TAKEN', `Port ${port} on ${host} is taken by another program.`, {
+      action: 'Stop that program, or choose another port with --port (0 takes a free one).',
+      details: { port, host },
+      cause: error,
+    })
+  }
+  if (error.code === 'EACCES') {
+    return new SwarmError('BAD_OPTION', `Port ${port} may not be used by this user.`, {
+      action: 'Choose a port above 1023 with --port.',
+      details: { port },
+      cause: error,
+    })
+  }
+  return new SwarmError('BAD_OPTION', `This machine cannot listen on ${host}, port ${port}: ${describeError(error)}.`, {
+    action: 'Name an address of this machine with --host, or 0.0.0.0 for all of them.',
+    details: { host, port },
+    cause: error,
+  })
+}
+
+async function stop(server: Server): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+  server.closeAllConnections()
+  await closed
+}

@@ -1,0 +1,202 @@
+/**
+ * The relay put together: one public port for the page, its configuration, the model mirror, health, metrics and the
+ * WebSocket of the swarm. It introduces tabs, carries their signalling and signed records; it never sees a prompt.
+ */
+import '../net/compat.ts'
+import { peerIdFromPrivateKey } from '@libp2p/peer-id'
+import { DirectoryStore } from '../net/directory-store.ts'
+import { peerIdOfAddress } from '../net/multiaddr.ts'
+import { privateKeyFromSeed, verifySignature } from '../net/record-crypto.ts'
+import type { AppConfig, ModelOffer } from '../swarm/app-config.ts'
+import { describeError } from '../swarm/errors.ts'
+import { PROTOCOL_VERSION } from '../swarm/protocol.ts'
+import { listenMultiaddr, relayAddresses, visibleAddressesLine } from './addresses.ts'
+import type { RelayConfig } from './config.ts'
+import { DirectoryService } from './directory-service.ts'
+import { Egress } from './egress.ts'
+import { loadOrCreateSeed } from './key-file.ts'
+import type { RelayLog } from './log.ts'
+import { RelayMetrics } from './metrics.ts'
+import { Mirror } from './mirror/mirror.ts'
+import { startPageServer } from './page-server.ts'
+import { Refusals } from './refusals.ts'
+import { RelayLinks } from './relay-links.ts'
+import { Admission } from './swarm/admission.ts'
+import { createRelayNode, type RelayNode } from './swarm/node.ts'
+
+export interface Relay {
+  port: number
+  peerId: string
+  /** Multiaddrs to hand out, the best one first. */
+  addresses: string[]
+  /** Where the page is on this machine. */
+  pageUrl: string
+  appConfig(): Promise<AppConfig>
+  /** Frees the port within two seconds. `announce` (the default) tells the tabs first. Safe to call twice. */
+  stop(options?: { announce?: boolean }): Promise<void>
+}
+
+/** @throws SwarmError PORT_TAKEN, BAD_OPTION */
+export async function startRelay(config: RelayConfig, log: RelayLog): Promise<Relay> {
+  const seed = await loadOrCreateSeed(config.keyFile, log)
+  const privateKey = await privateKeyFromSeed(seed)
+  const peerId = peerIdFromPrivateKey(privateKey).toString()
+  const mirror = new Mirror({ modelsDirs: config.modelsDirs, cacheFile: config.hashCacheFile, log })
+  const admission = new Admission(config.limits)
+  const egress = new Egress()
+  const parts: { node?: RelayNode; directory?: DirectoryService; links?: RelayLinks; addresses: string[] } = {
+    addresses: [],
+  }
+  const store = new DirectoryStore({ verify: verifySignature, now: Date.now, maxRecords: config.limits.maxRecords })
+  const metrics = new RelayMetrics({
+    connections: () => admission.connections,
+    pending: () => admission.pending,
+    reservations: () => parts.node?.circuits.reservationCount ?? 0,
+    circuits: () => parts.node?.circuits.circuitCount ?? 0,
+    records: () => store.signedRecords().length,
+    directoryPeers: () => parts.directory?.peerCount ?? 0,
+    links: () => parts.links?.count ?? 0,
+    egressBytesToday: () => egress.today(),
+  })
+  const refusals = new Refusals(log, (reason) => metrics.refused(reason))
+  const appConfig = async (): Promise<AppConfig> => appConfigOf(config, parts.addresses, await mirror.offers())
+  const page = await startPageServer({
+    port: config.port,
+    host: config.host,
+    webRoot: config.webRoot,
+    appConfig,
+    mirror,
+    log,
+    publicHosts: config.publicHosts,
+    hubCdnOrigins: config.hubCdnOrigins,
+    ...(config.metrics === 'off'
+      ? {}
+      : { metrics: { text: () => metrics.text(), type: metrics.type, isPublic: config.metrics === 'public' } }),
+    notReady: () => (parts.node?.libp2p.status === 'started' ? null : 'the swarm side has not started'),
+    onUpgrade: (req, socket, head) => {
+      if (parts.node === undefined) socket.destroy()
+      else parts.node.transport.accept(req, socket, head)
+    },
+  })
+  parts.addresses = relayAddresses({
+    host: config.host,
+    port: page.port,
+    peerId,
+    ...(config.publicIp === undefined ? {} : { publicIp: config.publicIp }),
+    ...(config.publicPort === undefined ? {} : { publicPort: config.publicPort }),
+  })
+
+  let stopping: Promise<void> | null = null
+  const stopAll = async (announce: boolean): Promise<void> => {
+    mirror.stop()
+    await parts.directory?.stop(announce)
+    await parts.links?.stop()
+    await parts.node?.libp2p.stop()
+    await page.stop()
+    refusals.stop()
+    metrics.stop()
+  }
+  try {
+    const listen = listenMultiaddr(config.host, page.port)
+    const initialPeers = new Set(config.initialPeers)
+    const node = await createRelayNode({
+      privateKey,
+      listen,
+      announce: parts.addresses,
+      limits: config.limits,
+      sharedPort: {
+        addresses: [listen],
+        admission,
+        trustedProxies: config.trustedProxies,
+        onRefused: ({ limit, text }) => refusals.note('-', limit, text),
+        onSent: (bytes) => {
+          egress.add(bytes)
+          metrics.sent(bytes)
+        },
+      },
+      dht: {
+        mode: 'server',
+        verify: verifySignature,
+        now: Date.now,
+        lastSeq: (id) => store.lastSeq(id),
+        // A record that came by the DHT is shown in the directory too.
+        ...(config.directory === 'on' ? { onRecord: (signed) => void store.addVerified(signed) } : {}),
+      },
+      egressBytes: () => egress.today(),
+      mayDial: (address) => initialPeers.has(address.toString()),
+      onRefused: (peer, { limit, text }) => {
+        refusals.note(peer.toString(), limit, text)
+        parts.directory?.tellRefusal(peer.toString(), limit, text)
+      },
+    })
+    parts.node = node
+    if (config.directory === 'on') {
+      const links = new RelayLinks({
+        libp2p: node.libp2p,
+        log,
+        onRecord: (bytes, relayId) => mergeRecord(store, bytes, relayId, refusals),
+        onGone: (id, relayId) => parts.directory?.onGoneReport(id, relayId),
+      })
+      parts.links = links
+      parts.directory = await DirectoryService.start({
+        libp2p: node.libp2p,
+        store,
+        limits: config.limits,
+        log,
+        refusals,
+        isLinked: (relayId) => links.isLinked(relayId),
+        onRelayHello: (connection) => links.answer(connection),
+      })
+      links.keep(config.initialPeers)
+    }
+  } catch (error) {
+    await stopAll(false)
+    throw error
+  }
+  log.info('relay identity', { file: config.keyFile, peer: peerId })
+  log.print(visibleAddressesLine(parts.addresses))
+  const [first] = await mirror.offers()
+  if (first !== undefined) void mirror.warm(config.donor.model ?? first.repo)
+  return {
+    port: page.port,
+    peerId,
+    addresses: [...parts.addresses],
+    pageUrl: page.url,
+    appConfig,
+    stop: (options = {}) => (stopping ??= stopAll(options.announce ?? true)),
+  }
+}
+
+async function mergeRecord(
+  store: DirectoryStore,
+  bytes: Uint8Array,
+  relayId: string,
+  refusals: Refusals,
+): Promise<void> {
+  try {
+    await store.add(bytes)
+  } catch (error) {
+    refusals.note(relayId, 'record', describeError(error))
+  }
+}
+
+/** What page and command line are told. The default model is the one given to the donor, else the first by name. */
+function appConfigOf(config: RelayConfig, addresses: readonly string[], local: readonly ModelOffer[]): AppConfig {
+  const known = new Set(local.map((offer) => offer.repo))
+  const offers = [...local, ...config.offers.filter((offer) => !known.has(offer.repo))]
+  const preferred = config.donor.model
+  const own = peerIdOfAddress(addresses[0] ?? '')
+  const others = config.initialPeers.filter((address) => peerIdOfAddress(address) !== own)
+  return {
+    version: PROTOCOL_VERSION,
+    relays: [...addresses, ...others],
+    models: [
+      ...offers.filter((offer) => offer.repo === preferred),
+      ...offers.filter((offer) => offer.repo !== preferred),
+    ],
+    hubUrl: config.hubUrl,
+    iceServers: [...config.iceServers],
+    donor: config.donor,
+    ...(config.directory === 'off' ? { developer: { directory: 'off' as const } } : {}),
+  }
+}
