@@ -3,7 +3,7 @@
  * pid. Every process gets its own data folder and no Hugging Face settings of the machine it runs on.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -202,4 +202,15 @@ export function isRunning(pid: number): boolean {
     // ESRCH: no such process.
     return false
   }
+}
+
+/** Pids of the direct children of a process (Linux: /proc). */
+export function childPids(pid: number): number[] {
+  const path = `/proc/${pid}/task/${pid}/children`
+  return readFileSync(path, 'utf8').trim().split(' ').filter(Boolean).map(Number)
+}
+
+/** A process and all below it, parents first. */
+export function processTree(pid: number): number[] {
+  return [pid, ...childPids(pid).flatMap(processTree)]
 }

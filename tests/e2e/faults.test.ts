@@ -1,0 +1,126 @@
+/**
+ * What happens while an answer streams, with real processes: the relay is killed; a donor leaves, its browser is killed or
+ * stopped; with a replica the greedy text is that of an unbroken run, without one the missing blocks are named and the
+ * answer goes on when they return. Donors are slowed with --simulate-speed so that an answer lasts long enough.
+ */
+import { afterEach, expect, test } from 'vitest'
+import { isRunning, processTree, type StartedProcess } from '../support/processes.ts'
+import { selectedBlocks, TestSwarm, tinytalesCase } from '../support/swarm.ts'
+
+const STORY = tinytalesCase('Tell me a story.')
+/** Two blocks a donor: a step takes no less than 2 ÷ 40 s, an answer of 77 tokens over four hops about 15 s. */
+const SLOW = ['--model', 'tinytales', '--simulate-speed', '40', '--backend', 'software']
+const ASK = ['--model', 'tinytales', '--temperature', '0', '--prompt', STORY.prompt]
+
+let swarm: TestSwarm
+afterEach(() => swarm.stop())
+
+async function startQuarters(replicaOf?: number): Promise<StartedProcess[]> {
+  swarm = new TestSwarm()
+  await swarm.relay()
+  const donors = await swarm.readyDonors(4, [...SLOW, '--num_blocks', '2'])
+  if (replicaOf !== undefined) {
+    // A fixed donor: a second holder of just these blocks.
+    const replica = swarm.donor([...SLOW, '--splits', '2,4,6', '--stage', String(replicaOf)])
+    await replica.waitForLine(/server ready/, 90_000)
+  }
+  return donors
+}
+
+function holderOf(donors: StartedProcess[], block: number): StartedProcess {
+  const found = donors.find((donor) => selectedBlocks(donor).includes(block))
+  if (found === undefined) throw new Error(`nobody serves block ${block}`)
+  return found
+}
+
+/** Resolves when a few words have been printed: the answer is under way. */
+async function underWay(prompt: StartedProcess): Promise<void> {
+  await expect.poll(() => prompt.stdoutText().length, { timeout: 60_000, interval: 50 }).toBeGreaterThan(20)
+}
+
+async function expectWholeStory(prompt: StartedProcess, timeoutMs = 120_000): Promise<void> {
+  const { code } = await prompt.exited(timeoutMs)
+  expect(prompt.stdoutText().trimEnd(), prompt.stderr.join('\n')).toBe(STORY.greedy_text)
+  expect(code).toBe(0)
+}
+
+/** The browser below a `donate` process: its first child. */
+function browserTree(donor: StartedProcess): number[] {
+  const below = processTree(donor.pid).slice(1)
+  if (below.length === 0) throw new Error('the donor has no browser')
+  return below
+}
+
+function signalAll(pids: number[], signal: NodeJS.Signals): void {
+  for (const pid of pids) if (isRunning(pid)) process.kill(pid, signal)
+}
+
+test('the relay is killed: the answer goes on, and when it is back the tabs are listed again', async () => {
+  await startQuarters()
+  const prompt = swarm.startPrompt(ASK)
+  await underWay(prompt)
+  swarm.relays[0]?.signal('SIGKILL')
+  await expectWholeStory(prompt)
+  expect(prompt.stderr.some((line) => /^Lost/.test(line))).toBe(false)
+  await swarm.relay([], 0)
+  const again = await swarm.prompt(ASK)
+  expect(again.ids).toEqual(STORY.greedy)
+  expect(again.route).toHaveLength(4)
+})
+
+test('a donor is closed and a replica holds its blocks: the same greedy text', async () => {
+  const donors = await startQuarters(1)
+  const prompt = swarm.startPrompt(ASK)
+  await underWay(prompt)
+  // Whichever of the two serves the session: the other is the replica.
+  holderOf(donors, 2).signal('SIGINT')
+  await expectWholeStory(prompt)
+})
+
+test("a donor's browser is killed and a replica holds its blocks: the same greedy text", async () => {
+  const donors = await startQuarters(2)
+  const prompt = swarm.startPrompt(ASK)
+  await underWay(prompt)
+  signalAll(browserTree(holderOf(donors, 4)), 'SIGKILL')
+  await expectWholeStory(prompt)
+})
+
+test("a donor's browser is stopped and resumed: the same greedy text", async () => {
+  const donors = await startQuarters(0)
+  const prompt = swarm.startPrompt(ASK)
+  await underWay(prompt)
+  const tree = browserTree(holderOf(donors, 0))
+  signalAll(tree, 'SIGSTOP')
+  try {
+    await expectWholeStory(prompt)
+  } finally {
+    signalAll(tree, 'SIGCONT')
+  }
+})
+
+test('without a replica the answer pauses with the blocks named, and goes on when a donor returns', async () => {
+  const donors = await startQuarters()
+  const prompt = swarm.startPrompt(ASK)
+  await underWay(prompt)
+  const leaver = holderOf(donors, 6)
+  signalAll(browserTree(leaver), 'SIGKILL')
+  await prompt.waitForLine(/^Waiting for blocks 6–7/, 60_000)
+  swarm.donor([...SLOW, '--num_blocks', '2'])
+  await expectWholeStory(prompt, 180_000)
+})
+
+test('two relays, donors on each: one swarm, and one relay is enough to join it', async () => {
+  swarm = new TestSwarm()
+  await swarm.relay()
+  await swarm.relay(['--dht-initial-peers', swarm.addresses[0] as string])
+  const args = ['--model', 'tinytales', '--num_blocks', '2']
+  for (const [index, peers] of [0, 1, 0, 1].entries()) {
+    const donor = swarm.donor(args, { initialPeers: swarm.addresses[peers] as string })
+    await donor.waitForLine(/server ready/, 90_000)
+    expect(selectedBlocks(donor)[0], `donor ${index}`).toBe(index * 2)
+  }
+  for (const address of swarm.addresses) {
+    const answer = await swarm.prompt(ASK, { initialPeers: address })
+    expect(answer.ids).toEqual(STORY.greedy)
+  }
+})

@@ -1,0 +1,217 @@
+/** Every state of the page that is worth seeing, by name: `?scene=paused&lang=ko&theme=dark`. */
+import { SwarmError, toPlainError } from '../../../swarm/errors.ts'
+import type { DonorPlan, DonorState, LoadProgress } from '../../../web/donor/state.ts'
+import type { AnswerEntry, Chat, Entry } from '../../../web/ui/state/chat-types.ts'
+import type { View } from '../../../web/ui/state/navigation.ts'
+import type { SwarmSnapshot } from '../../../web/ui/state/ports.ts'
+import { fakeRecord, fakeSnapshot, PEERS, TINYTALES, type FakePromptOptions, type Played } from './fakes.ts'
+
+export interface Scene {
+  view: View
+  swarm: SwarmSnapshot
+  prompts: FakePromptOptions
+  chats: { chat: Chat; entries: Entry[] }[]
+  /** Sent as soon as the page stands. */
+  send?: string
+  donor: DonorState
+  hasWebGpu?: boolean
+  log?: boolean
+}
+
+const FULL = [
+  fakeRecord(0, { start: 0, end: 2 }),
+  fakeRecord(1, { start: 2, end: 4 }),
+  fakeRecord(2, { start: 4, end: 6 }),
+  fakeRecord(3, { start: 6, end: 8 }),
+]
+const HOLE = [
+  fakeRecord(0, { start: 0, end: 4 }),
+  fakeRecord(1, { start: 2, end: 4 }, 'leaving'),
+  fakeRecord(2, { start: 6, end: 8 }, 'online', { next: { start: 4, end: 6 } }),
+  fakeRecord(3, { start: 4, end: 6 }, 'joining', { blockStepsPerSecond: 0 }),
+]
+const ROUTE = FULL.map((record, i) => ({ peerId: record.peerId, span: record.span, direct: i !== 2 }))
+const STORY =
+  'Once upon a time, there was a quiet girl named **Mina**. She had a green basket and loved to walk by the river.\n\n' +
+  '1. She picked three apples.\n2. She gave one to a fox.\n\nThe fox said: `thank you`, and they walked home together.'
+
+function answer(change: Partial<AnswerEntry>): AnswerEntry {
+  return {
+    role: 'assistant',
+    text: STORY,
+    ids: [1, 2, 3],
+    status: 'done',
+    at: 1,
+    model: { repo: TINYTALES.repo, revision: TINYTALES.revision },
+    raw: false,
+    cut: false,
+    route: ROUTE,
+    stats: { timeToFirstTokenMs: 412, tokensPerSecond: 17.34, generatedTokens: 87, promptTokens: 26, reusedTokens: 14 },
+    lost: [],
+    error: null,
+    ...change,
+  }
+}
+
+const chatOf = (id: string, title: string): Chat => ({ id, title, createdAt: 1, updatedAt: 2 })
+const user = (text: string): Entry => ({ role: 'user', text, at: 1 })
+
+const CONVERSATION: Scene['chats'] = [
+  {
+    chat: chatOf('one', 'Tell me a story about a basket.'),
+    entries: [
+      user('안녕하세요! 저는 바구니에 대한 이야기를 좋아해요.'),
+      answer({
+        text: '안녕하세요! 무엇을 도와드릴까요?',
+        stats: {
+          timeToFirstTokenMs: 388,
+          tokensPerSecond: 18.02,
+          generatedTokens: 14,
+          promptTokens: 24,
+          reusedTokens: 0,
+        },
+      }),
+      user('Tell me a story about a basket.'),
+      answer({}),
+    ],
+  },
+  { chat: chatOf('two', '짧은 이야기를 들려줘.'), entries: [] },
+  { chat: chatOf('three', 'Hello!'), entries: [] },
+]
+
+const routeEvent: Played = {
+  type: 'route',
+  hops: ROUTE.map(({ peerId, span }) => ({ peerId, span })),
+  direct: ROUTE.map((hop) => hop.direct),
+}
+const words = (count: number): Played[] =>
+  Array.from({ length: count }, (_, i): Played => ({ type: 'token', index: i, id: i, text: `word${i} ` }))
+
+const PLAN: DonorPlan = {
+  repo: TINYTALES.repo,
+  revision: TINYTALES.revision,
+  blocks: 8,
+  span: { start: 2, end: 4 },
+  downloadBytes: 1_770_000,
+  gpuBytes: 12_400_000,
+  cachedBytes: 0,
+  weights: 'f32',
+  adapter: 'nvidia ampere',
+  software: false,
+  mode: 'load-balancing',
+}
+const PROGRESS: LoadProgress = {
+  phase: 'download',
+  doneBytes: 742_000,
+  totalBytes: 1_770_000,
+  cachedBytes: 0,
+  bytesPerSecond: 5_300_000,
+  etaSeconds: 2.4,
+}
+
+const base: Scene = {
+  view: 'chat',
+  swarm: fakeSnapshot(FULL),
+  prompts: { play: () => ['stay'] },
+  chats: [],
+  donor: { status: 'idle' },
+}
+const donate = (donor: DonorState, extra: Partial<Scene> = {}): Scene => ({ ...base, view: 'donate', donor, ...extra })
+
+export const SCENES: Record<string, Scene> = {
+  empty: base,
+  chat: { ...base, chats: CONVERSATION },
+  streaming: {
+    ...base,
+    prompts: { play: () => [routeEvent, { type: 'prefill', done: 26, total: 26, reused: 0 }, ...words(31), 'stay'] },
+    send: 'Tell me a story about a basket.',
+  },
+  paused: {
+    ...base,
+    swarm: fakeSnapshot(HOLE),
+    prompts: {
+      play: () => [
+        routeEvent,
+        ...words(12),
+        { type: 'lost', peerId: PEERS[2] ?? '', reason: 'closed', afterMs: 430 },
+        { type: 'paused', missingBlocks: [4, 5], reason: 'nobody serves blocks 4–5' },
+        'stay',
+      ],
+    },
+    send: 'Tell me a story about a basket.',
+  },
+  interrupted: {
+    ...base,
+    chats: [
+      {
+        chat: chatOf('one', 'Hello!'),
+        entries: [user('Hello!'), answer({ text: 'Hello! How can I', status: 'streaming', stats: null })],
+      },
+    ],
+  },
+  failed: {
+    ...base,
+    chats: [
+      {
+        chat: chatOf('one', 'Hello!'),
+        entries: [
+          user('Hello!'),
+          answer({
+            text: '',
+            route: [],
+            stats: null,
+            status: 'failed',
+            error: toPlainError(
+              new SwarmError('HUB_GATED', 'huggingface.co answered 403 for org/gated: access is restricted', {
+                action: 'Accept the licence on the hub, then paste your token.',
+              }),
+            ),
+          }),
+        ],
+      },
+    ],
+  },
+  raw: { ...base, prompts: { play: () => ['stay'], hasChatTemplate: false } },
+  full: {
+    ...base,
+    prompts: { play: () => ['stay'], contextTokens: 24 },
+    chats: CONVERSATION,
+  },
+  ask: { ...base, swarm: fakeSnapshot([], { state: 'asking' }) },
+  'donate-ready': donate({ status: 'ready', plan: PLAN }),
+  'donate-software': donate({
+    status: 'ready',
+    plan: { ...PLAN, software: true, adapter: 'SwiftShader (google)', cachedBytes: 400_000 },
+  }),
+  'donate-loading': donate({ status: 'loading', plan: PLAN, span: PLAN.span, progress: PROGRESS }, { log: true }),
+  'donate-serving': donate(
+    {
+      status: 'serving',
+      plan: PLAN,
+      span: PLAN.span,
+      throughput: 15.23,
+      moving: null,
+      peerId: PEERS[1] ?? '',
+      stats: {
+        sessions: 2,
+        stepsServed: 1843,
+        tokensServed: 2210,
+        bytesIn: 3_400_000,
+        bytesOut: 3_300_000,
+        bytesFetched: 1_790_000,
+        gpuMsPerStep: 4.2,
+        startedAt: 0,
+      },
+    },
+    { log: true },
+  ),
+  'donate-nogpu': donate({ status: 'idle' }, { hasWebGpu: false }),
+  'donate-failed': donate({
+    status: 'failed',
+    error: toPlainError(
+      new SwarmError('HUB_CUT', 'model-00001-of-00002.safetensors broke off at byte 742000 of 1770000'),
+    ),
+  }),
+  swarm: { ...base, view: 'swarm' },
+  'swarm-missing': { ...base, view: 'swarm', swarm: fakeSnapshot(HOLE) },
+}

@@ -1,0 +1,67 @@
+/**
+ * Every state of the page over fakes: nothing serious by axe in both themes and languages, nothing wider than a phone,
+ * no error in the console. With TABSWARM_SCREENSHOTS=FOLDER it also leaves a picture of each.
+ */
+import { AxeBuilder } from '@axe-core/playwright'
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Browser, Page } from 'playwright'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { launchChromium, watchErrors } from '../support/browser.ts'
+import { SCENES } from './harness/scenes.ts'
+import { startHarness, type Harness } from './harness-server.ts'
+
+const PHONE = { width: 390, height: 844 }
+const DESKTOP = { width: 1280, height: 800 }
+const pictures = process.env['TABSWARM_SCREENSHOTS']
+const only = process.env['TABSWARM_SCENES']?.split(',')
+
+let harness: Harness
+let browser: Browser
+
+beforeAll(async () => {
+  harness = await startHarness()
+  browser = await launchChromium()
+})
+afterAll(async () => {
+  await browser.close()
+  await harness.stop()
+})
+
+async function show(page: Page, scene: string, language: string, theme: string): Promise<void> {
+  await page.goto(harness.url(scene, { language, theme }))
+  await page.locator('html[data-ready]').waitFor()
+}
+
+describe.each(Object.keys(SCENES).filter((name) => only?.includes(name) ?? true))('%s', (scene) => {
+  test.each([
+    ['en', 'light', 'desktop'],
+    ['ko', 'dark', 'desktop'],
+    ['ko', 'light', 'phone'],
+    ['en', 'dark', 'phone'],
+  ])('%s, %s, %s', async (language, theme, device) => {
+    const context = await browser.newContext({ viewport: device === 'phone' ? PHONE : DESKTOP })
+    const page = await context.newPage()
+    const errors = watchErrors(page)
+    try {
+      await show(page, scene, language, theme)
+      expect(await page.locator('html').getAttribute('lang')).toBe(language)
+      if (pictures !== undefined) {
+        mkdirSync(pictures, { recursive: true })
+        await page.screenshot({ path: join(pictures, `${scene}-${device}-${theme}-${language}.png`) })
+      }
+      const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
+      expect(overflow, 'wider than the screen').toBeLessThanOrEqual(0)
+      const { violations } = await new AxeBuilder({ page }).analyze()
+      const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical')
+      expect(
+        serious.map(
+          ({ id, nodes }) => `${id}: ${nodes.map((node) => `${node.target} ${node.failureSummary}`).join(' | ')}`,
+        ),
+      ).toEqual([])
+      expect(errors).toEqual([])
+    } finally {
+      await context.close()
+    }
+  })
+})
