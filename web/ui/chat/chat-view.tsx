@@ -1,0 +1,93 @@
+/** The chat: model bar, messages, notices and composer. */
+import { useEffect, useRef } from 'preact/hooks'
+import { ErrorNote } from '../parts/error-note.tsx'
+import { useServices, useTexts } from '../services.ts'
+import { Announcer } from './announcer.tsx'
+import { Composer } from './composer.tsx'
+import { EmptyChat } from './empty-chat.tsx'
+import { AnswerMessage, UserMessage } from './message.tsx'
+import { ModelBar } from './model-bar.tsx'
+import { ModelNotices } from './notices.tsx'
+import { StatusLine } from './status-line.tsx'
+
+/** Closer to the end than this, the view follows the text as it grows. */
+const FOLLOW_PX = 120
+
+export function ChatView() {
+  const { models, chats } = useServices()
+  const chosen = models.chosen.value
+  useEffect(() => {
+    void models.prepare()
+  }, [models, chosen?.repo, chosen?.revision])
+  return (
+    <section class="chat" aria-labelledby="chat-title">
+      <h1 id="chat-title" class="sr-only">
+        {useTexts().messages.chat.title}
+      </h1>
+      <ModelBar />
+      <MessageLog key={chats.current.value.id} />
+      <footer class="chat-foot">
+        <ModelNotices />
+        <StatusLine />
+        <Composer />
+      </footer>
+      <Announcer />
+    </section>
+  )
+}
+
+function MessageLog() {
+  const { chats } = useServices()
+  const { messages } = useTexts()
+  const conversation = chats.current.value
+  const entries = conversation.entries.value
+  const live = conversation.live.value
+  const busy = conversation.busy.value
+  const problem = conversation.problem.value
+  const log = useRef<HTMLDivElement>(null)
+  const follow = useRef(true)
+  useEffect(() => {
+    const element = log.current
+    if (element !== null && follow.current) element.scrollTop = element.scrollHeight
+  }, [entries, live, problem])
+  return (
+    <div
+      class="log"
+      ref={log}
+      role="log"
+      aria-live="off"
+      aria-label={messages.chat.title}
+      tabIndex={0}
+      onScroll={(event) => {
+        const { scrollHeight, scrollTop, clientHeight } = event.currentTarget
+        follow.current = scrollHeight - scrollTop - clientHeight < FOLLOW_PX
+      }}
+    >
+      <div class="log-inner">
+        {entries.length === 0 && live === null && <EmptyChat />}
+        {entries.map((entry, i) =>
+          entry.role === 'user' ? (
+            <UserMessage key={i} entry={entry} />
+          ) : (
+            <AnswerMessage
+              key={i}
+              entry={entry}
+              actions={
+                i === entries.length - 1 && !busy
+                  ? { retry: () => void conversation.retry(), resume: () => void conversation.resume() }
+                  : null
+              }
+            />
+          ),
+        )}
+        {live !== null && <AnswerMessage key={entries.length} entry={live} actions={null} />}
+        {problem !== null && <ErrorNote error={problem} onDismiss={() => conversation.dismissProblem()} />}
+        {!busy && entries.at(-1)?.role === 'user' && (
+          <button type="button" class="button-quiet" onClick={() => void conversation.retry()}>
+            {messages.chat.retry}
+          </button>
+        )}
+      </div>
+    </div>
+  )
+}

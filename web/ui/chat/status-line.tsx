@@ -1,0 +1,44 @@
+/** One line that says what is going on: reading, answering with its speed, paused with the missing blocks. */
+import { formatBlockRanges } from '../../../swarm/span.ts'
+import type { Texts } from '../i18n/texts.ts'
+import { useServices, useTexts } from '../services.ts'
+import type { Phase } from '../state/answering.ts'
+
+export function StatusLine() {
+  const { chats } = useServices()
+  const texts = useTexts()
+  const phase = chats.current.value.phase.value
+  return (
+    <p class={`status status-${phase.kind}`} data-testid="chat-status" data-phase={phase.kind}>
+      <span class="status-light" aria-hidden="true" />
+      <span>{phaseText(phase, texts)}</span>
+    </p>
+  )
+}
+
+export function phaseText(phase: Phase, { messages, formats }: Texts): string {
+  const { chat } = messages
+  switch (phase.kind) {
+    case 'idle':
+      return chat.ready
+    case 'opening':
+      return chat.opening
+    case 'connecting':
+      return chat.connecting
+    case 'prefill':
+      return chat.prefill(formats.integer(phase.done), formats.integer(phase.total), formats.integer(phase.reused))
+    case 'streaming':
+      return chat.streaming(
+        formats.integer(phase.tokens),
+        phase.tokensPerSecond === null ? null : formats.decimal(phase.tokensPerSecond),
+      )
+    case 'paused':
+      return phase.missingBlocks.length > 0
+        ? chat.pausedBlocks(formatBlockRanges(phase.missingBlocks))
+        : chat.pausedBusy(phase.reason)
+    case 'stopping':
+      return chat.stopping
+    default:
+      return phase satisfies never
+  }
+}

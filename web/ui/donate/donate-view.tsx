@@ -1,0 +1,141 @@
+/** Donating: what would happen, one click to start, how it goes, Stop. A link alone never starts anything. */
+import { useEffect } from 'preact/hooks'
+import type { DonorState } from '../../donor/state.ts'
+import { ErrorNote } from '../parts/error-note.tsx'
+import { useServices, useTexts } from '../services.ts'
+import type { Texts } from '../i18n/texts.ts'
+import { isRunning } from '../state/donating.ts'
+import { spanText } from './span-text.ts'
+import { DonorOptions } from './donor-options.tsx'
+import { LoadSteps } from './load-steps.tsx'
+import { LogPanel } from './log-panel.tsx'
+import { PlanCard, Terms } from './plan-card.tsx'
+import { ServingFigures } from './serving-figures.tsx'
+import { WebGpuHelp } from './webgpu-help.tsx'
+
+const NEEDS_HELP = new Set(['NO_WEBGPU', 'NO_ADAPTER'])
+
+export function DonateView() {
+  const { donating, models, environment } = useServices()
+  const texts = useTexts()
+  const { donate } = texts.messages
+  const state = donating.state.value
+  const chosen = models.chosen.value
+  const choices = donating.choices.value
+  useEffect(() => {
+    if (environment.hasWebGpu && chosen !== null && !isRunning(donating.state.peek())) void donating.plan(chosen)
+  }, [donating, environment, chosen?.repo, chosen?.revision, choices])
+  const needsHelp = !environment.hasWebGpu || (state.status === 'failed' && NEEDS_HELP.has(state.error.code))
+  return (
+    <section class="page" aria-labelledby="donate-title">
+      <header class="page-head">
+        <h1 id="donate-title">{donate.title}</h1>
+        <p class="lead">{donate.lead}</p>
+      </header>
+      {needsHelp ? <WebGpuHelp /> : <DonorOptions />}
+      <div class="donor" data-status={state.status}>
+        <p class={`donor-state donor-state-${state.status}`} data-testid="donate-state" role="status">
+          {stateText(state, texts)}
+        </p>
+        {state.status === 'failed' && <ErrorNote error={state.error} />}
+        <DonorBody state={state} />
+        {!needsHelp && <DonorButtons state={state} />}
+      </div>
+      <LogPanel />
+    </section>
+  )
+}
+
+function DonorBody({ state }: { state: DonorState }) {
+  switch (state.status) {
+    case 'ready':
+      return (
+        <>
+          <PlanCard plan={state.plan} />
+          <Terms />
+        </>
+      )
+    case 'loading':
+      return (
+        <>
+          <LoadSteps progress={state.progress} />
+          <PlanCard plan={{ ...state.plan, span: state.span }} />
+        </>
+      )
+    case 'serving':
+      return (
+        <>
+          {state.moving !== null && <LoadSteps progress={state.moving.progress} />}
+          <ServingFigures state={state} />
+        </>
+      )
+    case 'idle':
+    case 'planning':
+    case 'stopping':
+    case 'stopped':
+    case 'failed':
+      return null
+    default:
+      return state satisfies never
+  }
+}
+
+function DonorButtons({ state }: { state: DonorState }) {
+  const { donating, models } = useServices()
+  const { donate } = useTexts().messages
+  const chosen = models.chosen.value
+  if (isRunning(state)) {
+    return (
+      <button
+        type="button"
+        class="button button-stop button-large"
+        data-testid="donate-stop"
+        disabled={state.status === 'stopping'}
+        onClick={() => void donating.stop()}
+      >
+        {donate.stop}
+      </button>
+    )
+  }
+  const label = state.status === 'stopped' ? donate.again : state.status === 'failed' ? donate.tryAgain : donate.start
+  return (
+    <button
+      type="button"
+      class="button button-large"
+      data-testid="donate-start"
+      disabled={chosen === null || state.status === 'planning' || state.status === 'idle'}
+      onClick={() => {
+        if (chosen === null) return
+        // After a failure the plan comes first again, so that what is agreed to stands on the page.
+        if (state.status === 'ready') void donating.start(chosen)
+        else void donating.plan(chosen)
+      }}
+    >
+      {label}
+    </button>
+  )
+}
+
+function stateText(state: DonorState, { messages }: Texts): string {
+  const { donate } = messages
+  switch (state.status) {
+    case 'idle':
+      return donate.idle
+    case 'planning':
+      return donate.planning
+    case 'ready':
+      return donate.planTitle
+    case 'loading':
+      return donate.loading(spanText(state.span))
+    case 'serving':
+      return state.moving === null ? donate.serving(spanText(state.span)) : donate.moving(spanText(state.moving.span))
+    case 'stopping':
+      return donate.stopping
+    case 'stopped':
+      return donate.stopped
+    case 'failed':
+      return donate.failed
+    default:
+      return state satisfies never
+  }
+}

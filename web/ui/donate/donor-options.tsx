@@ -1,0 +1,109 @@
+/** What may be chosen before the start: model, number of blocks, memory, weights, and a token for gated models. */
+import { useServices, useTexts } from '../services.ts'
+import { ModelPicker } from '../chat/model-bar.tsx'
+import { isRunning } from '../state/donating.ts'
+import type { DonorChoices } from '../state/ports.ts'
+
+const MEMORY_GB = [0.5, 1, 2, 4, 8, 16]
+const WEIGHTS = ['auto', 'f32', 'f16'] as const
+
+export function DonorOptions() {
+  const { donating, models, environment } = useServices()
+  const { messages, formats } = useTexts()
+  const { donate } = messages
+  const choices = donating.choices.value
+  const disabled = isRunning(donating.state.value)
+  const fixed = donating.defaults.stage !== undefined && donating.defaults.useLoadBalancing !== true
+  const set = (change: Partial<Omit<DonorChoices, 'model'>>) => {
+    donating.choices.value = { ...choices, ...change }
+  }
+  const chosen = models.chosen.value
+  const blocks = chosen === null ? null : (models.coverage(chosen)?.blocks ?? chosen.blocks)
+  return (
+    <div class="options">
+      <div class="field">
+        <label for="donate-model">{donate.model}</label>
+        <ModelPicker id="donate-model" onOther={null} disabled={disabled} />
+      </div>
+      <div class="field">
+        <label for="donate-blocks">{donate.blocks}</label>
+        <input
+          id="donate-blocks"
+          type="number"
+          inputMode="numeric"
+          min={1}
+          max={blocks ?? 256}
+          step={1}
+          disabled={disabled || fixed}
+          placeholder={donate.blocksAuto}
+          value={choices.numBlocks ?? ''}
+          aria-describedby="donate-blocks-help"
+          onChange={(event) => {
+            const input = event.currentTarget
+            if (input.validity.valid) set({ numBlocks: input.value === '' ? null : input.valueAsNumber })
+            else input.reportValidity()
+          }}
+        />
+        <p class="help" id="donate-blocks-help">
+          {fixed ? donate.planFixed : donate.blocksHelp}
+        </p>
+      </div>
+      <details class="options-more">
+        <summary>{donate.options}</summary>
+        <div class="fields-grid">
+          <div class="field">
+            <label for="donate-memory">{donate.memory}</label>
+            <select
+              id="donate-memory"
+              disabled={disabled}
+              value={choices.memoryGb === null ? '' : `${choices.memoryGb}`}
+              onChange={(event) => {
+                const { value } = event.currentTarget
+                set({ memoryGb: value === '' ? null : Number(value) })
+              }}
+            >
+              <option value="">{donate.memoryAuto}</option>
+              {MEMORY_GB.map((gb) => (
+                <option key={gb} value={`${gb}`}>
+                  {donate.memoryGb(formats.decimal(gb))}
+                </option>
+              ))}
+            </select>
+          </div>
+          <div class="field">
+            <label for="donate-weights">{donate.weights}</label>
+            <select
+              id="donate-weights"
+              disabled={disabled}
+              value={choices.weights}
+              onChange={(event) => {
+                const weights = WEIGHTS.find((name) => name === event.currentTarget.value)
+                if (weights !== undefined) set({ weights })
+              }}
+            >
+              {WEIGHTS.map((name) => (
+                <option key={name} value={name}>
+                  {name === 'auto' ? donate.weightsAuto : name}
+                </option>
+              ))}
+            </select>
+          </div>
+          <div class="field field-wide">
+            <label for="donate-token">{donate.token}</label>
+            <input
+              id="donate-token"
+              type="password"
+              autocomplete="off"
+              spellcheck={false}
+              aria-describedby="donate-token-help"
+              onChange={(event) => environment.setHubToken(event.currentTarget.value.trim())}
+            />
+            <p class="help" id="donate-token-help">
+              {donate.tokenHelp}
+            </p>
+          </div>
+        </div>
+      </details>
+    </div>
+  )
+}

@@ -1,0 +1,41 @@
+/** A serving tab's live figures. */
+import { useSignal } from '@preact/signals'
+import { useEffect } from 'preact/hooks'
+import type { DonorState } from '../../donor/state.ts'
+import { useTexts } from '../services.ts'
+import { shortPeerId } from '../state/swarm.ts'
+
+export function ServingFigures({ state }: { state: Extract<DonorState, { status: 'serving' }> }) {
+  const { messages, formats } = useTexts()
+  const { donate } = messages
+  const { stats } = state
+  const now = useSignal(Date.now())
+  useEffect(() => {
+    const timer = setInterval(() => {
+      now.value = Date.now()
+    }, 1000)
+    return () => clearInterval(timer)
+  }, [now])
+  const figures: [string, string][] = [
+    [donate.throughput, donate.throughputValue(formats.decimal(state.throughput, 2))],
+    [donate.sessions, formats.integer(stats.sessions)],
+    [donate.tokensServed, formats.integer(stats.tokensServed)],
+    [donate.stepsServed, formats.integer(stats.stepsServed)],
+    [donate.gpuTime, stats.gpuMsPerStep === null ? '–' : formats.duration(stats.gpuMsPerStep)],
+    [donate.received, formats.bytes(stats.bytesIn)],
+    [donate.sent, formats.bytes(stats.bytesOut)],
+    [donate.fetched, formats.bytes(stats.bytesFetched)],
+    [donate.uptime, formats.duration(Math.max(0, now.value - stats.startedAt))],
+    [donate.peer, shortPeerId(state.peerId)],
+  ]
+  return (
+    <dl class="tiles" data-testid="donate-stats" data-peer={state.peerId}>
+      {figures.map(([label, value]) => (
+        <div key={label} class="tile">
+          <dt>{label}</dt>
+          <dd>{value}</dd>
+        </div>
+      ))}
+    </dl>
+  )
+}
