@@ -78,6 +78,7 @@ function rank(row: LogitsRow, seen: ReadonlySet<number>, penalty: number, whole:
     for (const id of seen) if (!inRow.has(id)) return null
   }
   const floor = row.values.at(-1) ?? -Infinity
+  const lastId = row.ids.at(-1) ?? -1
   const known: Candidate[] = []
   const pushed: Candidate[] = []
   for (const { id, logit } of candidates) {
@@ -86,8 +87,9 @@ function rank(row: LogitsRow, seen: ReadonlySet<number>, penalty: number, whole:
       continue
     }
     const penalized = { id, logit: logit > 0 ? logit / penalty : logit * penalty }
-    // At the floor itself an unseen token with the same logit and a lower id may come first.
-    if (whole || penalized.logit > floor) known.push(penalized)
+    // Tokens outside the row lie below the floor, or at it with a higher id than the row's last.
+    const isPlaced = penalized.logit > floor || (penalized.logit === floor && id <= lastId)
+    if (whole || isPlaced) known.push(penalized)
     else pushed.push(penalized)
   }
   known.sort((a, b) => b.logit - a.logit || a.id - b.id)

@@ -41,7 +41,8 @@ export function bosPolicy(tokenizerConfig: object, idOf: (token: string) => numb
   const config = tokenizerConfig as Record<string, unknown>
   const bosId = idOfToken(config['bos_token'], idOf)
   const eosId = idOfToken(config['eos_token'], idOf)
-  const isLlama = /^(Code)?LlamaTokenizer(Fast)?$/.test(String(config['tokenizer_class'] ?? ''))
+  const tokenizerClass = config['tokenizer_class']
+  const isLlama = typeof tokenizerClass === 'string' && /^(Code)?LlamaTokenizer(Fast)?$/.test(tokenizerClass)
   const addsBos = isLlama ? config['add_bos_token'] !== false : null
   const addsEos = isLlama ? config['add_eos_token'] === true : null
   return {

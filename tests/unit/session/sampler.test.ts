@@ -7,7 +7,17 @@ import type { LogitsRow } from '../../../swarm/span-runner.ts'
 
 const PLAIN: SamplingOptions = { temperature: 1, topP: 1, topK: 0, repetitionPenalty: 1, seed: 7 }
 
+const rows = new Map<readonly number[], Map<number, LogitsRow>>()
+
 function rowOf(logits: readonly number[], k: number): LogitsRow {
+  const known = rows.get(logits) ?? new Map<number, LogitsRow>()
+  rows.set(logits, known)
+  const row = known.get(k) ?? makeRow(logits, k)
+  known.set(k, row)
+  return row
+}
+
+function makeRow(logits: readonly number[], k: number): LogitsRow {
   const values = Float32Array.from(logits)
   const order = Array.from(values.keys()).sort((a, b) => values[b]! - values[a]! || a - b)
   const max = values[order[0]!]!

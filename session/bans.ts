@@ -1,0 +1,61 @@
+/**
+ * Which peers a requesting peer leaves out of its routes, and until when. Bans are this peer's own memory and are told to
+ * nobody. A peer that was lost or had no room is tried again as soon as it announces itself afresh: a tab that comes back
+ * is wanted. One that sent wrong answers, or cannot be reached, waits out its time.
+ */
+import { BAN_BASE_MS, BAN_MAX_MS } from '../swarm/limits.ts'
+import type { PeerRecord } from '../swarm/peer-record.ts'
+
+export type BanReason = 'lost' | 'refused' | 'fault'
+
+/** A refusal (busy, cache full, moving) is often over in a moment, and costs one round trip to find out. */
+const REFUSED_BASE_MS = 500
+const REFUSED_MAX_MS = 15_000
+
+interface Ban {
+  reason: BanReason
+  until: number
+  strikes: number
+  /** Sequence of the record the peer had when it was banned; a higher one is a sign of life after it. */
+  seq: number
+}
+
+export class Bans {
+  readonly #bans = new Map<string, Ban>()
+
+  /** The ban doubles with each one in a row (BAN_BASE_MS to BAN_MAX_MS). `record`: the peer's record now. */
+  ban(peerId: string, reason: BanReason, nowMs: number, record: PeerRecord | undefined): void {
+    const strikes = (this.#bans.get(peerId)?.strikes ?? 0) + 1
+    const [base, max] = reason === 'refused' ? [REFUSED_BASE_MS, REFUSED_MAX_MS] : [BAN_BASE_MS, BAN_MAX_MS]
+    const until = nowMs + Math.min(max, base * 2 ** (strikes - 1))
+    this.#bans.set(peerId, { reason, until, strikes, seq: record?.seq ?? 0 })
+  }
+
+  /** The peer answered: its next ban starts from the base again. */
+  forgive(peerId: string): void {
+    this.#bans.delete(peerId)
+  }
+
+  /** Peers among `records` that are not to be used now. */
+  excluded(records: readonly PeerRecord[], nowMs: number): Set<string> {
+    const excluded = new Set<string>()
+    for (const record of records) {
+      const ban = this.#bans.get(record.peerId)
+      if (ban === undefined || ban.until <= nowMs) continue
+      const isBack = ban.reason !== 'fault' && record.seq > ban.seq
+      if (!isBack) excluded.add(record.peerId)
+    }
+    return excluded
+  }
+
+  reasonOf(peerId: string, nowMs: number): BanReason | null {
+    const ban = this.#bans.get(peerId)
+    return ban === undefined || ban.until <= nowMs ? null : ban.reason
+  }
+
+  /** Milliseconds until the next ban ends; null when there is none. */
+  nextEndMs(nowMs: number): number | null {
+    const ends = [...this.#bans.values()].filter((ban) => ban.until > nowMs).map((ban) => ban.until - nowMs)
+    return ends.length === 0 ? null : Math.min(...ends)
+  }
+}

@@ -1,0 +1,194 @@
+/**
+ * From prompt ids to an answer, token by token: the file to read first. One turn of a chat is one async generator:
+ *
+ *   route → prefill what the hops do not hold yet → logits → sample → token → run that token → logits → …
+ *
+ * Running "all ids that the hops do not hold" is the one operation: on a fresh session it is the prefill, within an
+ * answer it is one decode step, on a replacement route it replays prompt and answer. So a lost hop needs no bookkeeping:
+ * the same tokens run again, greedy text comes out the same, and a sampled token is drawn with the same number.
+ * KV caches at the hops are disposable; only the token ids here count.
+ */
+import type { SwarmNode } from '../net/types.ts'
+import { assert, SwarmError } from '../swarm/errors.ts'
+import { Answer, type RouteSummary } from './answer.ts'
+import { Bans } from './bans.ts'
+import { checkSampling } from './model/defaults.ts'
+import { checkPrompt } from './prompt.ts'
+import { blame, cancelled, connect, FIRST_ROUTE_GRACE_MS, isFault, type Connector } from './recover.ts'
+import type { RouteSession } from './route-session.ts'
+import { firstTopK, sampleToken } from './sampler.ts'
+import type { GenerateEvent, GenerateRequest, PromptModel } from './types.ts'
+
+export interface ChatSessionOptions {
+  /** Monotonic milliseconds (`performance.now`). */
+  now: () => number
+  /** Cryptographically random bytes (`crypto.getRandomValues`). */
+  randomBytes: (length: number) => Uint8Array
+  /**
+   * KV cache, in tokens, to set aside at once so that later turns of the chat fit (at most the model's context). 0 for a
+   * single prompt.
+   */
+  reserveTokens?: number
+}
+
+const DEFAULT_RESERVE_TOKENS = 2048
+/** Peers that break the rules one after another at the same token: more of it helps nobody. */
+const MAX_FAULTS_PER_TOKEN = 5
+
+/** One chat: keeps the route and the KV caches between turns, and gives them up on `close`. One answer at a time. */
+export class ChatSession {
+  readonly #model: PromptModel
+  readonly #options: ChatSessionOptions
+  readonly #connector: Connector
+  #route: RouteSession | null = null
+  #lastRoute: RouteSummary = { hops: [], weights: '', backend: '' }
+  #epoch = 0
+  #turns = 0
+  #isBusy = false
+
+  constructor(node: SwarmNode, model: PromptModel, options: ChatSessionOptions) {
+    this.#model = model
+    this.#options = options
+    this.#connector = {
+      node,
+      model,
+      bans: new Bans(),
+      now: options.now,
+      random: () => new DataView(options.randomBytes(4).slice().buffer).getUint32(0) / 2 ** 32,
+      randomBytes: options.randomBytes,
+      nextEpoch: () => (this.#epoch += 1),
+    }
+  }
+
+  /**
+   * Yields events up to one `end`. A lost hop, or no route at all, is no end: the answer pauses and goes on by itself.
+   * Cancelling (`request.signal`, or leaving the loop) frees the hops' caches.
+   * @throws SwarmError before anything is sent: EMPTY_PROMPT, BAD_TOKEN_ID, PROMPT_TOO_LONG, CONTEXT_FULL, BAD_OPTION
+   */
+  async *generate(request: GenerateRequest): AsyncGenerator<GenerateEvent, void> {
+    assert(!this.#isBusy, 'one answer at a time in a chat')
+    checkPrompt(this.#model, request.promptIds, this.#turns > 0)
+    checkSampling(request.sampling)
+    checkMaxTokens(request.maxTokens)
+    this.#isBusy = true
+    this.#turns += 1
+    const answer = new Answer(this.#model, request, this.#options.now)
+    const stop = (): void => void this.#dropRoute()
+    request.signal.addEventListener('abort', stop, { once: true })
+    let failure: SwarmError | null = null
+    try {
+      yield* this.#run(answer, request)
+    } catch (error) {
+      if (!(error instanceof SwarmError)) throw error
+      answer.finish = request.signal.aborted ? 'cancel' : 'error'
+      failure = answer.finish === 'error' ? error : null
+    } finally {
+      request.signal.removeEventListener('abort', stop)
+      // What the hops hold is known only after an answer that ended by itself.
+      if (answer.finish !== 'stop' && answer.finish !== 'length') await this.#dropRoute()
+      this.#isBusy = false
+    }
+    yield answer.end(this.#lastRoute, failure)
+  }
+
+  /** Ends the chat's sessions at the hops; resolves within half a second. */
+  async close(): Promise<void> {
+    await this.#dropRoute()
+  }
+
+  /** Until the answer is finished; every loss of a hop begins again from the token ids. */
+  async *#run(answer: Answer, request: GenerateRequest): AsyncGenerator<GenerateEvent, void> {
+    let faults = 0
+    while (answer.finish === null) {
+      try {
+        const route = yield* this.#reachRoute(answer, request.signal)
+        while (answer.finish === null) {
+          yield* this.#nextToken(route, answer, request)
+          faults = 0
+        }
+      } catch (error) {
+        if (request.signal.aborted) throw cancelled()
+        const silenceMs = error instanceof SwarmError ? (this.#route?.silenceMs(error.peerId ?? '') ?? 0) : 0
+        if (!blame(this.#connector, error)) throw error
+        if (isFault(error)) faults += 1
+        if (faults > MAX_FAULTS_PER_TOKEN) throw error
+        answer.failovers += 1
+        yield { type: 'lost', peerId: error.peerId ?? '', reason: error.message, afterMs: Math.round(silenceMs) }
+        await this.#dropRoute()
+      }
+    }
+  }
+
+  /** The route of the turn before, cut back to what both turns share; or a new one. */
+  async *#reachRoute(answer: Answer, signal: AbortSignal): AsyncGenerator<GenerateEvent, RouteSession> {
+    const held = this.#route
+    if (held !== null && held.error === null && held.maxTokens >= answer.maxLength) {
+      const shared = Math.min(sharedLength(held.tokens, answer.ids), answer.ids.length - 1)
+      if (shared < held.tokens.length) await held.truncate(shared)
+      answer.reusedTokens = shared
+      yield { type: 'route', hops: held.hops, direct: held.direct }
+      return held
+    }
+    // Lost between two turns: not tried again at once. A session that a hop ended when it was idle is no fault.
+    const error = held?.error
+    if (error?.code === 'PEER_LOST' || error?.code === 'PEER_TIMEOUT') blame(this.#connector, error)
+    await this.#dropRoute()
+    const isRecovery = answer.failovers > 0
+    const wish = Math.max(answer.maxLength, this.#options.reserveTokens ?? DEFAULT_RESERVE_TOKENS)
+    this.#route = yield* connect(this.#connector, {
+      needTokens: answer.maxLength,
+      wishTokens: Math.min(this.#model.maxPositionEmbeddings, wish),
+      signal,
+      graceMs: isRecovery ? 0 : FIRST_ROUTE_GRACE_MS,
+      isRecovery,
+    })
+    answer.reusedTokens = 0
+    const { hops, weights, backend } = this.#route
+    this.#lastRoute = { hops, weights, backend }
+    return this.#route
+  }
+
+  async *#nextToken(
+    route: RouteSession,
+    answer: Answer,
+    request: GenerateRequest,
+  ): AsyncGenerator<GenerateEvent, void> {
+    const { sampling } = request
+    const reused = route.tokens.length
+    const total = answer.ids.length - reused
+    if (total > 1) yield { type: 'prefill', done: 0, total, reused }
+    const feed = route.feed(answer.ids, firstTopK(sampling))
+    let progress = await feed.next()
+    while (progress.done !== true) {
+      yield { type: 'prefill', done: progress.value.done, total, reused }
+      progress = await feed.next()
+    }
+    if (total > 1) yield { type: 'prefill', done: total, total, reused }
+    let sample = sampleToken(progress.value, answer.seen, sampling, answer.length)
+    while ('moreLogits' in sample) {
+      sample = sampleToken(await route.moreLogits(sample.moreLogits), answer.seen, sampling, answer.length)
+    }
+    if (request.signal.aborted) throw cancelled()
+    for (const hop of route.hops) this.#connector.bans.forgive(hop.peerId)
+    yield answer.push(sample.id)
+  }
+
+  async #dropRoute(): Promise<void> {
+    const route = this.#route
+    this.#route = null
+    await route?.close()
+  }
+}
+
+function sharedLength(a: readonly number[], b: readonly number[]): number {
+  let length = 0
+  while (length < a.length && length < b.length && a[length] === b[length]) length += 1
+  return length
+}
+
+function checkMaxTokens(maxTokens: number): void {
+  if (Number.isInteger(maxTokens) && maxTokens >= 1) return
+  throw new SwarmError('BAD_OPTION', `max tokens is ${maxTokens}; it must be a whole number from 1`, {
+    action: 'Change max tokens.',
+  })
+}

@@ -1,0 +1,169 @@
+/**
+ * Getting a route and keeping one: plans it, opens a session on it, and when there is none waits (with the missing blocks
+ * named) until the directory brings one. Also decides what a loss means: who is to blame, and whether going on makes
+ * sense. It knows nothing of tokens; `generate.ts` replays them on the session that comes out.
+ */
+import { SwarmError, type ErrorCode } from '../swarm/errors.ts'
+import type { BanReason } from './bans.ts'
+import { chooseRoute, type RouteChooser, type RouteNeeds } from './choose-route.ts'
+import { RouteSession } from './route-session.ts'
+import type { GenerateEvent, PromptModel } from './types.ts'
+
+export interface Connector extends RouteChooser {
+  model: Pick<PromptModel, 'id' | 'vocabSize' | 'hiddenSize'>
+  /** Cryptographically random bytes for session ids. */
+  randomBytes: (length: number) => Uint8Array
+  /** Counts sessions of one chat; each gets the next number. */
+  nextEpoch: () => number
+}
+
+export interface ConnectOptions extends RouteNeeds {
+  signal: AbortSignal
+  /** A first route is waited for in silence this long before the answer is called paused. */
+  graceMs: number
+  /** Whether an answer was interrupted: its going on is then reported. */
+  isRecovery: boolean
+}
+
+/** First directory updates arrive within this time of joining. */
+export const FIRST_ROUTE_GRACE_MS = 1_000
+const RETRY_MIN_MS = 250
+const RETRY_MAX_MS = 5_000
+/** The DHT is asked again at most this often, and never on the way of a token. */
+const DHT_INTERVAL_MS = 3_000
+/** Changes of the directory come in bursts (a peer leaves, others move): look once. */
+const SETTLE_MS = 20
+
+/** What a failure of a peer means for the next route. Anything not listed ends the answer. */
+const BAN_OF_CODE: Partial<Record<ErrorCode, BanReason>> = {
+  PEER_LOST: 'lost',
+  PEER_TIMEOUT: 'lost',
+  GPU_LOST: 'lost',
+  OUT_OF_MEMORY: 'lost',
+  NO_SESSION: 'refused',
+  BUSY: 'refused',
+  CACHE_FULL: 'refused',
+  PEER_REFUSED: 'refused',
+  DIAL_FAILED: 'fault',
+  BAD_FRAME: 'fault',
+  WRONG_VERSION: 'fault',
+  WRONG_MODEL: 'fault',
+  WRONG_PEER: 'fault',
+  WRONG_POSITION: 'fault',
+  NOT_FINITE: 'fault',
+  NO_ROUTE: 'fault',
+  BAD_RECORD: 'fault',
+}
+
+/** Bans the peer at fault; false when the error is not a peer's and the answer cannot go on. */
+export function blame(connector: RouteChooser, error: unknown): error is SwarmError {
+  if (!(error instanceof SwarmError) || error.peerId === undefined) return false
+  const reason = BAN_OF_CODE[error.code]
+  if (reason === undefined) return false
+  const record = connector.node.directory.get(error.peerId)
+  connector.bans.ban(error.peerId, reason, connector.now(), record)
+  return true
+}
+
+/** Whether the error says that the peer broke the rules, rather than that it went or has no room. */
+export function isFault(error: SwarmError): boolean {
+  return BAN_OF_CODE[error.code] === 'fault' && error.code !== 'DIAL_FAILED'
+}
+
+/**
+ * Returns a session with nothing run yet. Waits as long as it takes.
+ * @throws SwarmError CANCELLED; an error that is no peer's
+ */
+export async function* connect(
+  connector: Connector,
+  options: ConnectOptions,
+): AsyncGenerator<GenerateEvent, RouteSession> {
+  const { node, now } = connector
+  const { signal } = options
+  const startedMs = now()
+  let pausedFor: string | null = null
+  let retryMs = RETRY_MIN_MS
+  let lastDhtMs = -Infinity
+  let refusal: SwarmError | null = null
+  for (;;) {
+    if (signal.aborted) throw cancelled()
+    const choice = chooseRoute(connector, options)
+    if (choice.ok) {
+      const opened = await tryOpen(connector, options, choice)
+      if (opened instanceof RouteSession) {
+        yield { type: 'route', hops: opened.hops, direct: opened.direct }
+        if (options.isRecovery || pausedFor !== null) yield { type: 'resumed' }
+        return opened
+      }
+      refusal = opened
+      // Its peer is banned now: another route may exist this very moment.
+      continue
+    }
+    const reason = refusal === null ? choice.reason : `${choice.reason} (last: ${refusal.message})`
+    const isQuiet = pausedFor === null && now() - startedMs < options.graceMs
+    const pauseKey = `${choice.missingBlocks.join()} ${choice.reason}`
+    if (!isQuiet && pauseKey !== pausedFor) {
+      pausedFor = pauseKey
+      yield { type: 'paused', missingBlocks: choice.missingBlocks, reason }
+    }
+    if (now() - lastDhtMs >= DHT_INTERVAL_MS) {
+      lastDhtMs = now()
+      // Its findings arrive as directory changes; a failed query is asked again in three seconds.
+      node.refreshFromDht(connector.model.id.digest, signal).catch(() => null)
+    }
+    const banEndMs = connector.bans.nextEndMs(now())
+    const graceLeftMs = isQuiet ? options.graceMs - (now() - startedMs) : Infinity
+    await directoryChange(connector, Math.min(retryMs, banEndMs ?? Infinity, graceLeftMs) + SETTLE_MS, signal)
+    retryMs = Math.min(RETRY_MAX_MS, retryMs * 2)
+  }
+}
+
+/** The session, or the error of the peer that refused or could not be reached (banned by then). */
+async function tryOpen(
+  connector: Connector,
+  options: ConnectOptions,
+  choice: Extract<ReturnType<typeof chooseRoute>, { ok: true }>,
+): Promise<RouteSession | SwarmError> {
+  const { node, model, now, randomBytes, nextEpoch } = connector
+  const session = Array.from(randomBytes(16), (byte) => byte.toString(16).padStart(2, '0')).join('')
+  try {
+    return await RouteSession.open({
+      node,
+      model,
+      hops: choice.hops,
+      session,
+      epoch: nextEpoch(),
+      maxTokens: choice.maxTokens,
+      now,
+      signal: options.signal,
+    })
+  } catch (error) {
+    if (options.signal.aborted) throw cancelled()
+    if (blame(connector, error)) return error
+    throw error
+  }
+}
+
+/** Resolves a moment after the directory changed, after `timeoutMs`, or when the signal aborts. */
+function directoryChange({ node }: RouteChooser, timeoutMs: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    let settle: number | undefined
+    const finish = (): void => {
+      clearTimeout(timer)
+      clearTimeout(settle)
+      unsubscribe()
+      signal.removeEventListener('abort', finish)
+      resolve()
+    }
+    const timer = setTimeout(finish, timeoutMs)
+    const unsubscribe = node.directory.onChange(() => {
+      settle ??= setTimeout(finish, SETTLE_MS)
+    })
+    signal.addEventListener('abort', finish, { once: true })
+    if (signal.aborted) finish()
+  })
+}
+
+export function cancelled(): SwarmError {
+  return new SwarmError('CANCELLED', 'cancelled')
+}

@@ -1,0 +1,358 @@
+/**
+ * One session over one route: a stream to each hop, the KV cache they hold together, and the steps through them. Steps go
+ * to the first hop, hidden states from hop to hop, and the last hop answers: `done` for a prefill chunk, logits where
+ * they were asked for. Everything received is checked. The first loss or fault ends the whole session; going on is the
+ * caller's concern (`recover.ts`).
+ */
+import type { SwarmNode } from '../net/types.ts'
+import {
+  emptyFrame,
+  FLAG_TOP_K_MASK,
+  FLAG_WANTS_LOGITS,
+  jsonFrame,
+  readJson,
+  tokensPayload,
+  type Frame,
+  type OpenMessage,
+} from '../swarm/codec.ts'
+import { assert, SwarmError } from '../swarm/errors.ts'
+import { DIAL_TIMEOUT_MS, DIAL_TRIES, MAX_CHUNK_BYTES, OPEN_TIMEOUT_MS } from '../swarm/limits.ts'
+import type { RouteHop } from '../swarm/planner/types.ts'
+import { PROTOCOL_VERSION } from '../swarm/protocol.ts'
+import type { LogitsRow } from '../swarm/span-runner.ts'
+import { HopStream, asLoss } from './hop-stream.ts'
+import { readLogitsRow } from './logits-row.ts'
+import type { PromptModel } from './types.ts'
+
+export interface RouteSessionOptions {
+  node: SwarmNode
+  model: Pick<PromptModel, 'id' | 'vocabSize' | 'hiddenSize'>
+  hops: readonly RouteHop[]
+  /** 32 lower-case hex digits, random: nobody else may guess it. */
+  session: string
+  epoch: number
+  /** KV cache to set aside at each hop, in tokens. */
+  maxTokens: number
+  /** Monotonic ms. */
+  now: () => number
+  signal: AbortSignal
+}
+
+/**
+ * Rows of a prefill chunk where MAX_CHUNK_BYTES allows more: a chunk should take a hop some 100 ms, so that decode steps
+ * of other sessions pass between two.
+ */
+const MAX_CHUNK_ROWS = 128
+const MIN_CHUNK_ROWS = 16
+const CHUNKS_IN_FLIGHT = 2
+/** A hop dials its next hop before it answers. */
+const OPEN_DEADLINE_MS = OPEN_TIMEOUT_MS + DIAL_TRIES * DIAL_TIMEOUT_MS
+/**
+ * Every hop answers pings and still no answer to a step: the step itself was lost between two of them. Far beyond what a
+ * software adapter needs for a chunk, and beyond 20 × the slowest step seen.
+ */
+const STALL_MS = 120_000
+const STALL_FACTOR = 20
+
+interface Waiter {
+  hop: number
+  type: Frame['type']
+  /** null for opened and truncated, of which a hop owes one at a time. */
+  step: number | null
+  resolve: (frame: Frame) => void
+  reject: (error: SwarmError) => void
+  timer: number
+}
+
+export class RouteSession {
+  readonly hops: readonly RouteHop[]
+  readonly maxTokens: number
+  /** Weight formats and adapter kinds of the hops, without repeats: `f32` or `f32+f16`. */
+  weights = ''
+  backend = ''
+  readonly #options: RouteSessionOptions
+  readonly #streams: HopStream[] = []
+  readonly #tokens: number[] = []
+  #waiters: Waiter[] = []
+  #step = 0
+  #slowestStepMs = 0
+  #error: SwarmError | null = null
+  #unsubscribe: () => void = () => undefined
+
+  private constructor(options: RouteSessionOptions) {
+    this.#options = options
+    this.hops = options.hops
+    this.maxTokens = options.maxTokens
+  }
+
+  /** @throws SwarmError with the `peerId` at fault; CANCELLED when the signal aborts. Nothing is left open then. */
+  static async open(options: RouteSessionOptions): Promise<RouteSession> {
+    const session = new RouteSession(options)
+    try {
+      await session.#open()
+      return session
+    } catch (error) {
+      await session.close()
+      throw error
+    }
+  }
+
+  /** Tokens whose keys and values the hops hold. */
+  get tokens(): readonly number[] {
+    return this.#tokens
+  }
+
+  /** Why the session is over; null while it lives. */
+  get error(): SwarmError | null {
+    return this.#error
+  }
+
+  /** Whether nothing is under way: only then is it known what the hops hold. */
+  get isIdle(): boolean {
+    return this.#waiters.length === 0
+  }
+
+  get direct(): boolean[] {
+    return this.#streams.map((stream) => stream.direct)
+  }
+
+  /** Since the peer was last heard, ms; 0 for a peer that is not on the route. */
+  silenceMs(peerId: string): number {
+    return this.#streams.find((stream) => stream.hop.peerId === peerId)?.silenceMs ?? 0
+  }
+
+  /**
+   * Runs all of `ids` that the hops do not hold yet and returns the logits after the last one. Yields after each prefill
+   * chunk but the last. `ids` must begin with `tokens` and be longer.
+   */
+  async *feed(ids: readonly number[], topK: number): AsyncGenerator<{ done: number; total: number }, LogitsRow> {
+    assert(ids.length > this.#tokens.length, 'nothing to run')
+    assert(ids.length <= this.maxTokens, `${ids.length} tokens in a session of ${this.maxTokens}`)
+    const total = ids.length - this.#tokens.length
+    const inFlight: { answer: Promise<Frame>; rows: number }[] = []
+    let done = 0
+    for (;;) {
+      const chunk = ids.slice(this.#tokens.length, this.#tokens.length + this.#chunkRows())
+      const isLast = this.#tokens.length + chunk.length === ids.length
+      const answer = this.#sendStep(chunk, isLast ? topK : null)
+      if (isLast) {
+        for (const earlier of inFlight) await earlier.answer
+        return this.#readLogits(await answer, topK)
+      }
+      inFlight.push({ answer, rows: chunk.length })
+      if (inFlight.length >= CHUNKS_IN_FLIGHT) {
+        const first = inFlight.shift() as { answer: Promise<Frame>; rows: number }
+        await first.answer
+        done += first.rows
+        yield { done, total }
+      }
+    }
+  }
+
+  /** The last step's logits again, more of them. `topK` 0: the whole row. */
+  async moreLogits(topK: number): Promise<LogitsRow> {
+    const { session, epoch } = this.#options
+    const answer = this.#expect(this.#streams.length - 1, 'logits', this.#step)
+    this.#last.send({ ...emptyFrame('moreLogits', session, epoch), step: this.#step, columns: topK })
+    return this.#readLogits(await answer, topK)
+  }
+
+  /** Forgets tokens from `length` on, at every hop. */
+  async truncate(length: number): Promise<void> {
+    assert(this.isIdle && length <= this.#tokens.length, 'truncate to what is held, between steps')
+    const { session, epoch } = this.#options
+    const answers = this.#streams.map((_, hop) => this.#expect(hop, 'truncated', null))
+    for (const stream of this.#streams) stream.send({ ...emptyFrame('truncate', session, epoch), position: length })
+    for (const [hop, frame] of (await Promise.all(answers)).entries()) {
+      if (frame.position === length) continue
+      const peerId = (this.hops[hop] as RouteHop).peerId
+      throw this.#fault(badFrame(`it forgot tokens from ${frame.position} on, ${length} was asked`, peerId))
+    }
+    this.#tokens.length = length
+  }
+
+  /** Frees the cache at every hop; resolves within half a second and never rejects. */
+  async close(): Promise<void> {
+    this.#end(new SwarmError('CANCELLED', 'the session is over'))
+    await Promise.all(this.#streams.map((stream) => stream.close()))
+  }
+
+  get #last(): HopStream {
+    return this.#streams.at(-1) as HopStream
+  }
+
+  async #open(): Promise<void> {
+    const { node, hops, signal, session, epoch, now } = this.#options
+    this.#unsubscribe = node.onPeerLost((peerId, reason) => {
+      const stream = this.#streams.find((candidate) => candidate.hop.peerId === peerId)
+      stream?.fail(new SwarmError('PEER_LOST', `the peer is gone (${reason})`, { peerId, retryable: true }))
+    })
+    const cancel = (): void => this.#end(new SwarmError('CANCELLED', 'cancelled'))
+    signal.addEventListener('abort', cancel, { once: true })
+    try {
+      signal.throwIfAborted()
+      const dialled = await Promise.allSettled(
+        hops.map((hop) =>
+          node.openInference(hop.peerId, signal).catch((error: unknown) => {
+            throw asLoss(error, hop.peerId)
+          }),
+        ),
+      )
+      for (const [index, result] of dialled.entries()) {
+        if (result.status === 'rejected') continue
+        const hop = hops[index] as RouteHop
+        this.#streams.push(
+          new HopStream(result.value, hop, { session, epoch }, now, {
+            onFrame: (frame) => this.#take(this.hops.indexOf(hop), frame),
+            onLost: (error) => this.#end(this.#withCulprit(error, hop.peerId)),
+          }),
+        )
+      }
+      const refused = dialled.find((result) => result.status === 'rejected')
+      if (refused !== undefined) throw refused.reason
+      if (this.#error !== null) throw this.#error
+      // From the last hop to the first: each one attaches to its next hop, which must know the session by then.
+      const opened: Record<string, unknown>[] = []
+      for (let hop = hops.length - 1; hop >= 0; hop -= 1) opened.unshift(await this.#openHop(hop))
+      this.weights = distinct(opened.map((message) => message['weights']))
+      this.backend = distinct(opened.map((message) => message['backend']))
+    } finally {
+      signal.removeEventListener('abort', cancel)
+    }
+  }
+
+  async #openHop(index: number): Promise<Record<string, unknown>> {
+    const { node, model, hops, session, epoch, maxTokens } = this.#options
+    const hop = hops[index] as RouteHop
+    const message: OpenMessage = {
+      version: PROTOCOL_VERSION,
+      modelDigest: model.id.digest,
+      start: hop.span.start,
+      end: hop.span.end,
+      previous: hops[index - 1]?.peerId ?? node.peerId,
+      next: hops[index + 1]?.peerId ?? null,
+      maxTokens,
+      dtype: 'f32',
+    }
+    const stream = this.#streams[index] as HopStream
+    const answer = this.#expect(index, 'opened', null, OPEN_DEADLINE_MS)
+    stream.send(jsonFrame('open', session, epoch, message))
+    stream.startPulse()
+    try {
+      return readJson(await answer)
+    } catch (error) {
+      throw asLoss(error, hop.peerId)
+    }
+  }
+
+  #chunkRows(): number {
+    const { hiddenSize } = this.#options.model
+    if (hiddenSize === undefined) return MIN_CHUNK_ROWS
+    return Math.max(1, Math.min(MAX_CHUNK_ROWS, Math.floor(MAX_CHUNK_BYTES / (hiddenSize * 4))))
+  }
+
+  /** `topK` null: no logits wanted. */
+  #sendStep(tokens: readonly number[], topK: number | null): Promise<Frame> {
+    if (this.#error !== null) return Promise.reject(this.#error)
+    const { session, epoch, now } = this.#options
+    this.#step += 1
+    const startedMs = now()
+    const answer = this.#expect(this.#streams.length - 1, topK === null ? 'done' : 'logits', this.#step).then(
+      (frame) => {
+        this.#slowestStepMs = Math.max(this.#slowestStepMs, now() - startedMs)
+        return frame
+      },
+    )
+    // With several in flight the first rejection is reported; the others must not count as unhandled.
+    answer.catch(() => null)
+    const first = this.#streams[0] as HopStream
+    first.send({
+      ...emptyFrame('step', session, epoch),
+      flags: topK === null ? 0 : FLAG_WANTS_LOGITS | (topK & FLAG_TOP_K_MASK),
+      step: this.#step,
+      position: this.#tokens.length,
+      rows: tokens.length,
+      columns: 1,
+      dtype: 'u32',
+      payload: tokensPayload(Uint32Array.from(tokens)),
+    })
+    this.#tokens.push(...tokens)
+    return answer
+  }
+
+  #readLogits(frame: Frame, topK: number): LogitsRow {
+    try {
+      return readLogitsRow(frame, this.#options.model.vocabSize, topK)
+    } catch (error) {
+      throw this.#fault(asLoss(error, this.#last.hop.peerId))
+    }
+  }
+
+  #expect(
+    hop: number,
+    type: Frame['type'],
+    step: number | null,
+    deadlineMs: number = Math.max(STALL_MS, this.#slowestStepMs * STALL_FACTOR),
+  ): Promise<Frame> {
+    if (this.#error !== null) return Promise.reject(this.#error)
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        const peerId = (this.hops[hop] as RouteHop).peerId
+        this.#end(new SwarmError('PEER_TIMEOUT', `no ${type} for ${deadlineMs} ms`, { peerId, retryable: true }))
+      }, deadlineMs)
+      this.#waiters.push({ hop, type, step, resolve, reject, timer })
+    })
+  }
+
+  /** @throws SwarmError BAD_FRAME: the hop stream then reports the loss. */
+  #take(hop: number, frame: Frame): void {
+    const index = this.#waiters.findIndex(
+      (waiter) =>
+        waiter.hop === hop && waiter.type === frame.type && (waiter.step === null || waiter.step === frame.step),
+    )
+    const waiter = this.#waiters[index]
+    if (waiter !== undefined) {
+      clearTimeout(waiter.timer)
+      this.#waiters.splice(index, 1)
+      waiter.resolve(frame)
+      return
+    }
+    const isAnswer = frame.type === 'done' || frame.type === 'logits'
+    const isLate = isAnswer && frame.step >= 1 && frame.step <= this.#step && hop === this.hops.length - 1
+    const isAwaited = this.#waiters.some((other) => other.step === frame.step)
+    if (isLate && !isAwaited) return // answered before: dropped
+    throw badFrame(`an unexpected ${frame.type} frame (step ${frame.step})`, (this.hops[hop] as RouteHop).peerId)
+  }
+
+  /** A hop may name another hop as the one at fault (its next hop is gone), but nobody outside the route. */
+  #withCulprit(error: SwarmError, sender: string): SwarmError {
+    if (this.hops.some((hop) => hop.peerId === error.peerId)) return error
+    return new SwarmError(error.code, error.message, { peerId: sender, retryable: error.retryable, cause: error })
+  }
+
+  #fault(error: SwarmError): SwarmError {
+    this.#end(error)
+    return error
+  }
+
+  /** The first reason stays. Streams are closed by `close`. */
+  #end(error: SwarmError): void {
+    if (this.#error !== null) return
+    this.#error = error
+    this.#unsubscribe()
+    const waiters = this.#waiters
+    this.#waiters = []
+    for (const waiter of waiters) {
+      clearTimeout(waiter.timer)
+      waiter.reject(error)
+    }
+  }
+}
+
+function badFrame(message: string, peerId: string): SwarmError {
+  return new SwarmError('BAD_FRAME', message, { peerId, retryable: true })
+}
+
+function distinct(values: readonly unknown[]): string {
+  return [...new Set(values.map((value) => (typeof value === 'string' ? value.slice(0, 16) : '?')))].join('+')
+}

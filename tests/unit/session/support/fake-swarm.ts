@@ -1,0 +1,340 @@
+/**
+ * A swarm in memory: a `SwarmNode` whose peers speak the inference protocol over queues, with faults to order. Frames go
+ * through the real codec. Messages are delivered in microtasks, or by a `schedule` that a test hands in to reorder them.
+ */
+import type { Directory, FrameStream, LossReason, SwarmNode } from '../../../../net/types.ts'
+import {
+  decodeFrame,
+  emptyFrame,
+  encodeFrame,
+  failureFrame,
+  FLAG_TOP_K_MASK,
+  FLAG_WANTS_LOGITS,
+  hiddenPayload,
+  jsonFrame,
+  logitsPayload,
+  readHidden,
+  readJson,
+  readTokens,
+  type Frame,
+  type OpenMessage,
+} from '../../../../swarm/codec.ts'
+import { SwarmError, toPlainError } from '../../../../swarm/errors.ts'
+import type { PeerRecord } from '../../../../swarm/peer-record.ts'
+import type { Span } from '../../../../swarm/span.ts'
+import { embed, FakeCache, logitsOf } from './fake-engine.ts'
+
+export const FAKE_DIGEST = 'd'.repeat(32)
+
+/** Where a fault strikes: before the peer handles this frame (counted from 1 among the frames of that type it gets). */
+export interface Fault {
+  peerId: string
+  on: 'dial' | Frame['type']
+  nth: number
+  /**
+   * close: the connection breaks. hang: it answers nothing from here on, pings neither. refuse: a failure frame with
+   * `code`. garbage: a wrong frame in place of the answer. late: an old answer again before the right one.
+   */
+  kind: 'close' | 'hang' | 'refuse' | 'garbage' | 'late'
+  code?: 'BUSY' | 'CACHE_FULL' | 'PEER_REFUSED' | 'NOT_FINITE'
+}
+
+interface HopSession {
+  open: OpenMessage
+  cache: FakeCache
+  send: (frame: Frame) => void
+  lastHidden: number
+  requester: FakeStream
+}
+
+export class FakePeer {
+  readonly sessions = new Map<string, HopSession>()
+  readonly counts = new Map<string, number>()
+  rowsRun = 0
+  hung = false
+  readonly swarm: FakeSwarm
+  readonly peerId: string
+  readonly span: Span
+
+  constructor(swarm: FakeSwarm, peerId: string, span: Span) {
+    this.swarm = swarm
+    this.peerId = peerId
+    this.span = span
+  }
+
+  /** The fault that strikes now, used up. */
+  strike(on: Fault['on']): Fault | undefined {
+    const count = (this.counts.get(on) ?? 0) + 1
+    this.counts.set(on, count)
+    const index = this.swarm.faults.findIndex((f) => f.peerId === this.peerId && f.on === on && f.nth === count)
+    return index === -1 ? undefined : this.swarm.faults.splice(index, 1)[0]
+  }
+
+  receive(frame: Frame, stream: FakeStream): void {
+    if (this.hung) return
+    const fault = this.strike(frame.type)
+    if (fault?.kind === 'close') return this.swarm.lose(this.peerId)
+    if (fault?.kind === 'hang') {
+      this.hung = true
+      return
+    }
+    if (fault?.kind === 'refuse') {
+      const error = new SwarmError(fault.code ?? 'BUSY', 'ordered by the test', { retryable: true })
+      this.sessions.delete(frame.session)
+      return stream.deliver(failureFrame(frame.session, frame.epoch, toPlainError(error)))
+    }
+    if (fault?.kind === 'garbage') {
+      return stream.deliver({ ...emptyFrame('done', frame.session, frame.epoch), step: 4_000_000 })
+    }
+    if (fault?.kind === 'late') stream.deliver({ ...emptyFrame('done', frame.session, frame.epoch), step: 1 })
+    this.#handle(frame, stream)
+  }
+
+  #handle(frame: Frame, stream: FakeStream): void {
+    const { session: id, epoch } = frame
+    if (frame.type === 'ping') return stream.deliver({ ...emptyFrame('pong', id, epoch), step: frame.step })
+    if (frame.type === 'open') return this.#open(frame, stream)
+    if (frame.type === 'close') {
+      this.sessions.delete(id)
+      return
+    }
+    const session = this.sessions.get(id)
+    if (session === undefined)
+      return stream.deliver(failureFrame(id, epoch, toPlainError(new SwarmError('NO_SESSION', 'unknown'))))
+    if (frame.type === 'truncate') {
+      session.cache.truncate(frame.position)
+      return stream.deliver({ ...emptyFrame('truncated', id, epoch), position: frame.position })
+    }
+    if (frame.type === 'moreLogits') {
+      return this.#answer(frame, session, frame.columns)
+    }
+    if (frame.type === 'step') this.#step(frame, session)
+  }
+
+  #open(frame: Frame, stream: FakeStream): void {
+    const open = readJson(frame) as unknown as OpenMessage
+    const next = open.next === null ? null : this.swarm.peer(open.next)
+    if (open.next !== null && (next === undefined || !next.sessions.has(frame.session))) {
+      const error = new SwarmError('PEER_LOST', 'next hop does not know the session', { peerId: open.next })
+      return stream.deliver(failureFrame(frame.session, frame.epoch, toPlainError(error)))
+    }
+    this.sessions.set(frame.session, {
+      open,
+      cache: new FakeCache({ start: open.start, end: open.end }),
+      send: (answer) => stream.deliver(answer),
+      lastHidden: 0,
+      requester: stream,
+    })
+    stream.deliver(
+      jsonFrame('opened', frame.session, frame.epoch, {
+        version: '1.0',
+        weights: 'f32',
+        backend: 'fake',
+        connectMs: 0,
+      }),
+    )
+  }
+
+  #step(frame: Frame, session: HopSession): void {
+    if (frame.position !== session.cache.length) {
+      const error = new SwarmError('WRONG_POSITION', `position ${frame.position}, committed ${session.cache.length}`)
+      return session.send(failureFrame(frame.session, frame.epoch, toPlainError(error)))
+    }
+    const inputs = frame.dtype === 'u32' ? Array.from(readTokens(frame), embed) : Array.from(readHidden(frame))
+    const outputs = inputs.map((input) => session.cache.run(input))
+    this.rowsRun += inputs.length
+    session.lastHidden = outputs.at(-1)!
+    if (session.open.next === null) {
+      if ((frame.flags & FLAG_WANTS_LOGITS) !== 0) return this.#answer(frame, session, frame.flags & FLAG_TOP_K_MASK)
+      return session.send({ ...emptyFrame('done', frame.session, frame.epoch), step: frame.step })
+    }
+    const next = this.swarm.peer(session.open.next)
+    const onward: Frame = { ...frame, dtype: 'f32', payload: hiddenPayload(Float32Array.from(outputs)) }
+    this.swarm.schedule(() => {
+      const onwardSession = next?.sessions.get(frame.session)
+      if (next !== undefined && onwardSession !== undefined) next.receive(onward, onwardSession.requester)
+    })
+  }
+
+  #answer(frame: Frame, session: HopSession, topK: number): void {
+    const row = logitsOf(session.lastHidden, topK)
+    session.send({
+      ...emptyFrame('logits', frame.session, frame.epoch),
+      step: frame.step,
+      columns: row.ids.length,
+      dtype: 'logits',
+      payload: logitsPayload(row),
+    })
+  }
+}
+
+class FakeStream implements FrameStream {
+  readonly direct = true
+  readonly peerId: string
+  readonly #peer: FakePeer
+  readonly #swarm: FakeSwarm
+  readonly #inbox: Frame[] = []
+  #reader: { resolve: (frame: Frame | null) => void; reject: (error: Error) => void } | null = null
+  #error: Error | null = null
+
+  constructor(swarm: FakeSwarm, peer: FakePeer) {
+    this.#swarm = swarm
+    this.#peer = peer
+    this.peerId = peer.peerId
+  }
+
+  async send(frame: Frame): Promise<void> {
+    if (this.#error !== null) throw this.#error
+    const bytes = encodeFrame(frame)
+    this.#swarm.schedule(() => {
+      if (this.#error === null) this.#peer.receive(decodeFrame(bytes), this)
+    })
+  }
+
+  /** From the peer. */
+  deliver(frame: Frame): void {
+    const bytes = encodeFrame(frame)
+    this.#swarm.schedule(() => {
+      if (this.#error !== null) return
+      const reader = this.#reader
+      this.#reader = null
+      if (reader === null) this.#inbox.push(decodeFrame(bytes))
+      else reader.resolve(decodeFrame(bytes))
+    })
+  }
+
+  receive(): Promise<Frame | null> {
+    const waiting = this.#inbox.shift()
+    if (waiting !== undefined) return Promise.resolve(waiting)
+    if (this.#error !== null) return Promise.reject(this.#error)
+    return new Promise((resolve, reject) => {
+      this.#reader = { resolve, reject }
+    })
+  }
+
+  async close(): Promise<void> {
+    this.abort(new Error('closed'))
+  }
+
+  abort(error: Error): void {
+    if (this.#error !== null) return
+    this.#error = error
+    this.#swarm.streams.delete(this)
+    this.#reader?.reject(error)
+    this.#reader = null
+  }
+}
+
+export class FakeSwarm {
+  readonly blocks: number
+  readonly streams = new Set<FakeStream>()
+  faults: Fault[] = []
+  schedule: (task: () => void) => void = (task) => queueMicrotask(task)
+  readonly #peers = new Map<string, FakePeer>()
+  readonly #records = new Map<string, PeerRecord>()
+  readonly #changeListeners = new Set<() => void>()
+  readonly #lossListeners = new Set<(peerId: string, reason: LossReason) => void>()
+  #seq = 1
+  dhtQueries = 0
+
+  constructor(blocks: number) {
+    this.blocks = blocks
+  }
+
+  join(peerId: string, start: number, end: number, change: Partial<PeerRecord> = {}): FakePeer {
+    const peer = new FakePeer(this, peerId, { start, end })
+    this.#peers.set(peerId, peer)
+    this.#seq += 1
+    this.#records.set(peerId, {
+      v: 1,
+      peerId,
+      seq: this.#seq,
+      issuedAt: 0,
+      ttlMs: 90_000,
+      model: { repo: 'fake', revision: 'r', digest: FAKE_DIGEST, blocks: this.blocks },
+      state: 'online',
+      span: { start, end },
+      claimedAt: 0,
+      maxBlocks: end - start,
+      blockStepsPerSecond: 100,
+      cacheTokensLeft: 10_000,
+      sessions: 0,
+      weights: 'f32',
+      backend: 'fake',
+      relays: [],
+      ...change,
+    })
+    this.#changed()
+    return peer
+  }
+
+  peer(peerId: string): FakePeer | undefined {
+    return this.#peers.get(peerId)
+  }
+
+  get openSessions(): number {
+    return [...this.#peers.values()].reduce((sum, peer) => sum + peer.sessions.size, 0)
+  }
+
+  /** The tab is gone: streams break, the record goes, connected peers notice. */
+  lose(peerId: string): void {
+    this.#peers.delete(peerId)
+    this.#records.delete(peerId)
+    for (const stream of [...this.streams]) {
+      if (stream.peerId === peerId) stream.abort(new SwarmError('PEER_LOST', 'reset', { peerId }))
+    }
+    for (const listener of this.#lossListeners) listener(peerId, 'closed')
+    this.#changed()
+  }
+
+  #changed(): void {
+    queueMicrotask(() => {
+      for (const listener of this.#changeListeners) listener()
+    })
+  }
+
+  readonly directory: Directory = {
+    records: (digest) =>
+      [...this.#records.values()]
+        .filter((record) => record.model.digest === digest)
+        .sort((a, b) => (a.peerId < b.peerId ? -1 : 1)),
+    get: (peerId) => this.#records.get(peerId),
+    models: () => [],
+    onChange: (listener) => {
+      this.#changeListeners.add(listener)
+      return () => this.#changeListeners.delete(listener)
+    },
+  }
+
+  node(): SwarmNode {
+    return {
+      peerId: 'requester',
+      directory: this.directory,
+      now: () => 0,
+      relays: () => [],
+      onRelayChange: () => () => undefined,
+      openInference: async (peerId) => {
+        const peer = this.#peers.get(peerId)
+        if (peer === undefined || peer.hung) throw new SwarmError('DIAL_FAILED', 'no such peer', { peerId })
+        const fault = peer.strike('dial')
+        if (fault?.kind === 'close') this.lose(peerId)
+        if (fault !== undefined) throw new SwarmError('DIAL_FAILED', 'ordered by the test', { peerId })
+        const stream = new FakeStream(this, peer)
+        this.streams.add(stream)
+        return stream
+      },
+      openPush: () => Promise.reject(new Error('bug: a requesting peer pushes nothing')),
+      warm: () => undefined,
+      onPeerLost: (listener) => {
+        this.#lossListeners.add(listener)
+        return () => this.#lossListeners.delete(listener)
+      },
+      refreshFromDht: async () => {
+        this.dhtQueries += 1
+        return 0
+      },
+      rttMs: () => 1,
+      stop: async () => undefined,
+    }
+  }
+}
