@@ -1,0 +1,77 @@
+// Formula: y[t, row_offset + r] = sum over i of w[r, i] * x[t, i], for prefill.
+// In: x [T, width] f32, rows padded with zeros to whole vec4; w [row_count, width] in the weight format (`load_weights`).
+// Out: y [T, y_stride] f32. One invocation computes a tile of four rows of w by eight rows of x in registers; written out, because
+// arrays of sums are half as fast on software adapters. Dispatch: ceil(row_count / 4) * ceil(T / 8) invocations, 16 a workgroup, 2-D past 65,535.
+// Reference: `matMul` in tests/reference/ops.ts. The same bits as `mat_vec`: `four_rows` is the loop of both.
+struct Params { width4: u32, row_count: u32, row_offset: u32, y_stride: u32 }
+struct Step { rows: u32, position: u32, splits: u32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<uniform> step: Step;
+@group(0) @binding(2) var<storage, read> x: array<vec4f>;
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+
+// Writes the four rows of token t, or what of them exists.
+fn store(t: u32, row: u32, sums: vec4f) {
+  if (t >= step.rows) { return; }
+  let y_at = t * params.y_stride + params.row_offset + row;
+  let n = params.row_count - row;
+  y[y_at] = sums.x;
+  if (n > 1u) { y[y_at + 1u] = sums.y; }
+  if (n > 2u) { y[y_at + 2u] = sums.z; }
+  if (n > 3u) { y[y_at + 3u] = sums.w; }
+}
+
+// Start of token t in x; surplus tokens repeat the last one and are not written.
+fn x_start(t: u32) -> u32 { return min(t, step.rows - 1u) * params.width4; }
+
+@compute @workgroup_size(16)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grid: vec3u) {
+  let unit = id.y * grid.x * 16u + id.x;
+  let row_groups = (params.row_count + 3u) / 4u;
+  let row = unit % row_groups * 4u;
+  let t = unit / row_groups * 8u;
+  if (t >= step.rows) { return; }
+  let last = params.row_count - 1u;
+  let w0 = row * params.width4;
+  let w1 = min(row + 1u, last) * params.width4;
+  let w2 = min(row + 2u, last) * params.width4;
+  let w3 = min(row + 3u, last) * params.width4;
+  let x0 = x_start(t + 0u);
+  let x1 = x_start(t + 1u);
+  let x2 = x_start(t + 2u);
+  let x3 = x_start(t + 3u);
+  let x4 = x_start(t + 4u);
+  let x5 = x_start(t + 5u);
+  let x6 = x_start(t + 6u);
+  let x7 = x_start(t + 7u);
+  var s0 = vec4f();
+  var s1 = vec4f();
+  var s2 = vec4f();
+  var s3 = vec4f();
+  var s4 = vec4f();
+  var s5 = vec4f();
+  var s6 = vec4f();
+  var s7 = vec4f();
+  for (var i = 0u; i < params.width4; i++) {
+    let a = load_weights(w0 + i);
+    let b = load_weights(w1 + i);
+    let c = load_weights(w2 + i);
+    let d = load_weights(w3 + i);
+    s0 += four_rows(a, b, c, d, x[x0 + i]);
+    s1 += four_rows(a, b, c, d, x[x1 + i]);
+    s2 += four_rows(a, b, c, d, x[x2 + i]);
+    s3 += four_rows(a, b, c, d, x[x3 + i]);
+    s4 += four_rows(a, b, c, d, x[x4 + i]);
+    s5 += four_rows(a, b, c, d, x[x5 + i]);
+    s6 += four_rows(a, b, c, d, x[x6 + i]);
+    s7 += four_rows(a, b, c, d, x[x7 + i]);
+  }
+  store(t + 0u, row, s0);
+  store(t + 1u, row, s1);
+  store(t + 2u, row, s2);
+  store(t + 3u, row, s3);
+  store(t + 4u, row, s4);
+  store(t + 5u, row, s5);
+  store(t + 6u, row, s6);
+  store(t + 7u, row, s7);
+}

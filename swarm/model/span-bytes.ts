@@ -1,0 +1,116 @@
+/**
+ * How many bytes of GPU memory a span takes: the one place where the planner, the loader and the page get the figure, and the
+ * sizes from which the engine makes its buffers. What the driver adds on top is not counted.
+ */
+import type { Span } from '../span.ts'
+import { spanLength } from '../span.ts'
+import type { LlamaConfig, WeightFormat } from './config.ts'
+
+/** Rows that the engine runs at once; longer steps are run in chunks of this many. Measured: larger tiles gain nothing, 2026-11. */
+export const ENGINE_MAX_ROWS = 64
+/** Attention is summed in splits of this many positions at fixed places, so that bits do not depend on the step. */
+export const ATTENTION_SPLIT = 128
+/** Scores and partial sums of attention; a longer context is run in chunks of fewer rows, down to one. */
+const ATTENTION_SCRATCH_BYTES = 16 * 1024 * 1024
+
+export interface SpanBytes {
+  weights: number
+  kvCache: number
+  activations: number
+  total: number
+}
+
+export interface SpanBytesOptions {
+  /** KV tokens set aside over the whole span. */
+  cacheTokens: number
+  /** Rows of the largest chunk; ENGINE_MAX_ROWS for the engine as it is. */
+  maxRows: number
+}
+
+export function spanBytes(config: LlamaConfig, span: Span, format: WeightFormat, options: SpanBytesOptions): SpanBytes {
+  const weights = weightBytes(config, span, format)
+  const kvCache = kvBytesPerToken(config) * spanLength(span) * options.cacheTokens
+  const activations = activationBytes(config, span, options)
+  return { weights, kvCache, activations, total: weights + kvCache + activations }
+}
+
+/** Elements of a row as stored: whole groups of four, the rest zero. */
+export function paddedWidth(width: number): number {
+  return Math.ceil(width / 4) * 4
+}
+
+/** Bytes of a matrix `[rows, width]` on the GPU. */
+export function matrixBytes(rows: number, width: number, format: WeightFormat): number {
+  return rows * rowBytes(width, format)
+}
+
+export function rowBytes(width: number, format: WeightFormat): number {
+  switch (format) {
+    case 'f32':
+      return paddedWidth(width) * 4
+    case 'f16':
+      return paddedWidth(width) * 2
+  }
+}
+
+/** Keys and values of one token in one block, f32, heads padded to whole groups of four. */
+export function kvBytesPerToken(config: LlamaConfig): number {
+  return 2 * config.numKeyValueHeads * paddedWidth(config.headDim) * 4
+}
+
+/** Bytes of one split of one head of one row: scores, (max, sum), partial values. */
+export function attentionUnitBytes(config: LlamaConfig): number {
+  return 4 * ATTENTION_SPLIT + 8 + 4 * paddedWidth(config.headDim)
+}
+
+/** The longest session that a runner of this span takes: a one-block session may have the whole budget. */
+export function maxSessionTokens(config: LlamaConfig, span: Span, cacheTokens: number): number {
+  return Math.min(config.maxPositionEmbeddings, cacheTokens * spanLength(span))
+}
+
+/** How many (row, head, split) units the attention scratch holds: always enough for one row of the longest session. */
+export function attentionUnits(config: LlamaConfig, span: Span, options: SpanBytesOptions): number {
+  const splits = Math.ceil(maxSessionTokens(config, span, options.cacheTokens) / ATTENTION_SPLIT)
+  const oneRow = config.numAttentionHeads * splits
+  const budget = Math.floor(ATTENTION_SCRATCH_BYTES / attentionUnitBytes(config))
+  return Math.min(options.maxRows * oneRow, Math.max(oneRow, budget))
+}
+
+function weightBytes(config: LlamaConfig, span: Span, format: WeightFormat): number {
+  const { hiddenSize, intermediateSize, numAttentionHeads, numKeyValueHeads, headDim, vocabSize } = config
+  const vector = (size: number): number => paddedWidth(size) * 4
+  const qkvRows = (numAttentionHeads + 2 * numKeyValueHeads) * headDim
+  const attention =
+    matrixBytes(qkvRows, hiddenSize, format) + matrixBytes(hiddenSize, numAttentionHeads * headDim, format)
+  const mlp = matrixBytes(2 * intermediateSize, hiddenSize, format) + matrixBytes(hiddenSize, intermediateSize, format)
+  const attentionBias = config.attentionBias ? vector(qkvRows) + vector(hiddenSize) : 0
+  const mlpBias = config.mlpBias ? vector(2 * intermediateSize) + vector(hiddenSize) : 0
+  const block = attention + mlp + attentionBias + mlpBias + 2 * vector(hiddenSize)
+  const first = span.start === 0
+  const last = span.end === config.numHiddenLayers
+  // A tied head reads the embedding table: one table, also when the span has both ends.
+  const tables = config.tieWordEmbeddings ? (first || last ? 1 : 0) : (first ? 1 : 0) + (last ? 1 : 0)
+  return (
+    block * spanLength(span) + tables * matrixBytes(vocabSize, hiddenSize, format) + (last ? vector(hiddenSize) : 0)
+  )
+}
+
+function activationBytes(config: LlamaConfig, span: Span, options: SpanBytesOptions): number {
+  const { hiddenSize, intermediateSize, numAttentionHeads, numKeyValueHeads, headDim, vocabSize } = config
+  const hidden = paddedWidth(hiddenSize)
+  const row =
+    3 * hidden + // the residual stream, its norm, a projection's result
+    (numAttentionHeads + 2 * numKeyValueHeads) * headDim +
+    numAttentionHeads * paddedWidth(headDim) +
+    paddedWidth(numAttentionHeads * headDim) +
+    2 * intermediateSize +
+    paddedWidth(intermediateSize) +
+    headDim + // rotary table
+    1 // token id
+  // The head works on one row; results are read back through a staging buffer of the same size.
+  const head = span.end === config.numHiddenLayers ? 2 * hidden + 2 * vocabSize : 0
+  const readBack = options.maxRows * hidden
+  return (
+    4 * (options.maxRows * row + head + readBack) + attentionUnits(config, span, options) * attentionUnitBytes(config)
+  )
+}

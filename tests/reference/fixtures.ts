@@ -1,0 +1,50 @@
+/** The small random Llamas of tests/fixtures/models: one for each way in which a checkpoint can differ. */
+
+import type { LlamaConfig } from '../../swarm/model/config.ts'
+import { inverseFrequencies } from './ops.ts'
+
+export const FIXTURES = [
+  'biases-f32',
+  'blocks32-bf16-sharded',
+  'group3-bf16',
+  'group8-f32',
+  'head-dim-given-f32',
+  'llama3-rope-bf16',
+  'mha-f16',
+  'odd-sizes-f32',
+  'one-block-f32',
+  'plain-tied-f32',
+  'untied-bf16-sharded',
+] as const
+
+export type FixtureName = (typeof FIXTURES)[number]
+
+export function fixtureFolder(name: string): string {
+  return `tests/fixtures/models/${name}`
+}
+
+/** `reference.json` of a fixture. */
+export interface FixtureReference {
+  input_ids: number[]
+  greedy: number[]
+}
+
+/**
+ * The rotary frequencies with which a fixture's reference was computed. Those of the f16 and bf16 fixtures were rounded to the
+ * checkpoint's dtype (the model was cast as a whole before it was cast back to f32): measured, the logits then agree to 4e-5
+ * and otherwise differ by up to 0.1, growing with the position. Models as they are loaded in practice, the embedded one among
+ * them, have f32 frequencies, and so has the product: comparisons with these fixtures hand the rounded ones in.
+ */
+export function fixtureFrequencies(config: LlamaConfig, name: string): number[] {
+  const fractionBits = /-bf16/.test(name) ? 7 : /-f16/.test(name) ? 10 : 23
+  return inverseFrequencies(config).map((frequency) => roundFraction(frequency, fractionBits))
+}
+
+/** Nearest number with that many fraction bits, ties to even; the frequencies are normal numbers in every format. */
+function roundFraction(value: number, fractionBits: number): number {
+  const unit = 2 ** (Math.floor(Math.log2(value)) - fractionBits)
+  const scaled = value / unit
+  const floor = Math.floor(scaled)
+  const up = scaled - floor > 0.5 || (scaled - floor === 0.5 && floor % 2 === 1)
+  return (up ? floor + 1 : floor) * unit
+}

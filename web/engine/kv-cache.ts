@@ -1,0 +1,75 @@
+/**
+ * KV caches within a budget. A session's cache is set aside in full when it opens, so that a running answer is never refused
+ * memory; the budget is counted in token-blocks, because a session may run only a part of the span.
+ */
+import { SwarmError } from '../../swarm/errors.ts'
+import type { LlamaConfig } from '../../swarm/model/config.ts'
+import { kvBytesPerToken } from '../../swarm/model/span-bytes.ts'
+import type { Span } from '../../swarm/span.ts'
+import { spanLength } from '../../swarm/span.ts'
+import { allocating, storageBuffer } from '../gpu/buffers.ts'
+import type { Gpu } from '../gpu/device.ts'
+import type { KvBuffers } from '../gpu/kernels/attention.ts'
+
+export interface KvCache {
+  /** One pair for each block of the session's span. */
+  blocks: KvBuffers[]
+  /** Frees the buffers and gives the tokens back to the budget; once. */
+  free(): void
+}
+
+export class KvBudget {
+  readonly #gpu: Gpu
+  readonly #config: LlamaConfig
+  readonly #blocks: number
+  #tokenBlocksLeft: number
+
+  /** `cacheTokens` over the whole span. */
+  constructor(gpu: Gpu, config: LlamaConfig, span: Span, cacheTokens: number) {
+    this.#gpu = gpu
+    this.#config = config
+    this.#blocks = spanLength(span)
+    this.#tokenBlocksLeft = cacheTokens * this.#blocks
+  }
+
+  /** Tokens that a new session over the whole span could still have. */
+  get tokensLeft(): number {
+    return Math.floor(this.#tokenBlocksLeft / this.#blocks)
+  }
+
+  /** @throws SwarmError CACHE_FULL (budget), OUT_OF_MEMORY (adapter) */
+  async allocate(session: string, span: Span, maxTokens: number): Promise<KvCache> {
+    const needed = maxTokens * spanLength(span)
+    if (needed > this.#tokenBlocksLeft) {
+      const left = Math.floor(this.#tokenBlocksLeft / spanLength(span))
+      throw new SwarmError('CACHE_FULL', `the session asks for ${maxTokens} cached tokens, ${left} are free`, {
+        retryable: true,
+        action: 'Try another tab, a shorter conversation, or later.',
+        details: { asked: maxTokens, free: left },
+      })
+    }
+    // Taken before the first await: two openings at once must not share what is left.
+    this.#tokenBlocksLeft -= needed
+    const made: GPUBuffer[] = []
+    const free = (): void => {
+      for (const buffer of made.splice(0)) buffer.destroy()
+      this.#tokenBlocksLeft += needed
+    }
+    const bytes = (maxTokens * kvBytesPerToken(this.#config)) / 2
+    const make = (label: string): GPUBuffer => {
+      const buffer = storageBuffer(this.#gpu, `${label} ${session}`, bytes)
+      made.push(buffer)
+      return buffer
+    }
+    try {
+      const { value, ready } = allocating(this.#gpu, `a KV cache of ${maxTokens} tokens`, () =>
+        Array.from({ length: spanLength(span) }, () => ({ k: make('k'), v: make('v') })),
+      )
+      await ready
+      return { blocks: value, free }
+    } catch (error) {
+      free()
+      throw error
+    }
+  }
+}

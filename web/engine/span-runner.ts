@@ -1,0 +1,256 @@
+/**
+ * `SpanRunner` on WebGPU: sessions, their order and their failures. The compute is in `forward.ts` and `head.ts`. Runs wherever
+ * `navigator.gpu` is, normally in a dedicated Worker; the Worker's message passing is not here.
+ */
+import { SwarmError, toPlainError } from '../../swarm/errors.ts'
+import type { LlamaConfig } from '../../swarm/model/config.ts'
+import { containsSpan, formatSpan, isValidSpan } from '../../swarm/span.ts'
+import type { Span } from '../../swarm/span.ts'
+import type {
+  LogitsRequest,
+  LogitsRow,
+  RunnerStatus,
+  SessionRequest,
+  SpanRunner,
+  StepFailure,
+  StepInput,
+  StepOutput,
+} from '../../swarm/span-runner.ts'
+import { allocating } from '../gpu/buffers.ts'
+import type { Gpu } from '../gpu/device.ts'
+import type { Dispatch } from '../gpu/kernel.ts'
+import { KernelSet } from '../gpu/kernels/kernel-set.ts'
+import type { MatMulVariant } from '../gpu/kernels/kernel-set.ts'
+import { Forward } from './forward.ts'
+import { Head } from './head.ts'
+import { KvBudget } from './kv-cache.ts'
+import type { KvCache } from './kv-cache.ts'
+import type { SessionLimits } from './step-checks.ts'
+import { checkStep, refuseNotFinite } from './step-checks.ts'
+import { topLogits } from './top-k.ts'
+import type { SpanWeights } from './weights.ts'
+
+export interface SpanRunnerOptions {
+  /** KV tokens set aside over the whole span, for all sessions together. */
+  cacheTokens: number
+  /** Chosen by the kind of adapter unless a test says otherwise. */
+  matMulVariant?: MatMulVariant
+  /** Rotary frequencies `[headDim / 2]` in place of the config's: for references that were computed with others. */
+  ropeFrequencies?: Float32Array
+}
+
+interface Session extends SessionLimits {
+  cache: KvCache
+  blocks: Dispatch[][]
+  /** Logits of the last step that asked for them. */
+  lastLogits: Float32Array | null
+}
+
+/**
+ * Warm when it resolves: pipelines are compiled and every buffer but the sessions' caches is there. The runner owns the weights
+ * from here on, also when this rejects. @throws SwarmError OUT_OF_MEMORY, ADAPTER_TOO_SMALL, BAD_SAFETENSORS (incomplete weights)
+ */
+export async function createSpanRunner(
+  gpu: Gpu,
+  config: LlamaConfig,
+  weights: SpanWeights,
+  options: SpanRunnerOptions,
+): Promise<SpanRunner> {
+  const parts: { destroy(): void }[] = [weights]
+  try {
+    weights.finish()
+    const kernels = await KernelSet.create(gpu, weights.format, options.matMulVariant)
+    parts.push(kernels)
+    const { value, ready } = allocating(gpu, 'activations', () => {
+      const forward = new Forward(gpu, kernels, config, weights, options)
+      parts.push(forward)
+      const head = weights.head === null ? null : new Head(gpu, kernels, config, weights)
+      if (head !== null) parts.push(head)
+      return { forward, head }
+    })
+    await ready
+    const budget = new KvBudget(gpu, config, weights.span, options.cacheTokens)
+    return new GpuSpanRunner(gpu, config, weights.span, { ...value, budget, parts })
+  } catch (error) {
+    for (const part of parts) part.destroy()
+    throw error
+  }
+}
+
+interface RunnerParts {
+  forward: Forward
+  head: Head | null
+  budget: KvBudget
+  /** Everything to destroy. */
+  parts: { destroy(): void }[]
+}
+
+class GpuSpanRunner implements SpanRunner {
+  readonly span: Span
+  readonly hasHead: boolean
+  readonly #config: LlamaConfig
+  readonly #forward: Forward
+  readonly #head: Head | null
+  readonly #budget: KvBudget
+  readonly #parts: { destroy(): void }[]
+  readonly #sessions = new Map<string, Session>()
+  /** The end of what is queued: everything that touches the GPU or a session runs one after another. */
+  #tail: Promise<unknown> = Promise.resolve()
+  /** Why nothing more can be run, once that is so. */
+  #stopped: SwarmError | null = null
+  readonly #whenStopped: Promise<never>
+  #stop: (error: SwarmError) => void = () => undefined
+
+  constructor(gpu: Gpu, config: LlamaConfig, span: Span, { forward, head, budget, parts }: RunnerParts) {
+    this.span = span
+    this.hasHead = head !== null
+    this.#config = config
+    this.#forward = forward
+    this.#head = head
+    this.#budget = budget
+    this.#parts = parts
+    this.#whenStopped = new Promise<never>((_, reject) => {
+      this.#stop = (error) => {
+        this.#stopped ??= error
+        reject(this.#stopped)
+      }
+    })
+    // Heard through the race in `#serially`; without a step under way nobody listens.
+    this.#whenStopped.catch(() => undefined)
+    void gpu.lost.then((reason) => this.#stop(gpuLost(`the GPU was lost (${reason})`)))
+  }
+
+  openSession({ session, span, maxTokens }: SessionRequest): Promise<void> {
+    return this.#serially(async () => {
+      if (!isValidSpan(span, this.#config.numHiddenLayers) || !containsSpan(this.span, span)) {
+        throw new SwarmError(
+          'NO_ROUTE',
+          `blocks ${formatSpan(span)} were asked for, this tab holds ${formatSpan(this.span)}`,
+        )
+      }
+      if (!Number.isInteger(maxTokens) || maxTokens < 1 || maxTokens > this.#config.maxPositionEmbeddings) {
+        const limit = this.#config.maxPositionEmbeddings
+        throw new SwarmError('CONTEXT_FULL', `a session of ${maxTokens} tokens; the model's context is 1 to ${limit}`)
+      }
+      if (this.#sessions.has(session)) throw new SwarmError('BUSY', `session ${session} is already open`)
+      const cache = await this.#budget.allocate(session, span, maxTokens)
+      const blocks = this.#forward.sessionPlan(span, cache)
+      this.#sessions.set(session, { span, maxTokens, length: 0, cache, blocks, lastLogits: null })
+    })
+  }
+
+  closeSession(session: string): Promise<void> {
+    return this.#serially(async () => {
+      this.#sessions.get(session)?.cache.free()
+      this.#sessions.delete(session)
+    })
+  }
+
+  truncateSession(session: string, length: number): Promise<void> {
+    return this.#serially(async () => {
+      const found = this.#find(session)
+      if (!Number.isInteger(length) || length < 0 || length > found.length) {
+        throw new SwarmError(
+          'WRONG_POSITION',
+          `the session has ${found.length} tokens, it cannot be cut to ${length}`,
+          {
+            details: { position: length, expected: found.length },
+          },
+        )
+      }
+      if (length < found.length) found.lastLogits = null
+      found.length = length
+    })
+  }
+
+  step(batch: StepInput[]): Promise<(StepOutput | StepFailure)[]> {
+    return this.#serially(async () => {
+      const started = performance.now()
+      const outputs: (StepOutput | StepFailure)[] = []
+      for (const input of batch) outputs.push(await this.#stepOrFailure(input))
+      const computeMs = performance.now() - started
+      return outputs.map((output) => ('error' in output ? output : { ...output, computeMs }))
+    })
+  }
+
+  lastLogits(session: string, request: LogitsRequest): Promise<LogitsRow> {
+    return this.#serially(async () => {
+      const { lastLogits } = this.#find(session)
+      if (lastLogits === null) throw new SwarmError('NO_SESSION', `session ${session} has no logits to give again`)
+      return topLogits(lastLogits, request.topK)
+    })
+  }
+
+  status(): RunnerStatus {
+    return { span: this.span, sessions: this.#sessions.size, cacheTokensLeft: this.#budget.tokensLeft }
+  }
+
+  async dispose(): Promise<void> {
+    this.#stop(gpuLost('the tab gave its blocks up'))
+    // A step under way ends at its next submit; its buffers are destroyed after it.
+    await this.#tail
+    for (const session of this.#sessions.values()) session.cache.free()
+    this.#sessions.clear()
+    for (const part of this.#parts.splice(0)) part.destroy()
+  }
+
+  async #stepOrFailure(input: StepInput): Promise<StepOutput | StepFailure> {
+    try {
+      return await this.#runStep(input)
+    } catch (error) {
+      // Only what is this input's own fault; anything else is the whole runner's.
+      if (!(error instanceof SwarmError) || error.code === 'GPU_LOST') throw error
+      return { session: input.session, position: input.position, error: toPlainError(error) }
+    }
+  }
+
+  async #runStep(input: StepInput): Promise<StepOutput> {
+    const session = this.#find(input.session)
+    const rows = checkStep(input, session, this.#config)
+    const endsWithHead = session.span.end === this.#config.numHiddenLayers
+    const checkStopped = (): void => {
+      if (this.#stopped !== null) throw this.#stopped
+    }
+    const { hidden, lastRow } = await this.#forward.run({
+      blocks: session.blocks,
+      input: rows,
+      position: input.position,
+      rows: input.rows,
+      readHidden: !endsWithHead,
+      checkStopped,
+    })
+    const output: StepOutput = { session: input.session, position: input.position, rows: input.rows, computeMs: 0 }
+    let logits: Float32Array | null = null
+    if (hidden !== null) {
+      refuseNotFinite(hidden, `the hidden states after block ${session.span.end - 1}`)
+      output.hidden = hidden
+    } else if (input.logits !== undefined && this.#head !== null) {
+      logits = await this.#head.run(this.#forward.hidden, lastRow)
+      output.logits = topLogits(logits, input.logits.topK)
+    }
+    // Committed only now: a failed step leaves the session as it was; what it wrote past its length is overwritten.
+    session.length += input.rows
+    session.lastLogits = logits
+    return output
+  }
+
+  #find(session: string): Session {
+    const found = this.#sessions.get(session)
+    if (found !== undefined) return found
+    throw new SwarmError('NO_SESSION', `session ${session} is not open here`, { retryable: true })
+  }
+
+  /** Runs after everything queued before, unless the runner stops first. */
+  #serially<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#tail.then(() => {
+      if (this.#stopped !== null) throw this.#stopped
+      return work()
+    })
+    this.#tail = result.catch(() => undefined)
+    return Promise.race([result, this.#whenStopped])
+  }
+}
+
+function gpuLost(message: string): SwarmError {
+  return new SwarmError('GPU_LOST', message, { retryable: true, action: 'Reload the tab to serve again.' })
+}

@@ -1,0 +1,89 @@
+/**
+ * Rotary embedding with the KV write, and the four kernels of attention. Decode and prefill are the same dispatches; only
+ * `StepShape` differs.
+ */
+import type { LlamaConfig } from '../../../swarm/model/config.ts'
+import { ATTENTION_SPLIT, paddedWidth } from '../../../swarm/model/span-bytes.ts'
+import type { Dispatch } from '../kernel.ts'
+import type { KernelSet } from './kernel-set.ts'
+
+/** Keys and values of one session in one block: `[maxTokens, numKeyValueHeads, padded headDim]` f32 each. */
+export interface KvBuffers {
+  k: GPUBuffer
+  v: GPUBuffer
+}
+
+/** Buffers that attention of every block and session shares. */
+export interface AttentionBuffers {
+  /** `[T, (heads + 2 kvHeads) * headDim]`. */
+  qkv: GPUBuffer
+  /** (cos, sin) `[T, headDim / 2]`. */
+  ropeTable: GPUBuffer
+  /** `[T, heads, padded headDim]`. */
+  q: GPUBuffer
+  /** `[T, heads, splits * 128]`. */
+  scores: GPUBuffer
+  /** (max, sum) `[T, heads, splits]`. */
+  stats: GPUBuffer
+  /** `[T, heads, splits, padded headDim]`. */
+  partial: GPUBuffer
+  /** `[T, heads * headDim]`, rows padded. */
+  out: GPUBuffer
+}
+
+/** The dispatches that touch a session's cache, then the two that do not. */
+export function attention(
+  kernels: KernelSet,
+  config: LlamaConfig,
+  buffers: AttentionBuffers,
+  kv: KvBuffers,
+): Dispatch[] {
+  const { numAttentionHeads: heads, numKeyValueHeads, headDim } = config
+  const group = heads / numKeyValueHeads
+  const dStride = paddedWidth(headDim)
+  const shape = { heads, group, kv_heads: numKeyValueHeads, d4: dStride / 4 }
+  const allHeads = heads + 2 * numKeyValueHeads
+  return [
+    kernels.dispatch(
+      'rope',
+      'rope',
+      {
+        heads,
+        kv_heads: numKeyValueHeads,
+        head_dim: headDim,
+        d_stride: dStride,
+        qkv_stride: allHeads * headDim,
+      },
+      [buffers.qkv, buffers.ropeTable, buffers.q, kv.k, kv.v],
+      ({ rows }) => (rows * allHeads * headDim) / 2,
+    ),
+    kernels.dispatch(
+      'attentionScores',
+      'attention scores',
+      { ...shape, scale: 1 / Math.sqrt(headDim) },
+      [buffers.q, kv.k, buffers.scores],
+      ({ rows, splits }) => rows * heads * splits * ATTENTION_SPLIT,
+    ),
+    kernels.dispatch(
+      'attentionSoftmax',
+      'attention softmax',
+      { heads },
+      [buffers.scores, buffers.stats],
+      ({ rows, splits }) => rows * heads * splits,
+    ),
+    kernels.dispatch(
+      'attentionValues',
+      'attention values',
+      shape,
+      [buffers.scores, kv.v, buffers.partial],
+      ({ rows, splits }) => rows * heads * splits * (dStride / 4),
+    ),
+    kernels.dispatch(
+      'attentionMerge',
+      'attention merge',
+      { heads, head_dim: headDim, d_stride: dStride, out_stride: paddedWidth(heads * headDim) },
+      [buffers.stats, buffers.partial, buffers.out],
+      ({ rows }) => rows * heads * headDim,
+    ),
+  ]
+}

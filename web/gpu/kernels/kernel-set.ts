@@ -1,0 +1,130 @@
+/**
+ * All kernels of one weight format, compiled together once, and the uniforms that they share. Files of `shaders/` are joined
+ * here: a weight format in front of the operations that read weights.
+ */
+import addSource from '../../../shaders/add.wgsl?raw'
+import addBiasSource from '../../../shaders/add_bias.wgsl?raw'
+import mergeSource from '../../../shaders/attention_merge.wgsl?raw'
+import scoresSource from '../../../shaders/attention_scores.wgsl?raw'
+import softmaxSource from '../../../shaders/attention_softmax.wgsl?raw'
+import valuesSource from '../../../shaders/attention_values.wgsl?raw'
+import embedSource from '../../../shaders/embed.wgsl?raw'
+import fourRowsSource from '../../../shaders/four_rows.wgsl?raw'
+import matMulSource from '../../../shaders/mat_mul.wgsl?raw'
+import matMulLanesSource from '../../../shaders/mat_mul_lanes.wgsl?raw'
+import matVecSource from '../../../shaders/mat_vec.wgsl?raw'
+import rmsNormSource from '../../../shaders/rms_norm.wgsl?raw'
+import ropeSource from '../../../shaders/rope.wgsl?raw'
+import siluMulSource from '../../../shaders/silu_mul.wgsl?raw'
+import weightsF16Source from '../../../shaders/weights_f16.wgsl?raw'
+import weightsF32Source from '../../../shaders/weights_f32.wgsl?raw'
+import type { WeightFormat } from '../../../swarm/model/config.ts'
+import type { Gpu } from '../device.ts'
+import type { Dispatch, StepShape } from '../kernel.ts'
+import { Kernel } from '../kernel.ts'
+
+/**
+ * How matrices are multiplied: `threads` without workgroup memory for software adapters, `lanes` with 32 invocations a row for
+ * GPUs. Each is exact in itself (decode and prefill give the same bits); the two differ in the last bits.
+ */
+export type MatMulVariant = 'threads' | 'lanes'
+
+const WEIGHT_SOURCES: Readonly<Record<WeightFormat, string>> = { f32: weightsF32Source, f16: weightsF16Source }
+
+function sources(format: WeightFormat, variant: MatMulVariant) {
+  const weights = WEIGHT_SOURCES[format]
+  const lanes = (tokens: number): string => `const TOKENS = ${tokens}u;\n${weights}\n${matMulLanesSource}`
+  const threads = (source: string): string => `${weights}\n${fourRowsSource}\n${source}`
+  return {
+    embed: `${weights}\n${embedSource}`,
+    rmsNorm: rmsNormSource,
+    matVec: variant === 'lanes' ? lanes(1) : threads(matVecSource),
+    matMul: variant === 'lanes' ? lanes(8) : threads(matMulSource),
+    rope: ropeSource,
+    attentionScores: scoresSource,
+    attentionSoftmax: softmaxSource,
+    attentionValues: valuesSource,
+    attentionMerge: mergeSource,
+    siluMul: siluMulSource,
+    add: addSource,
+    addBias: addBiasSource,
+  }
+}
+
+export type KernelName = keyof ReturnType<typeof sources>
+
+export class KernelSet {
+  readonly variant: MatMulVariant
+  /** `step` of every kernel; written once for each chunk of rows. */
+  readonly #step: GPUBuffer
+  readonly #gpu: Gpu
+  readonly #kernels: Readonly<Record<KernelName, Kernel>>
+  /** Equal params share one uniform: a model's blocks differ only in their weights. */
+  readonly #params = new Map<string, GPUBuffer>()
+
+  private constructor(gpu: Gpu, variant: MatMulVariant, kernels: Record<KernelName, Kernel>) {
+    this.#gpu = gpu
+    this.variant = variant
+    this.#kernels = kernels
+    const usage = GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST
+    this.#step = gpu.device.createBuffer({ label: 'step', size: 16, usage })
+  }
+
+  static async create(gpu: Gpu, format: WeightFormat, variant?: MatMulVariant): Promise<KernelSet> {
+    const chosen = variant ?? (gpu.software ? 'threads' : 'lanes')
+    const named = Object.entries(sources(format, chosen))
+    const compiled = await Promise.all(
+      named.map(async ([name, code]) => [name, await Kernel.create(gpu, name, code)] as const),
+    )
+    return new KernelSet(gpu, chosen, Object.fromEntries(compiled) as Record<KernelName, Kernel>)
+  }
+
+  kernel(name: KernelName): Kernel {
+    return this.#kernels[name]
+  }
+
+  /** One dispatch of kernel `name`; `buffers` follow params and step in the order of the kernel's bindings. */
+  dispatch(
+    name: KernelName,
+    label: string,
+    params: Record<string, number>,
+    buffers: readonly GPUBuffer[],
+    invocations: (step: StepShape) => number,
+  ): Dispatch {
+    const kernel = this.#kernels[name]
+    const bindGroup = this.bindGroup(name, label, params, buffers)
+    return { label, bindGroup, plan: (step) => ({ kernel, invocations: invocations(step) }) }
+  }
+
+  bindGroup(
+    name: KernelName,
+    label: string,
+    params: Record<string, number>,
+    buffers: readonly GPUBuffer[],
+  ): GPUBindGroup {
+    const kernel = this.#kernels[name]
+    return kernel.bind(label, [this.#paramsBuffer(kernel.packParams(params)), this.#step, ...buffers])
+  }
+
+  /** For what is submitted after this call. */
+  writeStep(step: StepShape): void {
+    this.#gpu.device.queue.writeBuffer(this.#step, 0, new Uint32Array([step.rows, step.position, step.splits, 0]))
+  }
+
+  destroy(): void {
+    this.#step.destroy()
+    for (const buffer of this.#params.values()) buffer.destroy()
+  }
+
+  #paramsBuffer(bytes: ArrayBuffer): GPUBuffer {
+    const key = new Uint32Array(bytes).join(',')
+    let buffer = this.#params.get(key)
+    if (buffer === undefined) {
+      const usage = GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST
+      buffer = this.#gpu.device.createBuffer({ label: 'params', size: bytes.byteLength, usage })
+      this.#gpu.device.queue.writeBuffer(buffer, 0, bytes)
+      this.#params.set(key, buffer)
+    }
+    return buffer
+  }
+}

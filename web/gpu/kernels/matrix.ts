@@ -1,0 +1,96 @@
+/**
+ * A weight matrix on the GPU, cut by rows into parts that the adapter can bind, and the two operations that read one:
+ * looking rows up (`embed`) and multiplying (`mat_vec` for few rows, `mat_mul` for many; the same bits).
+ */
+import { assert, SwarmError } from '../../../swarm/errors.ts'
+import type { WeightFormat } from '../../../swarm/model/config.ts'
+import { paddedWidth, rowBytes } from '../../../swarm/model/span-bytes.ts'
+import { storageBuffer } from '../buffers.ts'
+import type { Gpu } from '../device.ts'
+import type { Dispatch } from '../kernel.ts'
+import type { KernelSet } from './kernel-set.ts'
+
+export interface MatrixPart {
+  buffer: GPUBuffer
+  rowStart: number
+  rowCount: number
+}
+
+/** `[rows, width]` in a weight format, rows padded with zeros to whole groups of four. */
+export interface Matrix {
+  label: string
+  rows: number
+  width: number
+  format: WeightFormat
+  parts: MatrixPart[]
+}
+
+/** One dispatch on a software adapter should stay well under 250 ms; 64 MiB of weights take 30–60 ms there. */
+const SOFTWARE_PART_BYTES = 64 * 1024 * 1024
+/** From this many rows a tile of eight is cheaper than a pass a row. Both give the same bits. */
+const MAT_MUL_MIN_ROWS = 4
+
+/** A matrix of zeros. @throws SwarmError ADAPTER_TOO_SMALL */
+export function createMatrix(gpu: Gpu, label: string, rows: number, width: number, format: WeightFormat): Matrix {
+  const partRows = rowsPerPart(gpu, label, width, format)
+  const parts: MatrixPart[] = []
+  for (let rowStart = 0; rowStart < rows; rowStart += partRows) {
+    const rowCount = Math.min(partRows, rows - rowStart)
+    const buffer = storageBuffer(gpu, `${label} rows ${rowStart}+${rowCount}`, rowCount * rowBytes(width, format))
+    parts.push({ buffer, rowStart, rowCount })
+  }
+  return { label, rows, width, format, parts }
+}
+
+function rowsPerPart(gpu: Gpu, label: string, width: number, format: WeightFormat): number {
+  const most = Math.min(gpu.limits.maxStorageBufferBindingSize, gpu.limits.maxBufferSize)
+  const limit = gpu.software ? Math.min(most, SOFTWARE_PART_BYTES) : most
+  // A multiple of four keeps every part's groups of four rows whole.
+  const rows = Math.floor(limit / rowBytes(width, format) / 4) * 4
+  if (rows > 0) return rows
+  throw new SwarmError(
+    'ADAPTER_TOO_SMALL',
+    `rows of ${label} (${width} weights) are larger than the adapter's limit of ${most} bytes`,
+  )
+}
+
+export function destroyMatrix(matrix: Matrix): void {
+  for (const part of matrix.parts) part.buffer.destroy()
+}
+
+/** hidden `[T, width]` = table rows of tokens `[T]`. */
+export function embed(kernels: KernelSet, table: Matrix, tokens: GPUBuffer, hidden: GPUBuffer): Dispatch[] {
+  const width4 = paddedWidth(table.width) / 4
+  return table.parts.map(({ buffer, rowStart, rowCount }) =>
+    kernels.dispatch(
+      'embed',
+      `embed ${rowStart}`,
+      { width4, row_start: rowStart, row_count: rowCount },
+      [tokens, buffer, hidden],
+      ({ rows }) => rows * width4,
+    ),
+  )
+}
+
+/** y `[T, yStride]` = x `[T, width]` · matrixᵀ, one dispatch for each part. */
+export function matMul(kernels: KernelSet, matrix: Matrix, x: GPUBuffer, y: GPUBuffer, yStride: number): Dispatch[] {
+  assert(yStride >= matrix.rows, `${matrix.label}: ${matrix.rows} rows into a stride of ${yStride}`)
+  const width4 = paddedWidth(matrix.width) / 4
+  return matrix.parts.map(({ buffer, rowStart, rowCount }) => {
+    const params = { width4, row_count: rowCount, row_offset: rowStart, y_stride: yStride }
+    const rowGroups = Math.ceil(rowCount / 4)
+    // The layouts of both kernels are the same, so one bind group serves both.
+    const bindGroup = kernels.bindGroup('matVec', matrix.label, params, [x, buffer, y])
+    const lanes = kernels.variant === 'lanes' ? 32 : 1
+    const vec = kernels.kernel('matVec')
+    const mul = kernels.kernel('matMul')
+    return {
+      label: matrix.label,
+      bindGroup,
+      plan: ({ rows }) =>
+        rows < MAT_MUL_MIN_ROWS
+          ? { kernel: vec, invocations: rowGroups * rows * lanes }
+          : { kernel: mul, invocations: rowGroups * Math.ceil(rows / 8) * lanes },
+    }
+  })
+}
