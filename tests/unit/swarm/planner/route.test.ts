@@ -1,0 +1,161 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { planRoute } from '../../../../swarm/planner/route.ts'
+import type { RouteRequest, SwarmView } from '../../../../swarm/planner/types.ts'
+import { peer, seededRandom, view } from './support.ts'
+
+function request(swarm: SwarmView, fields: Partial<RouteRequest> = {}): RouteRequest {
+  return { view: swarm, rttMs: () => 10, maxTokens: 256, exclude: new Set(), random: () => 0.5, ...fields }
+}
+function route(swarm: SwarmView, fields: Partial<RouteRequest> = {}): string {
+  const result = planRoute(request(swarm, fields))
+  return result.ok
+    ? result.hops.map((h) => `${h.peerId}[${h.span.start}:${h.span.end}]`).join(' ')
+    : `missing ${result.missingBlocks.join()}`
+}
+
+describe('planRoute', () => {
+  it('covers the model through consecutive spans', () => {
+    expect(route(view(8, peer('b', 4, 8), peer('a', 0, 4)))).toBe('a[0:4] b[4:8]')
+  })
+
+  it('takes the fewest hops even where more would be faster', () => {
+    const swarm = view(
+      8,
+      peer('a', 0, 4, { blockStepsPerSecond: 1e6 }),
+      peer('b', 4, 8, { blockStepsPerSecond: 1e6 }),
+      peer('c', 0, 8, { blockStepsPerSecond: 1 }),
+    )
+    expect(route(swarm)).toBe('c[0:8]')
+  })
+
+  it('gives blocks that two hold to the faster one', () => {
+    const slow = peer('a', 0, 6, { blockStepsPerSecond: 10 })
+    expect(route(view(8, slow, peer('b', 2, 8, { blockStepsPerSecond: 1000 })))).toBe('a[0:2] b[2:8]')
+    expect(
+      route(view(8, peer('b', 0, 6, { blockStepsPerSecond: 1000 }), { ...slow, span: { start: 2, end: 8 } })),
+    ).toBe('b[0:6] a[6:8]')
+  })
+
+  it('prefers a near replica, and one without a queue', () => {
+    const swarm = view(4, peer('far', 0, 4), peer('near', 0, 4))
+    expect(route(swarm, { rttMs: (_, to) => (to === 'far' ? 400 : 5) })).toBe('near[0:4]')
+    expect(route(view(4, peer('busy', 0, 4, { sessions: 4 }), peer('idle', 0, 4)))).toBe('idle[0:4]')
+  })
+
+  it('names exactly the blocks that nobody serves', () => {
+    const swarm = view(
+      8,
+      peer('a', 0, 3),
+      peer('b', 4, 6, { state: 'claimed' }),
+      peer('c', 5, 7),
+      peer('d', 3, 5, { state: 'leaving' }),
+    )
+    expect(route(swarm)).toBe('missing 3,4,7')
+  })
+
+  it('does not use excluded peers', () => {
+    const swarm = view(4, peer('a', 0, 4), peer('b', 0, 4))
+    expect(route(swarm, { exclude: new Set(['a']) })).toBe('b[0:4]')
+    expect(route(swarm, { exclude: new Set(['a', 'b']) })).toBe('missing 0,1,2,3')
+  })
+
+  it('avoids peers without room while others exist, even over more hops', () => {
+    const full = peer('full', 0, 4, { cacheTokensLeft: 0 })
+    expect(route(view(4, full, peer('a', 0, 2), peer('b', 2, 4)))).toBe('a[0:2] b[2:4]')
+    expect(route(view(4, full, peer('a', 0, 2)))).toBe('full[0:4]')
+  })
+
+  it('avoids a peer that is about to move', () => {
+    const swarm = view(8, peer('a', 0, 8), peer('b', 0, 8), peer('a', 0, 4, { state: 'claimed' }))
+    expect(route(swarm)).toBe('b[0:8]')
+  })
+
+  it('plans only the range that is asked for', () => {
+    const swarm = view(8, peer('a', 0, 4), peer('b', 2, 6), peer('c', 4, 8))
+    expect(route(swarm, { range: { start: 3, end: 6 } })).toBe('b[3:6]')
+    expect(route(swarm, { range: { start: 3, end: 6 }, exclude: new Set(['b', 'c']) })).toBe('missing 4,5')
+  })
+
+  it('equal replicas share sessions by chance', () => {
+    const random = seededRandom(3)
+    const counts = new Map<string, number>()
+    for (let i = 0; i < 300; i += 1) {
+      const key = route(view(4, peer('a', 0, 4), peer('b', 0, 4), peer('c', 0, 4)), { random })
+      counts.set(key, (counts.get(key) ?? 0) + 1)
+    }
+    expect(counts.size).toBe(3)
+    for (const count of counts.values()) expect(count).toBeGreaterThan(50)
+  })
+
+  const cases = fc.record({
+    blocks: fc.integer({ min: 1, max: 12 }),
+    spans: fc.array(
+      fc.tuple(fc.nat(11), fc.integer({ min: 1, max: 6 }), fc.integer({ min: 1, max: 100 }), fc.boolean()),
+      { maxLength: 9 },
+    ),
+    seed: fc.integer(),
+  })
+
+  it('covers every block once, with as few hops as there can be, or names the holes', () => {
+    fc.assert(
+      fc.property(cases, ({ blocks, spans, seed }) => {
+        const peers = spans
+          .filter(([start]) => start < blocks)
+          .map(([start, length, speed, room], i) =>
+            peer(`p${i}`, start, Math.min(blocks, start + length), {
+              blockStepsPerSecond: speed,
+              cacheTokensLeft: room ? 4096 : 0,
+            }),
+          )
+        const result = planRoute(request(view(blocks, ...peers), { random: seededRandom(seed) }))
+        const held = Array.from({ length: blocks }, (_, b) => peers.some((p) => p.span.start <= b && b < p.span.end))
+        if (!result.ok) {
+          expect(result.missingBlocks).toEqual(held.flatMap((has, b) => (has ? [] : [b])))
+          expect(result.missingBlocks.length).toBeGreaterThan(0)
+          return
+        }
+        expect(held).not.toContain(false)
+        let at = 0
+        for (const hop of result.hops) {
+          expect(hop.span.start).toBe(at)
+          expect(hop.span.end).toBeGreaterThan(at)
+          const holder = peers.find((p) => p.peerId === hop.peerId)
+          expect(holder?.span.start).toBeLessThanOrEqual(hop.span.start)
+          expect(holder?.span.end).toBeGreaterThanOrEqual(hop.span.end)
+          at = hop.span.end
+        }
+        expect(at).toBe(blocks)
+        const roomy = peers.filter((p) => p.cacheTokensLeft > 0)
+        const fewest = greedyHops(roomy, blocks) ?? greedyHops(peers, blocks)
+        expect(result.hops.length).toBe(fewest)
+      }),
+      { numRuns: 2000 },
+    )
+  })
+
+  it('200 peers on 128 blocks take milliseconds', () => {
+    const random = seededRandom(9)
+    const peers = Array.from({ length: 200 }, (_, i) => {
+      const start = Math.floor(random() * 121)
+      return peer(`p${i}`, start, start + 8, { blockStepsPerSecond: 50 + 500 * random() })
+    })
+    const swarm = view(128, peer('x', 0, 8), peer('y', 120, 128), ...peers)
+    const begin = performance.now()
+    for (let i = 0; i < 20; i += 1) planRoute(request(swarm, { random }))
+    expect((performance.now() - begin) / 20).toBeLessThan(100)
+  })
+})
+
+/** Independent of the planner: always the peer that reaches furthest. */
+function greedyHops(peers: { span: { start: number; end: number } }[], blocks: number): number | null {
+  let at = 0
+  let hops = 0
+  while (at < blocks) {
+    const from = at
+    at = Math.max(at, ...peers.filter((p) => p.span.start <= from).map((p) => p.span.end))
+    if (at === from) return null
+    hops += 1
+  }
+  return hops
+}
