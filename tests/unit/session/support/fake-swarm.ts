@@ -1,6 +1,7 @@
 /**
  * A swarm in memory: a `SwarmNode` whose peers speak the inference protocol over queues, with faults to order. Frames go
- * through the real codec. Messages are delivered in microtasks, or by a `schedule` that a test hands in to reorder them.
+ * through the real codec. Frames are delivered in microtasks, or after delays that a test draws: frames of one channel stay
+ * in order, those of different channels overtake each other.
  */
 import type { Directory, FrameStream, LossReason, SwarmNode } from '../../../../net/types.ts'
 import {
@@ -150,7 +151,7 @@ export class FakePeer {
     }
     const next = this.swarm.peer(session.open.next)
     const onward: Frame = { ...frame, dtype: 'f32', payload: hiddenPayload(Float32Array.from(outputs)) }
-    this.swarm.schedule(() => {
+    this.swarm.deliver(session, () => {
       const onwardSession = next?.sessions.get(frame.session)
       if (next !== undefined && onwardSession !== undefined) next.receive(onward, onwardSession.requester)
     })
@@ -186,7 +187,7 @@ class FakeStream implements FrameStream {
   async send(frame: Frame): Promise<void> {
     if (this.#error !== null) throw this.#error
     const bytes = encodeFrame(frame)
-    this.#swarm.schedule(() => {
+    this.#swarm.deliver(this.#inbox, () => {
       if (this.#error === null) this.#peer.receive(decodeFrame(bytes), this)
     })
   }
@@ -194,7 +195,7 @@ class FakeStream implements FrameStream {
   /** From the peer. */
   deliver(frame: Frame): void {
     const bytes = encodeFrame(frame)
-    this.#swarm.schedule(() => {
+    this.#swarm.deliver(this, () => {
       if (this.#error !== null) return
       const reader = this.#reader
       this.#reader = null
@@ -229,7 +230,9 @@ export class FakeSwarm {
   readonly blocks: number
   readonly streams = new Set<FakeStream>()
   faults: Fault[] = []
-  schedule: (task: () => void) => void = (task) => queueMicrotask(task)
+  /** Virtual ms that the next frame takes; null: a microtask. */
+  drawDelayMs: (() => number) | null = null
+  readonly #arrivals = new Map<object, number>()
   readonly #peers = new Map<string, FakePeer>()
   readonly #records = new Map<string, PeerRecord>()
   readonly #changeListeners = new Set<() => void>()
@@ -239,6 +242,14 @@ export class FakeSwarm {
 
   constructor(blocks: number) {
     this.blocks = blocks
+  }
+
+  deliver(channel: object, task: () => void): void {
+    if (this.drawDelayMs === null) return queueMicrotask(task)
+    const now = performance.now()
+    const at = Math.max(now + this.drawDelayMs(), (this.#arrivals.get(channel) ?? 0) + 0.01)
+    this.#arrivals.set(channel, at)
+    setTimeout(task, at - now)
   }
 
   join(peerId: string, start: number, end: number, change: Partial<PeerRecord> = {}): FakePeer {
@@ -280,7 +291,7 @@ export class FakeSwarm {
   lose(peerId: string): void {
     this.#peers.delete(peerId)
     this.#records.delete(peerId)
-    for (const stream of [...this.streams]) {
+    for (const stream of this.streams) {
       if (stream.peerId === peerId) stream.abort(new SwarmError('PEER_LOST', 'reset', { peerId }))
     }
     for (const listener of this.#lossListeners) listener(peerId, 'closed')
