@@ -1,0 +1,60 @@
+/** An origin private file system in memory, as far as the weight cache uses it: one level of folders, whole-file writes. */
+
+export class FakeFolder {
+  readonly folders = new Map<string, FakeFolder>()
+  readonly files = new Map<string, Uint8Array>()
+  readonly #quota: { left: number }
+
+  constructor(quota: { left: number } = { left: Infinity }) {
+    this.#quota = quota
+  }
+
+  async getDirectoryHandle(name: string, options: { create?: boolean } = {}): Promise<FakeFolder> {
+    const found = this.folders.get(name)
+    if (found !== undefined) return found
+    if (options.create !== true) throw new DOMException(name, 'NotFoundError')
+    const folder = new FakeFolder(this.#quota)
+    this.folders.set(name, folder)
+    return folder
+  }
+
+  async getFileHandle(name: string, options: { create?: boolean } = {}): Promise<object> {
+    if (/[/\\]/.test(name)) throw new TypeError(`${name} is not a name`)
+    if (!this.files.has(name)) {
+      if (options.create !== true) throw new DOMException(name, 'NotFoundError')
+      this.files.set(name, new Uint8Array(0))
+    }
+    return {
+      getFile: async () => new Blob([(this.files.get(name) ?? new Uint8Array(0)) as Uint8Array<ArrayBuffer>]),
+      createWritable: async () => this.#writable(name),
+    }
+  }
+
+  async removeEntry(name: string): Promise<void> {
+    if (!this.files.delete(name) && !this.folders.delete(name)) throw new DOMException(name, 'NotFoundError')
+  }
+
+  async *keys(): AsyncGenerator<string> {
+    yield* [...this.folders.keys(), ...this.files.keys()]
+  }
+
+  #writable(name: string): object {
+    const parts: Uint8Array[] = []
+    return {
+      write: async (part: Uint8Array) => {
+        if (part.length > this.#quota.left) throw new DOMException('no room', 'QuotaExceededError')
+        this.#quota.left -= part.length
+        parts.push(part.slice())
+      },
+      close: async () => {
+        this.files.set(name, Buffer.concat(parts))
+      },
+      abort: async () => undefined,
+    }
+  }
+}
+
+/** As the cache's `root` option. */
+export function asRoot(folder: FakeFolder): () => Promise<FileSystemDirectoryHandle> {
+  return async () => folder as unknown as FileSystemDirectoryHandle
+}

@@ -1,0 +1,147 @@
+/**
+ * Finds out which bytes a span needs and which of them are kept already: reads listing, index and the headers of the
+ * shards concerned, checks everything that can be checked before a download, and touches no weights. What it returns is
+ * both the plan that a person agrees to and the work list of `load-span.ts`.
+ */
+import type { ModelSource } from '../../hub/source.ts'
+import { SwarmError } from '../../swarm/errors.ts'
+import { MAX_JSON_FILE_BYTES } from '../../swarm/limits.ts'
+import type { LlamaConfig } from '../../swarm/model/config.ts'
+import { locateTensors, shardsOf } from '../../swarm/model/plan-ranges.ts'
+import type { TensorRange } from '../../swarm/model/plan-ranges.ts'
+import type { SafetensorsHeader } from '../../swarm/model/safetensors.ts'
+import { HEADER_LENGTH_BYTES, parseSafetensorsHeader, readHeaderLength } from '../../swarm/model/safetensors.ts'
+import { INDEX_FILE, parseSafetensorsIndex, SINGLE_FILE } from '../../swarm/model/safetensors-index.ts'
+import type { TensorDtype, TensorSpec } from '../../swarm/model/tensors.ts'
+import { BYTES_PER_ELEMENT, MAX_TENSOR_CHUNK_BYTES, spanTensors } from '../../swarm/model/tensors.ts'
+import type { Span } from '../../swarm/span.ts'
+import { readFully } from './read-fully.ts'
+import { headerEntry, rangeEntry } from './weight-cache.ts'
+import type { WeightCache } from './weight-cache.ts'
+
+/** A piece of one tensor: what is fetched, kept, checked and uploaded at once. */
+export interface WeightChunk {
+  spec: TensorSpec
+  dtype: TensorDtype
+  file: string
+  /** Bytes of the file, `[begin, end)`; whole elements. */
+  begin: number
+  end: number
+  /** Of the first element, within the tensor. */
+  elementOffset: number
+  /** Name in the cache. */
+  entry: string
+  /** Likely to be in the cache. */
+  cached: boolean
+}
+
+export interface PreparedSpan {
+  span: Span
+  /** In the order of the files. */
+  chunks: WeightChunk[]
+  /** Bytes of the span's tensors, as stored. */
+  totalBytes: number
+  /** Of them, found in the cache. */
+  cachedBytes: number
+  /** Of them, to be downloaded. */
+  downloadBytes: number
+  /** Most tensors' dtype. */
+  dtype: TensorDtype
+}
+
+export interface PrepareSpanOptions {
+  source: ModelSource
+  config: LlamaConfig
+  span: Span
+  cache: WeightCache | null
+  signal?: AbortSignal
+}
+
+/** @throws SwarmError BAD_SAFETENSORS, UNSUPPORTED_MODEL, HUB_*, CANCELLED */
+export async function prepareSpan(options: PrepareSpanOptions): Promise<PreparedSpan> {
+  const { source, config, span, cache } = options
+  const specs = spanTensors(config, span)
+  const index = await readIndex(options)
+  const headers = new Map<string, SafetensorsHeader>()
+  for (const file of shardsOf(specs, index)) headers.set(file, await readHeader(options, file))
+  const ranges = locateTensors(specs, headers, index)
+  const kept = (await cache?.list(source)) ?? new Set<string>()
+  const chunks = ranges.flatMap((range) => chunksOf(range, kept))
+  const totalBytes = sumBytes(chunks)
+  const cachedBytes = sumBytes(chunks.filter((chunk) => chunk.cached))
+  return { span, chunks, totalBytes, cachedBytes, downloadBytes: totalBytes - cachedBytes, dtype: mainDtype(ranges) }
+}
+
+/** Null for a checkpoint of one file, which wins when both are there, as upstream. */
+async function readIndex(options: PrepareSpanOptions): Promise<ReadonlyMap<string, string> | null> {
+  const { source, cache, signal } = options
+  const files = new Set((await source.files(signal)).map((file) => file.path))
+  if (files.has(SINGLE_FILE)) return null
+  if (!files.has(INDEX_FILE)) {
+    throw new SwarmError('UNSUPPORTED_MODEL', `${source.repo} has no weights in safetensors format`, {
+      action: `Choose a model with ${SINGLE_FILE} or ${INDEX_FILE}.`,
+    })
+  }
+  const kept = (await cache?.read(source, INDEX_FILE)) ?? null
+  if (kept !== null) return parseSafetensorsIndex(new TextDecoder().decode(kept))
+  const text = await source.text(INDEX_FILE, MAX_JSON_FILE_BYTES, signal)
+  if (text === null) throw new SwarmError('HUB_NOT_FOUND', `${INDEX_FILE} is listed and cannot be read`)
+  const index = parseSafetensorsIndex(text)
+  await cache?.write(source, INDEX_FILE, new TextEncoder().encode(text))
+  return index
+}
+
+async function readHeader(options: PrepareSpanOptions, file: string): Promise<SafetensorsHeader> {
+  const { source, cache, signal } = options
+  const size = (await source.files(signal)).find((candidate) => candidate.path === file)?.size
+  if (size === undefined) {
+    throw new SwarmError('HUB_NOT_FOUND', `${source.repo} names ${file} in its index and does not have it`, {
+      action: 'Choose another model or revision: this one is incomplete.',
+    })
+  }
+  const kept = (await cache?.read(source, headerEntry(file))) ?? null
+  const bytes = kept ?? (await fetchHeader(source, file, size, signal))
+  readHeaderLength(file, bytes, size)
+  const header = parseSafetensorsHeader(file, bytes.subarray(HEADER_LENGTH_BYTES), size)
+  if (kept === null) await cache?.write(source, headerEntry(file), bytes)
+  return header
+}
+
+/** Length field and header, in two requests: a guess at the length would fetch weights that nobody asked for. */
+async function fetchHeader(
+  source: ModelSource,
+  file: string,
+  fileSize: number,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array> {
+  const lengthEnd = Math.min(HEADER_LENGTH_BYTES, fileSize)
+  const lengthField = new Uint8Array(lengthEnd)
+  await readFully(await source.range(file, 0, lengthEnd, signal), lengthField)
+  const end = HEADER_LENGTH_BYTES + readHeaderLength(file, lengthField, fileSize)
+  const bytes = new Uint8Array(end)
+  bytes.set(lengthField)
+  await readFully(await source.range(file, lengthEnd, end, signal), bytes.subarray(lengthEnd))
+  return bytes
+}
+
+function chunksOf(range: TensorRange, kept: ReadonlySet<string>): WeightChunk[] {
+  const chunks: WeightChunk[] = []
+  const { spec, dtype, file } = range
+  for (let begin = range.begin; begin < range.end; begin += MAX_TENSOR_CHUNK_BYTES) {
+    const end = Math.min(range.end, begin + MAX_TENSOR_CHUNK_BYTES)
+    const entry = rangeEntry(file, begin, end)
+    const elementOffset = (begin - range.begin) / BYTES_PER_ELEMENT[dtype]
+    chunks.push({ spec, dtype, file, begin, end, elementOffset, entry, cached: kept.has(entry) })
+  }
+  return chunks
+}
+
+function sumBytes(chunks: readonly WeightChunk[]): number {
+  return chunks.reduce((sum, chunk) => sum + chunk.end - chunk.begin, 0)
+}
+
+function mainDtype(ranges: readonly TensorRange[]): TensorDtype {
+  const bytes = new Map<TensorDtype, number>()
+  for (const { dtype, begin, end } of ranges) bytes.set(dtype, (bytes.get(dtype) ?? 0) + end - begin)
+  return [...bytes].toSorted((a, b) => b[1] - a[1])[0]?.[0] ?? 'F32'
+}
