@@ -1,0 +1,199 @@
+/**
+ * `tabswarm donate`: one donor tab without a window. Its page comes from this process on loopback, never from a relay, so
+ * a relay elsewhere on a plain WebSocket will do. With `--dht-port` this process also runs a relay of its own, as every
+ * server of the original did.
+ */
+import { parseInitialPeers, peerIdOfAddress } from '../../net/multiaddr.ts'
+import { makeRelayConfig } from '../../relay/config.ts'
+import { createLog, type RelayLog } from '../../relay/log.ts'
+import { MIRROR_BASE, Mirror } from '../../relay/mirror/mirror.ts'
+import { relayOptions } from '../../relay/options.ts'
+import { startPageServer, type PageServer } from '../../relay/page-server.ts'
+import { startRelay, type Relay } from '../../relay/relay.ts'
+import type { AppConfig, ModelOffer } from '../../swarm/app-config.ts'
+import { PROTOCOL_VERSION } from '../../swarm/protocol.ts'
+import type { Lifecycle } from '../lifecycle.ts'
+import type { Parsed } from '../options/parse.ts'
+import {
+  browserOptions,
+  computeOptions,
+  EMBEDDED_MODEL,
+  modelOptions,
+  placementOptions,
+  portOption,
+} from '../options/shared.ts'
+import { dataDir } from '../profile/data-dir.ts'
+import { forget, takeSlot, type Slot } from '../profile/slots.ts'
+import type { Output } from '../output/console.ts'
+import { findSwarm, type SwarmEntry } from '../prompt/swarm-entry.ts'
+import { openBrowser } from '../tabs/browser-session.ts'
+import { donorDefaults } from '../tabs/donor-defaults.ts'
+import { findHubToken } from '../tabs/hub-token.ts'
+import { chooseDonorModel, modelsDirs, type ChosenModel } from '../tabs/model-offer.ts'
+import { openTabGroup } from '../tabs/tab-group.ts'
+import { command, type Runtime } from './command.ts'
+import { refuseWords } from './words.ts'
+
+const options = {
+  ...modelOptions,
+  ...placementOptions,
+  ...computeOptions,
+  ...relayOptions,
+  modelsDir: modelOptions.modelsDir,
+  hubUrl: modelOptions.hubUrl,
+  ...browserOptions,
+  port: portOption('runs a relay of its own in this process, on this port; without it none'),
+}
+
+type DonateParsed = Parsed<typeof options>
+
+export const donateCommand = command<typeof options>({
+  text: {
+    name: 'donate',
+    summary: 'a donor tab without a window, which joins a swarm and serves blocks.',
+    examples: [
+      'tabswarm donate --dht-initial-peers /ip4/203.0.113.7/tcp/8080/ws/p2p/12D3KooW…',
+      'tabswarm donate --model meta-llama/Llama-3.1-8B --num_blocks 8 --dht_port 8002 --public_ip 203.0.113.7',
+      'tabswarm donate --splits "8,16,24" --stage 1 --dht-initial-peers …',
+    ],
+  },
+  options,
+  linesTo: () => 'stdout',
+  async run(parsed, runtime, output) {
+    refuseWords('donate', parsed.words)
+    return new Donate(parsed, runtime, output).run()
+  },
+})
+
+class Donate {
+  readonly #parsed: DonateParsed
+  readonly #values: DonateParsed['values']
+  readonly #runtime: Runtime
+  readonly #output: Output
+  readonly #lifecycle: Lifecycle
+  readonly #log: RelayLog
+  readonly #slot: Slot
+
+  constructor(parsed: DonateParsed, runtime: Runtime, output: Output) {
+    this.#parsed = parsed
+    this.#values = parsed.values
+    this.#runtime = runtime
+    this.#output = output
+    this.#lifecycle = runtime.lifecycle
+    const format = this.#values.logFormat === 'json' ? 'json' : 'text'
+    this.#log = { ...createLog(format, (line) => output.progress(line.trimEnd())), print: (line) => output.line(line) }
+    const slot = takeSlot(dataDir(this.#values.dataDir), this.#values.slot)
+    this.#lifecycle.onClose('profile slot', () => slot.release())
+    if (this.#values.fresh) forget(slot)
+    this.#slot = slot
+  }
+
+  async run(): Promise<number> {
+    const { signal } = this.#lifecycle
+    const swarm = await this.#findSwarm()
+    const { model, revision, hubUrl } = this.#values
+    const token = findHubToken()
+    const wish = { model, revision, hubUrl, hubUrlGiven: this.#parsed.given.has('hubUrl'), token }
+    const dirs = modelsDirs(this.#runtime.root, this.#values.modelsDir)
+    const chosen = await chooseDonorModel(wish, dirs, swarm.entries, EMBEDDED_MODEL, signal)
+    const relay = this.#values.port === undefined ? null : await this.#startRelay(this.#values.port, chosen, dirs)
+    const page = await this.#startPage(swarm, relay, chosen, dirs)
+    const browser = await openBrowser({
+      ...this.#values,
+      port: page.port,
+      slot: this.#slot,
+      lifecycle: this.#lifecycle,
+      output: this.#output,
+    })
+    const group = await openTabGroup({
+      context: browser.context,
+      count: 1,
+      query: {},
+      token: chosen.needsToken ? token : null,
+      output: this.#output,
+      signal,
+    })
+    this.#lifecycle.onClose('tab', () => group.close())
+    const ended = await Promise.race([this.#lifecycle.untilInterrupted().then(() => null), group.firstEnd()])
+    if (ended === null) return 0
+    throw ended.error
+  }
+
+  /** A first server with a port of its own needs nobody. */
+  async #findSwarm(): Promise<SwarmEntry> {
+    const given = parseInitialPeers(this.#values.dhtInitialPeers)
+    if (given.length === 0 && this.#values.port !== undefined) return { relays: [], entries: [] }
+    return findSwarm(given, this.#lifecycle.signal)
+  }
+
+  async #startRelay(port: number, chosen: ChosenModel, dirs: readonly string[]): Promise<Relay> {
+    const values = this.#values
+    const config = makeRelayConfig(
+      { ...values, port, keyFile: values.keyFile ?? this.#slot.relayKeyFile, modelsDir: dirs },
+      {
+        dataDir: dataDir(values.dataDir),
+        webRoot: this.#runtime.webRoot,
+        // What this server serves is its own business; its page's visitors choose for themselves.
+        donor: { model: chosen.repo },
+        offers: chosen.offer === null ? [] : [chosen.offer],
+      },
+    )
+    const relay = await startRelay(config, this.#log)
+    this.#lifecycle.onClose('relay', () => relay.stop({ announce: true }))
+    return relay
+  }
+
+  /** The tab's page, on loopback only. */
+  async #startPage(
+    swarm: SwarmEntry,
+    relay: Relay | null,
+    chosen: ChosenModel,
+    dirs: readonly string[],
+  ): Promise<PageServer> {
+    const mirror = new Mirror({ modelsDirs: dirs, cacheFile: null, log: this.#log })
+    this.#lifecycle.onClose('mirror', () => mirror.stop())
+    const own = relay === null ? [] : [ownRelayAddress(relay)]
+    const appConfig = async (): Promise<AppConfig> => ({
+      version: PROTOCOL_VERSION,
+      relays: onePerPeer([...own, ...swarm.relays]),
+      models: chosen.offer === null ? firstOf(await mirror.offers(), chosen.repo) : [chosen.offer],
+      hubUrl: this.#values.hubUrl,
+      iceServers: swarm.entries[0]?.config.iceServers ?? [],
+      donor: donorDefaults(this.#values, chosen.repo),
+      ...(this.#values.directory === 'off' ? { developer: { directory: 'off' } } : {}),
+    })
+    const server = await startPageServer({
+      port: 0,
+      host: '127.0.0.1',
+      webRoot: this.#runtime.webRoot,
+      appConfig,
+      mirror,
+      log: this.#log,
+      hubCdnOrigins: this.#values.hubCdn,
+    })
+    this.#lifecycle.onClose('page', () => server.stop())
+    this.#lifecycle.signal.throwIfAborted()
+    return server
+  }
+}
+
+/** The mirror's path on the page's own origin; only the chosen model is this tab's. */
+function firstOf(offers: readonly ModelOffer[], repo: string): ModelOffer[] {
+  return offers.filter((offer) => offer.repo === repo).map((offer) => ({ ...offer, hubUrl: MIRROR_BASE }))
+}
+
+/** Through loopback: a public address may not be reachable from inside. */
+function ownRelayAddress(relay: Relay): string {
+  const peerId = peerIdOfAddress(relay.addresses[0] ?? '')
+  return `/ip4/127.0.0.1/tcp/${relay.port}/ws/p2p/${peerId ?? ''}`
+}
+
+/** A relay is one peer, whatever the number of its addresses. */
+function onePerPeer(addresses: readonly string[]): string[] {
+  const byPeer = new Map<string, string>()
+  for (const address of addresses) {
+    const peerId = peerIdOfAddress(address) ?? address
+    if (!byPeer.has(peerId)) byPeer.set(peerId, address)
+  }
+  return [...byPeer.values()]
+}

@@ -1,0 +1,123 @@
+/** `tabswarm prompt`: a Node client without browser or GPU; it joins through a relay and talks to the tabs themselves. */
+import { SwarmError } from '../../swarm/errors.ts'
+import { errorSentence, type Output } from '../output/console.ts'
+import {
+  addressOptions,
+  computeOptions,
+  hubOptions,
+  peerOptions,
+  placementOptions,
+  portOption,
+  promptOption,
+  rpcOptions,
+  samplingOptions,
+} from '../options/shared.ts'
+import { text, type AnyOption, type OptionTable, type ValuesOf } from '../options/schema.ts'
+import { ask, exitCodeOf } from '../prompt/ask.ts'
+import { chooseModel, openPlace, type ModelWish } from '../prompt/model-source.ts'
+import { loadPromptModel } from '../prompt/prompt-model.ts'
+import { startRequestingNode } from '../prompt/requesting-node.ts'
+import { findSwarm } from '../prompt/swarm-entry.ts'
+import { findHubToken } from '../tabs/hub-token.ts'
+import { command, type Runtime } from './command.ts'
+
+const CLIENT_ONLY = 'a client serves no blocks'
+const NO_PORT = 'a client opens no port'
+
+const options = {
+  ...promptOption,
+  ...samplingOptions,
+  model: text('model to ask (default: the first one the relay offers)', { group: 'Model', placeholder: 'NAME' }),
+  ...hubOptions,
+  ...peerOptions,
+  ...ignoring({ ...placementOptions, ...computeOptions }, CLIENT_ONLY),
+  ...ignoring({ port: portOption(''), ...addressOptions, ...rpcOptions }, NO_PORT),
+}
+
+/** The original's client took the servers' flags as well; each is accepted and a line says that it does nothing. */
+function ignoring<Table extends OptionTable>(table: Table, reason: string): Table {
+  const entries = Object.entries(table).map(([name, option]): [string, AnyOption] => [
+    name,
+    name === 'stage' ? option : ({ ...option, ignored: reason, default: undefined } as AnyOption),
+  ])
+  return Object.fromEntries(entries) as Table
+}
+
+type Values = ValuesOf<typeof options>
+
+export const promptCommand = command<typeof options>({
+  text: {
+    name: 'prompt',
+    summary: 'asks the swarm from the command line; needs no browser.',
+    words: '[TEXT]',
+    examples: [
+      'tabswarm prompt "Hello, how are you?" --dht-initial-peers /ip4/203.0.113.7/tcp/8080/ws/p2p/12D3KooW…',
+      'tabswarm prompt --prompt "Tell me a story." --temperature 0 --json',
+      'echo "Tell me a story." | tabswarm prompt -',
+    ],
+  },
+  options,
+  linesTo: () => 'stderr',
+  async run(parsed, runtime, output) {
+    const { values } = parsed
+    checkStage(values.stage, output)
+    const prompt = await promptText(values.prompt, parsed.words, values.promptIds)
+    return promptSwarm({ ...values, prompt }, parsed.given.has('hubUrl'), runtime, output)
+  },
+})
+
+async function promptSwarm(values: Values, hubUrlGiven: boolean, runtime: Runtime, output: Output): Promise<number> {
+  const { lifecycle } = runtime
+  const swarm = await findSwarm(values.dhtInitialPeers, lifecycle.signal)
+  const wish: ModelWish = { ...values, hubUrlGiven, token: findHubToken() }
+  const place = chooseModel(wish, swarm.entries)
+  const source = await openPlace(place, wish, lifecycle.signal)
+  const model = await loadPromptModel(source, runtime.workerFile)
+  lifecycle.onClose('tokenizer', () => model.tokenizer?.dispose())
+  const node = await startRequestingNode({
+    relays: swarm.relays,
+    iceServers: swarm.entries[0]?.config.iceServers ?? [],
+    modelDigest: model.id.digest,
+    log: (line) => output.progress(line),
+  })
+  lifecycle.onClose('client', () => node.stop())
+  const end = await ask(node, model, values, output, lifecycle.signal)
+  if (end.error !== undefined) output.progress(errorSentence(end.error))
+  return exitCodeOf(end)
+}
+
+/** Stage 0 was the original's client, and that is what this command is. */
+function checkStage(stage: number | undefined, output: Output): void {
+  if (stage === undefined) return
+  if (stage !== 0) {
+    throw new SwarmError('BAD_OPTION', `--stage ${stage} is a server, and prompt is the client (stage 0)`, {
+      action: `To serve, run: tabswarm donate --stage ${stage} …`,
+    })
+  }
+  output.progress('Stage 0 is the client: it serves no blocks, and needs no GPU.')
+}
+
+/** From --prompt, from the words, or from standard input for `-`. @throws SwarmError BAD_OPTION, EMPTY_PROMPT */
+async function promptText(
+  given: string | undefined,
+  words: readonly string[],
+  promptIds: string | undefined,
+): Promise<string | undefined> {
+  const ways = [given !== undefined, words.length > 0, promptIds !== undefined].filter(Boolean).length
+  if (ways > 1) {
+    throw new SwarmError('BAD_OPTION', 'The prompt was given more than once', {
+      action: 'Give either --prompt TEXT, or words, or --prompt-ids.',
+    })
+  }
+  if (given !== undefined) return given
+  if (promptIds !== undefined) return undefined
+  if (words.length === 1 && words[0] === '-') return readStdin()
+  if (words.length > 0) return words.join(' ')
+  throw new SwarmError('EMPTY_PROMPT', 'There is no prompt', { action: 'Write it: tabswarm prompt "Tell me a story."' })
+}
+
+async function readStdin(): Promise<string> {
+  const chunks: Buffer[] = []
+  for await (const chunk of process.stdin) chunks.push(Buffer.from(chunk as Uint8Array))
+  return Buffer.concat(chunks).toString('utf8').trimEnd()
+}

@@ -1,0 +1,39 @@
+/** `tabswarm relay`: the relay with the page, for a machine that others reach. Needs no browser, not even to install. */
+import { join } from 'node:path'
+import { makeRelayConfig } from '../../relay/config.ts'
+import { createLog } from '../../relay/log.ts'
+import { relayOptions } from '../../relay/options.ts'
+import { startRelay } from '../../relay/relay.ts'
+import { modelsDirs } from '../tabs/model-offer.ts'
+import { dataDir } from '../profile/data-dir.ts'
+import { refuseWords } from './words.ts'
+import { command } from './command.ts'
+
+export const relayCommand = command<typeof relayOptions>({
+  text: {
+    name: 'relay',
+    summary: 'the relay with the page, for a machine that others reach; needs no browser.',
+    examples: [
+      'tabswarm relay --port 8080 --public-ip 203.0.113.7',
+      'tabswarm relay --port 8081 --dht-initial-peers /ip4/203.0.113.7/tcp/8080/ws/p2p/12D3KooW…',
+      'tabswarm relay --models-dir /srv/models --log-format json',
+    ],
+  },
+  options: relayOptions,
+  linesTo: () => 'stdout',
+  async run({ values, words }, runtime, output) {
+    refuseWords('relay', words)
+    const { lifecycle } = runtime
+    const log = createLog(values.logFormat === 'json' ? 'json' : 'text', (line) => output.line(line.trimEnd()))
+    // Another identity for each port: two relays on one machine are two peers.
+    const folder = join(dataDir(values.dataDir), `relay-${values.port}`)
+    const config = makeRelayConfig(
+      { ...values, dataDir: values.dataDir ?? folder, modelsDir: modelsDirs(runtime.root, values.modelsDir) },
+      { dataDir: folder, webRoot: runtime.webRoot },
+    )
+    const relay = await startRelay(config, log)
+    lifecycle.onClose('relay', () => relay.stop({ announce: true }))
+    await lifecycle.untilInterrupted()
+    return 0
+  },
+})

@@ -1,0 +1,82 @@
+/** Reads a relay's `/config.json`: where the swarm's relays are and which models are on offer. The answer is untrusted. */
+import * as v from 'valibot'
+import type { AppConfig } from '../../swarm/app-config.ts'
+import { peerIdOfAddress } from '../../net/multiaddr.ts'
+
+/** The file is a few hundred bytes from a machine nearby; a dead relay must not hold up the next one. */
+const TIMEOUT_MS = 3_000
+const MAX_CONFIG_CHARS = 1_000_000
+
+const shortText = v.pipe(v.string(), v.maxLength(2_000))
+const schema = v.object({
+  version: shortText,
+  relays: v.pipe(v.array(shortText), v.maxLength(100)),
+  models: v.pipe(
+    v.array(
+      v.object({
+        repo: shortText,
+        revision: shortText,
+        hubUrl: shortText,
+        blocks: v.pipe(v.number(), v.integer(), v.minValue(1)),
+        sizeBytes: v.pipe(v.number(), v.minValue(0)),
+        description: v.optional(shortText),
+      }),
+    ),
+    v.maxLength(1_000),
+  ),
+  hubUrl: shortText,
+  iceServers: v.array(v.object({ urls: shortText })),
+})
+
+export type RelayConfig = Pick<AppConfig, 'version' | 'relays' | 'models' | 'hubUrl' | 'iceServers'>
+
+export interface RelayEntry {
+  /** Where the config was read; relative hub addresses in it belong to this origin. */
+  origin: string
+  config: RelayConfig
+}
+
+/** null when nothing (or something else) answers there. */
+export async function readRelayConfig(origin: string, signal: AbortSignal): Promise<RelayEntry | null> {
+  try {
+    const response = await fetch(`${origin}/config.json`, {
+      signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
+    })
+    if (!response.ok) return null
+    const text = await response.text()
+    if (text.length > MAX_CONFIG_CHARS) return null
+    const parsed = v.safeParse(schema, JSON.parse(text))
+    if (!parsed.success) return null
+    const models = parsed.output.models.map(({ description, ...model }) =>
+      description === undefined ? model : { ...model, description },
+    )
+    return { origin, config: { ...parsed.output, models } }
+  } catch (error) {
+    signal.throwIfAborted()
+    if (error instanceof SyntaxError) return null
+    // Refused, timed out, cut: this relay is dead, and the caller has others.
+    return null
+  }
+}
+
+/** The http origin of a relay's multiaddr, null when it cannot be one. */
+export function httpOriginOf(address: string): string | null {
+  const match = /^\/(ip4|ip6|dns|dns4|dns6)\/([^/]+)\/tcp\/(\d+)(\/tls\/ws|\/wss|\/ws)?(\/p2p\/|$)/.exec(address)
+  if (match === null) return null
+  const [, kind, host, port, suffix] = match
+  const scheme = suffix === '/tls/ws' || suffix === '/wss' ? 'https' : 'http'
+  return `${scheme}://${kind === 'ip6' ? `[${host}]` : host}:${port}`
+}
+
+/** The configs of the given relays that answer, in the order given. */
+export async function readRelayConfigs(addresses: readonly string[], signal: AbortSignal): Promise<RelayEntry[]> {
+  const origins = addresses.map(httpOriginOf).filter((origin) => origin !== null)
+  const entries = await Promise.all([...new Set(origins)].map((origin) => readRelayConfig(origin, signal)))
+  return entries.filter((entry) => entry !== null)
+}
+
+/** Given addresses first, then what their configs name; one entry a peer and address. */
+export function mergeRelays(given: readonly string[], entries: readonly RelayEntry[]): string[] {
+  const named = entries.flatMap((entry) => entry.config.relays).filter((address) => peerIdOfAddress(address) !== null)
+  return [...new Set([...given, ...named])]
+}

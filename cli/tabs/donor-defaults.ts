@@ -1,0 +1,26 @@
+/** The donor flags of a command as the page's `/config.json` carries them: only what was given. */
+import type { DonorDefaults } from '../../swarm/app-config.ts'
+import type { ValuesOf } from '../options/schema.ts'
+import type { computeOptions, placementOptions } from '../options/shared.ts'
+
+type DonorValues = ValuesOf<typeof placementOptions> & ValuesOf<typeof computeOptions>
+
+/** `model` and `revision` as resolved; `initialPeers` for the tab to join beside the page's relays. */
+export function donorDefaults(values: DonorValues, model: string): DonorDefaults {
+  const { numBlocks, totalBlocks, splits, stage, balanceQuality, meanBalanceCheckPeriod, memoryGb, simulateSpeed } =
+    values
+  return {
+    model,
+    weights: values.weights as 'auto' | 'f32' | 'f16',
+    backend: values.backend as 'auto' | 'webgpu' | 'software',
+    ...(values.useLoadBalancing ? { useLoadBalancing: true } : {}),
+    ...(numBlocks === undefined ? {} : { numBlocks }),
+    ...(totalBlocks === undefined ? {} : { totalBlocks }),
+    ...(splits === undefined ? {} : { splits }),
+    ...(stage === undefined ? {} : { stage }),
+    ...(balanceQuality === undefined ? {} : { balanceQuality }),
+    ...(meanBalanceCheckPeriod === undefined ? {} : { meanBalanceCheckPeriod }),
+    ...(memoryGb === undefined ? {} : { memoryGb }),
+    ...(simulateSpeed === undefined ? {} : { simulateSpeed }),
+  }
+}

@@ -1,0 +1,56 @@
+/** The donor tabs of `start`: as many as asked for, each with its share of the blocks. */
+import type { ModelSource } from '../../hub/source.ts'
+import { parseLlamaConfig } from '../../swarm/model/parse-config.ts'
+import { mayHaveGpu } from '../browser/flags.ts'
+import type { Lifecycle } from '../lifecycle.ts'
+import type { ValuesOf } from '../options/schema.ts'
+import type { browserOptions, computeOptions, placementOptions } from '../options/shared.ts'
+import type { Output } from '../output/console.ts'
+import type { Slot } from '../profile/slots.ts'
+import { openBrowser } from './browser-session.ts'
+import { checkTabMemory } from './memory.ts'
+import { openTabGroup, type TabGroup } from './tab-group.ts'
+
+export interface StartTabsOptions {
+  values: { tabs: number } & ValuesOf<typeof browserOptions & typeof computeOptions & typeof placementOptions>
+  /** Port of page and relay on loopback. */
+  port: number
+  source: ModelSource
+  blocks: number
+  token: string | null
+  slot: Slot
+  lifecycle: Lifecycle
+  output: Output
+}
+
+/** @throws SwarmError OUT_OF_MEMORY, NO_BROWSER, NO_ADAPTER, and what a tab refuses */
+export async function openSwarmTabs(options: StartTabsOptions): Promise<TabGroup> {
+  const { values, lifecycle, output } = options
+  const numBlocks = values.numBlocks ?? sharePerTab(options.blocks, values.tabs)
+  checkTabMemory({
+    tabs: values.tabs,
+    numBlocks,
+    config: parseLlamaConfig(await options.source.json('config.json')),
+    weights: values.weights as 'auto' | 'f32' | 'f16',
+    software: values.backend === 'software' || !mayHaveGpu(),
+  })
+  const browser = await openBrowser({ ...values, port: options.port, slot: options.slot, lifecycle, output })
+  output.progress(`Opening ${values.tabs} donor tabs, ${numBlocks} blocks each …`)
+  const isFixed = values.splits !== undefined && values.stage !== undefined && !values.useLoadBalancing
+  const group = await openTabGroup({
+    context: browser.context,
+    count: values.tabs,
+    // The page's own visitors choose by their memory; only these tabs share the model evenly.
+    query: isFixed ? {} : { num_blocks: String(numBlocks) },
+    token: options.token,
+    output,
+    signal: lifecycle.signal,
+  })
+  lifecycle.onClose('tabs', () => group.close())
+  return group
+}
+
+/** Blocks a tab serves so that all tabs together cover the model once, with as few hops as that allows. */
+export function sharePerTab(blocks: number, tabs: number): number {
+  return Math.ceil(blocks / Math.max(1, tabs))
+}
