@@ -36,7 +36,7 @@ export class HopStream {
   #lastPingMs = -Infinity
   #lastCheckMs: number
   #pings = 0
-  #timer: number | undefined
+  #timer: ReturnType<typeof setTimeout> | undefined
   #ended = false
 
   /** Starts to read at once; the pulse starts with `startPulse`. */
@@ -88,7 +88,7 @@ export class HopStream {
   async close(): Promise<void> {
     if (this.#ended) return
     this.#end()
-    let timer: number | undefined
+    let timer: ReturnType<typeof setTimeout> | undefined
     const deadline = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, CLOSE_TIMEOUT_MS)
     })

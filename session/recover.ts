@@ -147,7 +147,7 @@ async function tryOpen(
 /** Resolves a moment after the directory changed, after `timeoutMs`, or when the signal aborts. */
 function directoryChange({ node }: RouteChooser, timeoutMs: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    let settle: number | undefined
+    let settle: ReturnType<typeof setTimeout> | undefined
     const finish = (): void => {
       clearTimeout(timer)
       clearTimeout(settle)

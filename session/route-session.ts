@@ -61,7 +61,7 @@ interface Waiter {
   step: number | null
   resolve: (frame: Frame) => void
   reject: (error: SwarmError) => void
-  timer: number
+  timer: ReturnType<typeof setTimeout>
 }
 
 export class RouteSession {
