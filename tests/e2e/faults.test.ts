@@ -18,19 +18,29 @@ afterEach(() => swarm.stop())
 async function startQuarters(replicaOf?: number): Promise<StartedProcess[]> {
   swarm = new TestSwarm()
   await swarm.relay()
-  const donors = await swarm.readyDonors(4, [...SLOW, '--num_blocks', '2'])
+  await swarm.readyDonors(4, [...SLOW, '--num_blocks', '2'])
   if (replicaOf !== undefined) {
     // A fixed donor: a second holder of just these blocks.
     const replica = swarm.donor([...SLOW, '--splits', '2,4,6', '--stage', String(replicaOf)])
     await replica.waitForLine(/server ready/, 90_000)
   }
-  return donors
+  return [...swarm.donors]
 }
 
-function holderOf(donors: StartedProcess[], block: number): StartedProcess {
-  const found = donors.find((donor) => selectedBlocks(donor).includes(block))
-  if (found === undefined) throw new Error(`nobody serves block ${block}`)
+/** The donor that runs `block` for this answer, by the last route that the prompt printed. */
+function holderOf(donors: StartedProcess[], prompt: StartedProcess, block: number): StartedProcess {
+  const route = prompt.stderr.findLast((line) => line.startsWith('Route: ')) ?? ''
+  const hop = Array.from(route.matchAll(/(\d+):(\d+) at …(\w+)/g)).find(
+    (match) => Number(match[1]) <= block && block < Number(match[2]),
+  )
+  const tail = hop?.[3]
+  const found = donors.find((donor) => donor.both.some((line) => /PeerID: /.test(line) && line.endsWith(`${tail}`)))
+  if (tail === undefined || found === undefined) throw new Error(`nobody serves block ${block} on: ${route}`)
   return found
+}
+
+function expectLoss(prompt: StartedProcess): void {
+  expect(prompt.stderr.filter((line) => line.startsWith('Lost'))).not.toHaveLength(0)
 }
 
 /** Resolves when a few words have been printed: the answer is under way. */
@@ -61,7 +71,7 @@ test('the relay is killed: the answer goes on, and when it is back the tabs are 
   await underWay(prompt)
   swarm.relays[0]?.signal('SIGKILL')
   await expectWholeStory(prompt)
-  expect(prompt.stderr.some((line) => /^Lost/.test(line))).toBe(false)
+  expect(prompt.stderr.some((line) => line.startsWith('Lost'))).toBe(false)
   await swarm.relay([], 0)
   const again = await swarm.prompt(ASK)
   expect(again.ids).toEqual(STORY.greedy)
@@ -72,27 +82,29 @@ test('a donor is closed and a replica holds its blocks: the same greedy text', a
   const donors = await startQuarters(1)
   const prompt = swarm.startPrompt(ASK)
   await underWay(prompt)
-  // Whichever of the two serves the session: the other is the replica.
-  holderOf(donors, 2).signal('SIGINT')
+  holderOf(donors, prompt, 2).signal('SIGINT')
   await expectWholeStory(prompt)
+  expectLoss(prompt)
 })
 
 test("a donor's browser is killed and a replica holds its blocks: the same greedy text", async () => {
   const donors = await startQuarters(2)
   const prompt = swarm.startPrompt(ASK)
   await underWay(prompt)
-  signalAll(browserTree(holderOf(donors, 4)), 'SIGKILL')
+  signalAll(browserTree(holderOf(donors, prompt, 4)), 'SIGKILL')
   await expectWholeStory(prompt)
+  expectLoss(prompt)
 })
 
 test("a donor's browser is stopped and resumed: the same greedy text", async () => {
   const donors = await startQuarters(0)
   const prompt = swarm.startPrompt(ASK)
   await underWay(prompt)
-  const tree = browserTree(holderOf(donors, 0))
+  const tree = browserTree(holderOf(donors, prompt, 0))
   signalAll(tree, 'SIGSTOP')
   try {
     await expectWholeStory(prompt)
+    expectLoss(prompt)
   } finally {
     signalAll(tree, 'SIGCONT')
   }
@@ -102,7 +114,7 @@ test('without a replica the answer pauses with the blocks named, and goes on whe
   const donors = await startQuarters()
   const prompt = swarm.startPrompt(ASK)
   await underWay(prompt)
-  const leaver = holderOf(donors, 6)
+  const leaver = holderOf(donors, prompt, 6)
   signalAll(browserTree(leaver), 'SIGKILL')
   await prompt.waitForLine(/^Waiting for blocks 6–7/, 60_000)
   swarm.donor([...SLOW, '--num_blocks', '2'])
