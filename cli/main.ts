@@ -6,7 +6,6 @@ import '../net/compat.ts'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describeError, SwarmError } from '../swarm/errors.ts'
-import { ensureBrowsers } from './browser/install.ts'
 import type { AnyCommand, Runtime } from './commands/command.ts'
 import { EXIT_INTERRUPTED, Lifecycle } from './lifecycle.ts'
 import { formatConfig, formatHelp } from './options/help.ts'
@@ -129,6 +128,7 @@ function overview(version: string): string {
 
 /** For the test runner: the browser that tests use, installed when there is none. @throws SwarmError NO_BROWSER */
 export async function ensureBrowser(): Promise<string> {
+  const { ensureBrowsers } = await import('./browser/install.ts')
   const browsers = await ensureBrowsers({
     named: process.env['TABSWARM_CHROMIUM'],
     install: 'auto',

@@ -3,16 +3,16 @@ import { join } from 'node:path'
 import { createServer } from 'vite'
 import { makeRelayConfig } from '../../relay/config.ts'
 import { createLog } from '../../relay/log.ts'
-import { relayOptions } from '../../relay/options.ts'
 import { startRelay } from '../../relay/relay.ts'
 import { integer } from '../options/schema.ts'
 import { dataDir } from '../profile/data-dir.ts'
 import { modelsDirs } from '../tabs/model-offer.ts'
+import { networkOptions } from '../options/network.ts'
 import { command } from './command.ts'
 import { refuseWords } from './words.ts'
 
 const options = {
-  ...relayOptions,
+  ...networkOptions,
   pagePort: integer('port of the page with reload', { default: 5173 }),
 }
 

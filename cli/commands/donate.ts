@@ -7,7 +7,6 @@ import { parseInitialPeers, peerIdOfAddress } from '../../net/multiaddr.ts'
 import { makeRelayConfig } from '../../relay/config.ts'
 import { createLog, type RelayLog } from '../../relay/log.ts'
 import { MIRROR_BASE, Mirror } from '../../relay/mirror/mirror.ts'
-import { relayOptions } from '../../relay/options.ts'
 import { startPageServer, type PageServer } from '../../relay/page-server.ts'
 import { startRelay, type Relay } from '../../relay/relay.ts'
 import type { AppConfig, ModelOffer } from '../../swarm/app-config.ts'
@@ -31,6 +30,7 @@ import { donorDefaults } from '../tabs/donor-defaults.ts'
 import { findHubToken } from '../tabs/hub-token.ts'
 import { chooseDonorModel, modelsDirs, type ChosenModel } from '../tabs/model-offer.ts'
 import { openTabGroup } from '../tabs/tab-group.ts'
+import { networkOptions } from '../options/network.ts'
 import { command, type Runtime } from './command.ts'
 import { refuseWords } from './words.ts'
 
@@ -38,7 +38,7 @@ const options = {
   ...modelOptions,
   ...placementOptions,
   ...computeOptions,
-  ...relayOptions,
+  ...networkOptions,
   modelsDir: modelOptions.modelsDir,
   hubUrl: modelOptions.hubUrl,
   ...browserOptions,

@@ -2,14 +2,14 @@
 import { join } from 'node:path'
 import { makeRelayConfig } from '../../relay/config.ts'
 import { createLog } from '../../relay/log.ts'
-import { relayOptions } from '../../relay/options.ts'
 import { startRelay } from '../../relay/relay.ts'
 import { modelsDirs } from '../tabs/model-offer.ts'
 import { dataDir } from '../profile/data-dir.ts'
 import { refuseWords } from './words.ts'
+import { networkOptions } from '../options/network.ts'
 import { command } from './command.ts'
 
-export const relayCommand = command<typeof relayOptions>({
+export const relayCommand = command<typeof networkOptions>({
   text: {
     name: 'relay',
     summary: 'the relay with the page, for a machine that others reach; needs no browser.',
@@ -19,7 +19,7 @@ export const relayCommand = command<typeof relayOptions>({
       'tabswarm relay --models-dir /srv/models --log-format json',
     ],
   },
-  options: relayOptions,
+  options: networkOptions,
   linesTo: () => 'stdout',
   async run({ values, words }, runtime, output) {
     refuseWords('relay', words)

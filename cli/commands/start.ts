@@ -4,7 +4,6 @@
  */
 import { makeRelayConfig } from '../../relay/config.ts'
 import { createLog } from '../../relay/log.ts'
-import { relayOptions } from '../../relay/options.ts'
 import { startRelay } from '../../relay/relay.ts'
 import type { ModelOffer } from '../../swarm/app-config.ts'
 import { SwarmError } from '../../swarm/errors.ts'
@@ -35,13 +34,14 @@ import { chooseDonorModel, isLocalModel, modelsDirs, type ChosenModel } from '..
 import { openSwarmTabs } from '../tabs/start-tabs.ts'
 import { command, type Runtime } from './command.ts'
 import { showSwarm } from './show-swarm.ts'
+import { networkOptions } from '../options/network.ts'
 import { refuseSwallowedByNpm, refuseWords } from './words.ts'
 
 const options = {
   ...promptOption,
   ...samplingOptions,
   tabs: integer('donor tabs to open; 0: relay and page only', { group: 'Donor tabs', default: 4, check: atLeast(0) }),
-  ...relayOptions,
+  ...networkOptions,
   ...modelOptions,
   ...placementOptions,
   ...computeOptions,
@@ -106,6 +106,7 @@ class Start {
     const chosen = await chooseDonorModel(wish, dirs, [], EMBEDDED_MODEL, signal)
     const relay = await this.#startRelay(chosen, dirs, oneShot)
     const offer = chosen.offer ?? this.#localOffer((await relay.appConfig()).models, chosen, dirs)
+    if (this.#values.tabs === 0) return this.#runWithoutTabs(relay, offer)
     const place = {
       ...offer,
       hubUrl: new URL(offer.hubUrl, relay.pageUrl).href,
@@ -114,8 +115,6 @@ class Start {
     const source = await openPlace(place, wish, signal)
     const model = await loadPromptModel(source, this.#runtime.workerFile)
     this.#lifecycle.onClose('tokenizer', () => model.tokenizer?.dispose())
-    const { tabs } = this.#values
-    if (tabs === 0) return this.#runWithoutTabs(relay, offer)
     const swarm = await openSwarmTabs({
       values: this.#values,
       port: relay.port,
