@@ -133,6 +133,9 @@ class HubModel implements ModelSource {
     } catch (error) {
       // Asked again next time: a failed listing says nothing about the model.
       if (this.#files === listing) this.#files = null
+      // Somebody else's listing that was shared, and that they gave up.
+      const isTheirs = error instanceof SwarmError && error.code === 'CANCELLED' && signal?.aborted !== true
+      if (isTheirs) return await this.files(signal)
       throw error
     }
   }
