@@ -16,6 +16,8 @@ export interface Snapshot {
   files: readonly SnapshotFile[]
 }
 
+/** Weights by the names that checkpoints use; other tensors that lie beside them are not part of the model. */
+const SHARD = /^model(-\d+-of-\d+)?\.safetensors$/u
 /** Listing a folder costs a few milliseconds; a download asks hundreds of times. */
 const LISTING_MS = 1_000
 
@@ -96,7 +98,7 @@ export class Snapshots {
         this.#log.warn('model is mirrored but not offered: its config.json says no number of blocks', { model })
         continue
       }
-      const shards = (await listFiles(folder)).filter((file) => file.path.endsWith('.safetensors'))
+      const shards = (await listFiles(folder)).filter((file) => SHARD.test(file.path))
       const sizeBytes = shards.reduce((sum, file) => sum + file.size, 0)
       offers.push({ repo: folder.repo, revision: 'main', hubUrl, blocks, sizeBytes })
     }

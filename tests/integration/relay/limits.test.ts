@@ -1,0 +1,168 @@
+/** Each limit of the relay: allowed just inside, refused and named just outside, and free again afterwards. */
+import { multiaddr } from '@multiformats/multiaddr'
+import { expect, it, vi } from 'vitest'
+import { WebSocket } from 'ws'
+import {
+  atEnd,
+  clientForTest,
+  DirectoryClient,
+  dial,
+  recordOf,
+  relayForTest,
+  reserved,
+  type TestClient,
+  type TestRelay,
+} from './support.ts'
+
+const STOP = '/libp2p/circuit/relay/0.2.0/stop'
+
+/** A WebSocket as anybody opens it: how it ended, or open. A trusted proxy says where it comes from. */
+async function knock(relay: TestRelay, from: string): Promise<'open' | { code: number; reason: string }> {
+  const socket = new WebSocket(`ws://127.0.0.1:${relay.port}/`, { headers: { 'x-forwarded-for': from } })
+  atEnd(async () => socket.terminate())
+  return new Promise((resolve, reject) => {
+    socket.on('error', reject)
+    socket.on('close', (code, reason) => resolve({ code, reason: String(reason) }))
+    // A refused one is closed before it would answer.
+    socket.on('open', () => socket.ping())
+    socket.on('pong', () => resolve('open'))
+  })
+}
+
+function statusLine(relay: TestRelay, reason: string): string | undefined {
+  return relay.lines.find((line) => line.includes('PEER_STATUS') && line.includes(`reason=${reason}`))
+}
+
+async function circuitTo(client: TestClient, relay: TestRelay, target: TestClient): Promise<void> {
+  await client.libp2p.dial(multiaddr(`${relay.addresses[0] ?? ''}/p2p-circuit/p2p/${target.peerId}`), {
+    signal: AbortSignal.timeout(5_000),
+  })
+}
+
+it('joins a second: by the visitor’s address, named in the close and in the log', async () => {
+  const relay = await relayForTest({ maxJoinsPerSecond: 3, trustProxy: ['127.0.0.1'] })
+  for (let i = 0; i < 3; i += 1) expect(await knock(relay, '203.0.113.1')).toBe('open')
+  expect(await knock(relay, '203.0.113.1')).toMatchObject({
+    code: 1013,
+    reason: expect.stringMatching(/^max-joins-per-second: more than 3 joins a second/u) as string,
+  })
+  expect(statusLine(relay, 'max-joins-per-second')).toContain('peer=-')
+  expect(await knock(relay, '203.0.113.2')).toBe('open')
+  expect(relay.lines.join('')).not.toContain('203.0.113')
+  await vi.waitFor(async () => expect(await knock(relay, '203.0.113.1')).toBe('open'), { timeout: 3_000 })
+})
+
+it('joins a second: loopback is not counted', async () => {
+  const relay = await relayForTest({ maxJoinsPerSecond: 1, maxReservationsPerAddress: 1, maxRecordsPerAddress: 1 })
+  for (let i = 0; i < 3; i += 1) {
+    const client = await clientForTest({ reserve: true })
+    await reserved(client, relay)
+    const directory = await DirectoryClient.open(client, relay)
+    await directory.publish(await recordOf(client))
+    await directory.channel.send({ type: 'ping', id: 1 })
+    await directory.until((message) => message['type'] === 'pong')
+    expect(directory.messages.filter((message) => message['type'] === 'refused')).toEqual([])
+  }
+})
+
+it('connections: the one beyond the last place is refused, and gets it when another leaves', async () => {
+  const relay = await relayForTest({ maxConnections: 2 })
+  const clients = [await clientForTest(), await clientForTest(), await clientForTest()] as const
+  await dial(clients[0], relay)
+  await dial(clients[1], relay)
+  expect(await knock(relay, '')).toMatchObject({
+    code: 1013,
+    reason: expect.stringMatching(/^max-connections: /u) as string,
+  })
+  await expect(dial(clients[2], relay)).rejects.toThrow()
+  expect(statusLine(relay, 'max-connections')).toBeDefined()
+  await clients[0].libp2p.stop()
+  await vi.waitFor(() => dial(clients[2], relay), { timeout: 5_000 })
+})
+
+it('pending connections: somebody who never finishes the handshake takes a place only there', async () => {
+  const relay = await relayForTest({ maxPendingConnections: 2 })
+  expect(await knock(relay, '')).toBe('open')
+  expect(await knock(relay, '')).toBe('open')
+  expect(await knock(relay, '')).toMatchObject({
+    code: 1013,
+    reason: expect.stringMatching(/^max-pending-connections: /u) as string,
+  })
+})
+
+it('reservations: refused by name on the directory stream, freed at once when a peer leaves', async () => {
+  const relay = await relayForTest({ maxReservations: 1 })
+  const [first, second] = [await clientForTest({ reserve: true }), await clientForTest({ reserve: true })]
+  await reserved(first, relay)
+  const directory = await DirectoryClient.open(second, relay)
+  const refused = await directory.until((message) => message['type'] === 'refused', 8_000).catch(() => null)
+  // The library asks once, maybe before the directory stream was there; the log has it in any case.
+  await vi.waitFor(() => expect(statusLine(relay, 'max-reservations')).toContain(`peer=${second.peerId}`))
+  if (refused !== null) expect(refused['limit']).toBe('max-reservations')
+  await first.libp2p.stop()
+  const third = await clientForTest({ reserve: true })
+  await reserved(third, relay)
+})
+
+it('circuits of one peer: the last one inside works, the next is refused', async () => {
+  const relay = await relayForTest({ maxCircuitsPerPeer: 2 })
+  const target = await clientForTest({ reserve: true })
+  await reserved(target, relay)
+  const sources = await Promise.all([clientForTest(), clientForTest(), clientForTest()])
+  for (const source of sources.slice(0, 2)) {
+    await dial(source, relay)
+    await circuitTo(source, relay, target)
+  }
+  const [, leaving, last] = sources
+  if (last === undefined || leaving === undefined) throw new Error('three clients were made')
+  await dial(last, relay)
+  await expect(circuitTo(last, relay, target)).rejects.toThrow()
+  expect(statusLine(relay, 'max-circuits-per-peer')).toContain(`peer=${last.peerId}`)
+  await leaving.libp2p.stop()
+  await vi.waitFor(() => circuitTo(last, relay, target), { timeout: 5_000 })
+})
+
+it('circuits in all, and the day’s bytes: beyond them a circuit carries signalling only', async () => {
+  const relay = await relayForTest({ maxCircuits: 1, egressBytesPerDay: 1 })
+  const target = await clientForTest({ reserve: true })
+  await reserved(target, relay)
+  const [source, other] = [await clientForTest(), await clientForTest()]
+  await dial(source, relay)
+  await circuitTo(source, relay, target)
+  const connection = source.libp2p.getConnections().find((c) => c.remotePeer.equals(target.libp2p.peerId))
+  expect(Number(connection?.limits?.bytes)).toBeLessThanOrEqual(128 * 1024)
+  await dial(other, relay)
+  await expect(circuitTo(other, relay, target)).rejects.toThrow()
+  expect(statusLine(relay, 'max-circuits')).toContain(`peer=${other.peerId}`)
+})
+
+it('circuits last and carry what the limits say, not the library’s two minutes and 128 KiB', async () => {
+  const relay = await relayForTest()
+  const target = await clientForTest({ reserve: true })
+  await reserved(target, relay)
+  const source = await clientForTest()
+  await dial(source, relay)
+  await circuitTo(source, relay, target)
+  const connection = source.libp2p.getConnections().find((c) => c.remotePeer.equals(target.libp2p.peerId))
+  expect(Number(connection?.limits?.bytes)).toBeGreaterThan(60 * 1024 * 1024)
+  expect(connection?.limits?.seconds ?? 0).toBeGreaterThan(24 * 60 * 60 - 60)
+  expect(target.libp2p.getConnections().some((c) => c.streams.some((s) => s.protocol === STOP))).toBe(true)
+})
+
+it('records: of one address and in all', async () => {
+  const relay = await relayForTest({ maxRecords: 2 })
+  for (let i = 0; i < 3; i += 1) {
+    const client = await clientForTest()
+    const directory = await DirectoryClient.open(client, relay)
+    await directory.publish(await recordOf(client))
+    if (i < 2) {
+      await directory.channel.send({ type: 'ping', id: 7 })
+      await directory.until((message) => message['type'] === 'pong')
+      expect(directory.messages.some((message) => message['type'] === 'refused')).toBe(false)
+    } else {
+      const refused = await directory.until((message) => message['type'] === 'refused')
+      expect(refused).toMatchObject({ limit: 'max-records', text: expect.stringContaining('2 peers') as string })
+      expect(statusLine(relay, 'max-records')).toContain(client.peerId)
+    }
+  }
+})
