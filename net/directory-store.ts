@@ -49,8 +49,13 @@ export class DirectoryStore implements Directory {
    * @throws SwarmError BAD_RECORD when it is malformed or its signature is not by its peer
    */
   async add(bytes: Uint8Array): Promise<AddResult> {
+    return (await this.addAndRead(bytes)).result
+  }
+
+  /** The same, with the record that was checked. */
+  async addAndRead(bytes: Uint8Array): Promise<{ result: AddResult; record: PeerRecord }> {
     const signed = await openRecord(bytes, (peerId, message, signature) => this.#verify(peerId, message, signature))
-    return this.addVerified(signed)
+    return { result: this.addVerified(signed), record: signed.record }
   }
 
   /** Merges a record whose signature was checked (or made) by the caller. The bytes are copied. */

@@ -105,5 +105,7 @@ export interface ServingNode extends SwarmNode {
     weights: string
     backend: string
     simulateSpeed?: number
+    /** Columns of hidden states: frames of another width are refused before the runner sees them. */
+    hiddenSize?: number
   }): InferenceServer
 }

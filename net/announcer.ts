@@ -1,0 +1,100 @@
+/**
+ * Publishes this peer's signed record: to the relays (seen by everyone within milliseconds), to neighbours and to the
+ * DHT; again every RECORD_REFRESH_MS, on every change, and when a relay or a reservation comes back.
+ */
+import { MAX_RECORD_TTL_MS, RECORD_REFRESH_MS } from '../swarm/limits.ts'
+import { signRecord, type PeerRecord, type Sign, type SignedRecord } from '../swarm/peer-record.ts'
+import type { AnnouncedFields, Announcer } from './types.ts'
+
+const GOODBYE_MS = 500
+
+export interface AnnouncerOptions {
+  peerId: string
+  sign: Sign
+  now: () => number
+  relays: () => string[]
+  /** Takes a freshly signed record to everyone. Resolves when the fast ways have been served. */
+  publish: (signed: SignedRecord) => Promise<void>
+  /** Called once per model, and again when relays come back: receivers without our address ignored the last one. */
+  provide: (modelDigest: string) => Promise<void>
+  withdraw: (modelDigest: string) => Promise<void>
+}
+
+export class RecordAnnouncer implements Announcer {
+  readonly #options: AnnouncerOptions
+  #fields: AnnouncedFields | null = null
+  #provided: string | null = null
+  #lastSeq = 0
+  #timer: ReturnType<typeof setInterval> | null = null
+  #signing: Promise<void> = Promise.resolve()
+  #isPending = false
+  #isGone = false
+
+  constructor(options: AnnouncerOptions) {
+    this.#options = options
+  }
+
+  announce(fields: AnnouncedFields): void {
+    if (this.#isGone) return
+    this.#fields = fields
+    this.#timer ??= setInterval(() => this.#schedule(), RECORD_REFRESH_MS)
+    this.#schedule()
+  }
+
+  /** The relays, or the reservations at them, have changed. */
+  relaysChanged(): void {
+    this.#provided = null
+    if (this.#fields !== null && !this.#isGone) this.#schedule()
+  }
+
+  async goodbye(): Promise<void> {
+    const fields = this.#fields
+    this.stop()
+    if (fields === null) return
+    const said = this.#signing
+      .then(() => this.#sign({ ...fields, state: 'gone' }))
+      .then((signed) => Promise.all([this.#options.publish(signed), this.#options.withdraw(fields.model.digest)]))
+      .then(() => undefined)
+      // Whoever cannot be told finds out by the connections ending.
+      .catch(() => undefined)
+    await Promise.race([said, new Promise<void>((resolve) => setTimeout(resolve, GOODBYE_MS))])
+  }
+
+  stop(): void {
+    this.#isGone = true
+    this.#fields = null
+    if (this.#timer !== null) clearInterval(this.#timer)
+    this.#timer = null
+  }
+
+  /** Signing takes a moment: changes meanwhile are one more record, not one each. */
+  #schedule(): void {
+    if (this.#isPending) return
+    this.#isPending = true
+    this.#signing = this.#signing.then(async () => {
+      this.#isPending = false
+      const fields = this.#fields
+      if (fields === null) return
+      await this.#options.publish(await this.#sign(fields))
+      if (this.#provided !== fields.model.digest) {
+        this.#provided = fields.model.digest
+        void this.#options.provide(fields.model.digest)
+      }
+    })
+  }
+
+  #sign(fields: AnnouncedFields): Promise<SignedRecord> {
+    const now = Math.round(this.#options.now())
+    this.#lastSeq = Math.max(now, this.#lastSeq + 1)
+    const record: PeerRecord = {
+      ...fields,
+      v: 1,
+      peerId: this.#options.peerId,
+      seq: this.#lastSeq,
+      issuedAt: now,
+      ttlMs: MAX_RECORD_TTL_MS,
+      relays: this.#options.relays(),
+    }
+    return signRecord(record, this.#options.sign)
+  }
+}

@@ -1,0 +1,493 @@
+/**
+ * A running peer: builds libp2p and everything above it, and wires them. `createRequestingNode` only asks (a page without
+ * a GPU, `tabswarm prompt`); `createServingNode` also announces itself and takes sessions. The parts have a file each;
+ * this one only knows how they meet.
+ */
+import type { Connection, Stream } from '@libp2p/interface'
+import { RELAY_V2_HOP_CODEC } from '@libp2p/circuit-relay-v2'
+import { describeError, SwarmError } from '../swarm/errors.ts'
+import { MAX_SESSIONS, RECORD_REFRESH_MS } from '../swarm/limits.ts'
+import type { SignedRecord } from '../swarm/peer-record.ts'
+import { INFERENCE_PROTOCOL, PUSH_PROTOCOL } from '../swarm/protocol.ts'
+import { RecordAnnouncer } from './announcer.ts'
+import { CorrectedClock } from './clock.ts'
+import { DhtDirectory } from './dht-directory.ts'
+import { Dialler } from './dialler.ts'
+import { DirectoryStore } from './directory-store.ts'
+import { Libp2pFrameStream } from './frame-stream.ts'
+import { createPeerNode, type PeerNode } from './libp2p.ts'
+import { Liveness } from './liveness.ts'
+import { LpChannel } from './lp-channel.ts'
+import { peerIdOfAddress } from './multiaddr.ts'
+import { neighboursOf } from './neighbours.ts'
+import { Peers, relayOfCircuit } from './peers.ts'
+import type { Platform } from './platform.ts'
+import { privateKeyFromSeed, signWith, verifySignature } from './record-crypto.ts'
+import { RecordsExchange } from './records-exchange.ts'
+import { Relays } from './relays.ts'
+import { FrameServer } from './serve/server.ts'
+import type {
+  Announcer,
+  FrameStream,
+  InferenceServer,
+  LossReason,
+  RelayStatus,
+  ServingNode,
+  SwarmNode,
+} from './types.ts'
+
+export interface NodeOptions {
+  /** Multiaddrs with /p2p/; see `parseInitialPeers`. */
+  relays: readonly string[]
+  /** 32-byte Ed25519 seed; without it a fresh identity. */
+  privateKey?: Uint8Array
+  iceServers: readonly { urls: string | string[] }[]
+  /** Models whose records are kept fresh from the DHT too. */
+  modelDigests: readonly string[]
+  platform: Platform
+  /** `off`: neither the relays' fan-out nor their notices are used; peers find each other by the DHT alone. */
+  directory?: 'on' | 'off'
+  log: (text: string) => void
+}
+
+export interface Leaving {
+  /**
+   * For `pagehide`: ends every connection at once and synchronously; the others see it within tens of milliseconds. The
+   * node is of no use afterwards.
+   */
+  leaveNow(): void
+}
+
+const TICK_MS = 1_000
+/** The first relay usually answers within 300 ms; a node is returned after this in any case. */
+const FIRST_RELAY_MS = 4_000
+const DHT_REFRESH_MS = 30_000
+/** Without a directory the DHT is all there is. */
+const DHT_REFRESH_ALONE_MS = 3_000
+const SENSOR_RETRY_MS = 2_000
+
+export async function createRequestingNode(options: NodeOptions): Promise<SwarmNode & Leaving> {
+  const node = await LibSwarmNode.create(options, false)
+  await node.start()
+  return node
+}
+
+export async function createServingNode(options: NodeOptions): Promise<ServingNode & Leaving> {
+  const node = await LibSwarmNode.create(options, true)
+  await node.start()
+  return node
+}
+
+class LibSwarmNode implements ServingNode, Leaving {
+  readonly peerId: string
+  readonly directory: DirectoryStore
+  readonly announcer: Announcer & RecordAnnouncer
+  readonly #options: NodeOptions
+  readonly #serves: boolean
+  readonly #node: PeerNode
+  readonly #clock: CorrectedClock
+  readonly #relays: Relays
+  readonly #peers: Peers
+  readonly #liveness: Liveness
+  readonly #dialler: Dialler
+  readonly #exchange: RecordsExchange
+  readonly #dht: DhtDirectory
+  readonly #lossListeners = new Set<(peerId: string, reason: LossReason) => void>()
+  /** Peers whose loss was reported since their last direct connection: one loss is one report. */
+  readonly #reported = new Set<string>()
+  readonly #goneNotices = new Map<string, Set<string>>()
+  readonly #sensorTriedAt = new Map<string, number>()
+  #server: FrameServer | null = null
+  #timer: ReturnType<typeof setInterval> | null = null
+  #refreshing: Promise<unknown> | null = null
+  #refreshedAt = 0
+  #toldAt = 0
+  #reservedBefore = ''
+  #isStopped = false
+
+  static async create(options: NodeOptions, serves: boolean): Promise<LibSwarmNode> {
+    const privateKey = await privateKeyFromSeed(options.privateKey)
+    const clock = new CorrectedClock()
+    const now = (): number => clock.now()
+    const store = new DirectoryStore({ verify: verifySignature, now })
+    const node = await createPeerNode({
+      privateKey,
+      platform: options.platform,
+      iceServers: options.iceServers,
+      reservations: serves ? Math.max(options.relays.length, 1) : 0,
+      dht: {
+        mode: serves ? 'server' : 'client',
+        verify: verifySignature,
+        now,
+        lastSeq: (peerId) => store.lastSeq(peerId),
+        onRecord: (signed) => store.addVerified(signed),
+      },
+    })
+    return new LibSwarmNode(options, serves, node, clock, store, signWith(privateKey))
+  }
+
+  private constructor(
+    options: NodeOptions,
+    serves: boolean,
+    node: PeerNode,
+    clock: CorrectedClock,
+    store: DirectoryStore,
+    sign: ReturnType<typeof signWith>,
+  ) {
+    const { libp2p } = node
+    this.#options = options
+    this.#serves = serves
+    this.#node = node
+    this.#clock = clock
+    this.directory = store
+    this.peerId = libp2p.peerId.toString()
+    this.#relays = new Relays({
+      libp2p,
+      reservations: node.reservations,
+      addresses: options.relays,
+      role: serves ? 'donor' : 'client',
+      wantsReservations: serves,
+      refreshReservation,
+      events: {
+        isOn: this.#usesDirectory,
+        onWelcome: (relay, time, roundTripMs) => {
+          clock.sample(relay, time, roundTripMs)
+          this.announcer.relaysChanged()
+        },
+        onRecord: (bytes) => void this.#take(bytes),
+        onGone: (relay, peerId) => this.#relaySaysGone(relay, peerId),
+        onRefused: (relay, text) => options.log(`relay ${relay}: ${text}`),
+      },
+    })
+    this.#liveness = new Liveness({
+      libp2p,
+      directConnection: (peerId) => this.#peers.direct(peerId),
+      onDead: (peerId) => this.#peers.lose(peerId, 'timeout'),
+    })
+    this.#peers = new Peers({
+      libp2p,
+      isRelay: (peerId) => this.#relays.isRelay(peerId),
+      isRelayTrustworthy: (relayId) => this.#relays.isTrustworthy(relayId),
+      ask: (peerId, timeoutMs) => this.#liveness.ask(peerId, timeoutMs),
+      onLost: (peerId, reason, isCertain) => this.#lost(peerId, reason, isCertain),
+      onDirect: (connection) => this.#met(connection),
+    })
+    this.#dialler = new Dialler({
+      libp2p,
+      direct: (peerId) => this.#peers.direct(peerId),
+      record: (peerId) => store.get(peerId),
+      connectedRelays: () => this.#relays.connectedAddresses(),
+      waitsFor: (peerId) => serves && store.get(peerId) !== undefined && !this.#peers.isDialler(peerId),
+    })
+    this.#exchange = new RecordsExchange({
+      libp2p,
+      store,
+      onRecord: (bytes) => this.#take(bytes).then(() => undefined),
+    })
+    this.#dht = new DhtDirectory({
+      dht: node.dht,
+      selfId: this.peerId,
+      take: (bytes) => this.#take(bytes),
+      log: options.log,
+    })
+    this.announcer = new RecordAnnouncer({
+      peerId: this.peerId,
+      sign,
+      now: () => clock.now(),
+      relays: () => this.#relays.reservedAddresses(),
+      publish: (signed) => this.#publish(signed),
+      provide: (modelDigest) => this.#dht.provide(modelDigest),
+      withdraw: (modelDigest) => this.#dht.withdraw(modelDigest),
+    })
+  }
+
+  async start(): Promise<void> {
+    const { libp2p } = this.#node
+    await this.#liveness.start()
+    await this.#exchange.start()
+    if (this.#serves) {
+      const limits = { maxInboundStreams: 4 * MAX_SESSIONS, maxOutboundStreams: 4 * MAX_SESSIONS }
+      await libp2p.handle(INFERENCE_PROTOCOL, (stream, connection) => this.#serve(stream, connection, false), limits)
+      await libp2p.handle(PUSH_PROTOCOL, (stream, connection) => this.#serve(stream, connection, true), limits)
+      libp2p.addEventListener('self:peer:update', () => this.#reservationsChanged())
+      this.directory.onChange(() => this.#warmNeighbours())
+    }
+    this.directory.onRecord(({ record }) => this.#goneNotices.delete(record.peerId))
+    this.#relays.start()
+    await this.#relays.firstAttempt(FIRST_RELAY_MS)
+    this.#timer = setInterval(() => this.#tick(), TICK_MS)
+    this.#tick()
+  }
+
+  now(): number {
+    return this.#clock.now()
+  }
+
+  relays(): RelayStatus[] {
+    return this.#relays.statuses()
+  }
+
+  onRelayChange(listener: () => void): () => void {
+    return this.#relays.onChange(listener)
+  }
+
+  async openInference(peerId: string, signal: AbortSignal): Promise<FrameStream> {
+    const stopWatching = this.#liveness.watch(peerId)
+    try {
+      return await this.#openStream(peerId, INFERENCE_PROTOCOL, signal, stopWatching)
+    } catch (error) {
+      stopWatching()
+      throw error
+    }
+  }
+
+  async openPush(peerId: string, signal: AbortSignal): Promise<FrameStream> {
+    const own = this.directory.get(this.peerId)
+    const record = this.directory.get(peerId)
+    if (record === undefined || (own !== undefined && record.model.digest !== own.model.digest)) {
+      throw new SwarmError('WRONG_PEER', `no fresh record of the same model by peer ${peerId} is known`, {
+        retryable: true,
+        peerId,
+      })
+    }
+    return this.#openStream(peerId, PUSH_PROTOCOL, signal, () => undefined)
+  }
+
+  warm(peerIds: readonly string[]): void {
+    if (!this.#isStopped) this.#dialler.warm(peerIds.filter((peerId) => peerId !== this.peerId))
+  }
+
+  onPeerLost(listener: (peerId: string, reason: LossReason) => void): () => void {
+    this.#lossListeners.add(listener)
+    return () => this.#lossListeners.delete(listener)
+  }
+
+  refreshFromDht(modelDigest: string, signal?: AbortSignal): Promise<number> {
+    return this.#dht.refresh(modelDigest, signal)
+  }
+
+  rttMs(peerId: string): number | null {
+    return this.#liveness.rttMs(peerId)
+  }
+
+  createServer(options: Parameters<ServingNode['createServer']>[0]): InferenceServer {
+    this.#server = new FrameServer({
+      ...options,
+      selfId: this.peerId,
+      record: (peerId) => this.directory.get(peerId),
+      openPush: (peerId, signal) => this.openPush(peerId, signal),
+      log: this.#options.log,
+    })
+    return this.#server
+  }
+
+  leaveNow(): void {
+    this.#isStopped = true
+    this.#halt()
+    this.#peers.abortEverything(new Error('leaving'))
+  }
+
+  async stop(): Promise<void> {
+    if (this.#isStopped) return
+    this.#isStopped = true
+    await this.#server?.stop()
+    await this.announcer.goodbye()
+    this.#halt()
+    await this.#refreshing?.catch(() => undefined)
+    await this.#node.libp2p.stop()
+  }
+
+  #halt(): void {
+    if (this.#timer !== null) clearInterval(this.#timer)
+    this.#timer = null
+    this.announcer.stop()
+    this.#relays.stop()
+    this.#liveness.stop()
+    this.#dht.stop()
+    this.#peers.stop()
+  }
+
+  get #usesDirectory(): boolean {
+    return this.#options.directory !== 'off'
+  }
+
+  async #openStream(
+    peerId: string,
+    protocol: string,
+    signal: AbortSignal,
+    onEnd: () => void,
+  ): Promise<Libp2pFrameStream> {
+    const connection = await this.#dialler.connect(peerId, signal)
+    let stream: Stream
+    try {
+      stream = await connection.newStream(protocol, { signal, maxOutboundStreams: 4 * MAX_SESSIONS })
+    } catch (error) {
+      if (signal.aborted) throw error
+      throw new SwarmError('PEER_LOST', `peer ${peerId} did not take a stream: ${describeError(error)}`, {
+        retryable: true,
+        peerId,
+        cause: error,
+      })
+    }
+    return this.#frameStream(stream, connection, onEnd)
+  }
+
+  #frameStream(stream: Stream, connection: Connection, onEnd: () => void): Libp2pFrameStream {
+    const peerId = connection.remotePeer.toString()
+    return new Libp2pFrameStream(stream, connection, {
+      onReceived: (bytes) => {
+        this.#liveness.heard(peerId)
+        this.#server?.countBytes(bytes, 0)
+      },
+      onSent: (bytes) => this.#server?.countBytes(0, bytes),
+      onEnd: (error) => {
+        onEnd()
+        // A stream that breaks while its connection stands is a hint; the connection's own end has its own handling.
+        if (error !== null && connection.status === 'open') void this.#peers.suspect(peerId, 'stream-error', true)
+      },
+    })
+  }
+
+  #serve(stream: Stream, connection: Connection, isPush: boolean): void {
+    const frames = this.#frameStream(stream, connection, () => undefined)
+    const server = this.#server
+    if (server === null) frames.abort(new Error('nothing is served here yet'))
+    else void (isPush ? server.servePush(frames) : server.serveRequester(frames))
+  }
+
+  /** Merges a record from anywhere; true when it was new. What is wrong with it is its sender's business. */
+  async #take(bytes: Uint8Array): Promise<boolean> {
+    try {
+      const { result, record } = await this.directory.addAndRead(bytes)
+      if (result === 'full') this.#options.log(`the directory is full: the record of ${record.peerId} is not kept`)
+      if (result !== 'added') return false
+      if (record.state === 'gone' && record.peerId !== this.peerId) this.#peers.lose(record.peerId, 'goodbye')
+      return true
+    } catch (error) {
+      this.#options.log(describeError(error))
+      return false
+    }
+  }
+
+  async #publish(signed: SignedRecord): Promise<void> {
+    this.directory.addVerified(signed)
+    this.#relays.publish(signed.bytes)
+    this.#dht.publish(signed.record.model.digest, signed.bytes)
+    if (this.#usesDirectory) await this.#tellNeighbours([signed.bytes])
+  }
+
+  async #tellNeighbours(records: readonly Uint8Array[]): Promise<void> {
+    await Promise.all(
+      this.#peers.directPeers().map(async (peerId) => {
+        const connection = this.#peers.direct(peerId)
+        // Whoever cannot be told has other ways to learn of it.
+        if (connection !== null) await this.#exchange.ask(connection, '', records).catch(() => 0)
+      }),
+    )
+  }
+
+  #relaySaysGone(relay: string, peerId: string): void {
+    const relayId = peerIdOfAddress(relay)
+    if (peerId === this.peerId || relayId === null || !this.#relays.isTrustworthy(relayId)) return
+    const said = this.#goneNotices.get(peerId) ?? new Set()
+    said.add(relayId)
+    this.#goneNotices.set(peerId, said)
+    // A peer on two relays that lost one of them is not gone.
+    const others = (this.directory.get(peerId)?.relays ?? [])
+      .map(peerIdOfAddress)
+      .filter((id) => id !== null && !said.has(id) && this.#relays.isTrustworthy(id))
+    if (others.length === 0) void this.#peers.suspect(peerId, 'relay-notice', true)
+  }
+
+  #lost(peerId: string, reason: LossReason, isCertain: boolean): void {
+    if (isCertain) {
+      this.directory.markGone(peerId)
+      this.#liveness.forget(peerId)
+    }
+    if (this.#reported.has(peerId)) return
+    this.#reported.add(peerId)
+    for (const listener of this.#lossListeners) listener(peerId, reason)
+  }
+
+  #met(connection: Connection): void {
+    const peerId = connection.remotePeer.toString()
+    this.#reported.delete(peerId)
+    if (!this.#usesDirectory || connection.direction !== 'outbound') return
+    const known = this.directory.signedRecords().map(({ bytes }) => bytes)
+    this.#exchange.ask(connection, null, known).catch((error: unknown) => {
+      this.#options.log(`no records from neighbour ${peerId}: ${describeError(error)}`)
+    })
+  }
+
+  #warmNeighbours(): void {
+    const own = this.directory.get(this.peerId)
+    if (own === undefined || this.#isStopped) return
+    const neighbours = neighboursOf(own, this.directory.records(own.model.digest))
+    this.#dialler.warm(neighbours.filter((peerId) => this.#peers.isDialler(peerId)))
+  }
+
+  #reservationsChanged(): void {
+    const reserved = this.#relays.reservedAddresses().join(' ')
+    if (reserved === this.#reservedBefore) return
+    this.#reservedBefore = reserved
+    this.announcer.relaysChanged()
+  }
+
+  #tick(): void {
+    this.directory.sweep()
+    this.#reservationsChanged()
+    this.#peers.tidy((connection) => connection.streams.some(({ protocol }) => SESSION_PROTOCOLS.has(protocol)))
+    this.#keepSensors()
+    const now = performance.now()
+    const isAlone = !this.#usesDirectory || !this.#relays.isAnyConnected
+    if (now - this.#refreshedAt > (isAlone ? DHT_REFRESH_ALONE_MS : DHT_REFRESH_MS)) this.#refresh()
+    if (this.#usesDirectory && isAlone && now - this.#toldAt > RECORD_REFRESH_MS) {
+      this.#toldAt = now
+      for (const peerId of this.#peers.directPeers().slice(0, 2)) {
+        const connection = this.#peers.direct(peerId)
+        if (connection !== null) this.#exchange.ask(connection, null, []).catch(() => 0)
+      }
+    }
+  }
+
+  #refresh(): void {
+    if (this.#refreshing !== null) return
+    const own = this.directory.get(this.peerId)?.model.digest
+    const digests = new Set([...this.#options.modelDigests, ...(own === undefined ? [] : [own])])
+    this.#refreshing = Promise.all([...digests].map((digest) => this.refreshFromDht(digest))).finally(() => {
+      this.#refreshing = null
+      this.#refreshedAt = performance.now()
+    })
+  }
+
+  /** A direct connection without a circuit beside it (the relay was restarted) would notice a death late. */
+  #keepSensors(): void {
+    const relays = new Set(this.#relays.connectedAddresses().map(peerIdOfAddress))
+    for (const peerId of this.#peers.directPeers()) {
+      if (this.#serves && !this.#peers.isDialler(peerId)) continue
+      const record = this.directory.get(peerId)
+      const isReachable = record !== undefined && record.relays.some((address) => relays.has(peerIdOfAddress(address)))
+      const hasSensor = this.#peers.circuits(peerId).some((circuit) => relays.has(relayOfCircuit(circuit)))
+      if (hasSensor || !isReachable) continue
+      const now = performance.now()
+      if (now - (this.#sensorTriedAt.get(peerId) ?? 0) < SENSOR_RETRY_MS) continue
+      this.#sensorTriedAt.set(peerId, now)
+      this.#dialler.dialCircuit(peerId, AbortSignal.timeout(SENSOR_RETRY_MS)).catch(() => undefined)
+    }
+  }
+}
+
+const SESSION_PROTOCOLS: ReadonlySet<string> = new Set([INFERENCE_PROTOCOL, PUSH_PROTOCOL])
+
+/**
+ * Asks a relay to prolong our reservation: HopMessage{RESERVE}. The library does it by the relay's clock read on ours,
+ * too late where ours is slow; a reservation that ends takes every circuit with it.
+ */
+async function refreshReservation(connection: Connection): Promise<void> {
+  const signal = AbortSignal.timeout(5_000)
+  const stream = await connection.newStream(RELAY_V2_HOP_CODEC, { signal })
+  const channel = new LpChannel(stream, { maxMessageBytes: 16 * 1024, maxQueuedBytes: 64 * 1024 })
+  await channel.send(Uint8Array.of(0x08, 0x00))
+  await channel.receive(signal)
+  await channel.close()
+}

@@ -1,0 +1,222 @@
+/**
+ * The links to the relays: dials each one, keeps a directory stream open, asks for the reservation again when it is
+ * gone, once a second and for as long as the node lives. js-libp2p alone stays unlisted after a relay was restarted.
+ */
+import type { Connection, Libp2p } from '@libp2p/interface'
+import { peerIdFromString } from '@libp2p/peer-id'
+import { multiaddr } from '@multiformats/multiaddr'
+import { describeError } from '../swarm/errors.ts'
+import { DIAL_TIMEOUT_MS } from '../swarm/limits.ts'
+import { DirectoryClient, type DirectoryEvents } from './directory-client.ts'
+import type { PeerRole } from './directory-messages.ts'
+import type { Reservations } from './libp2p.ts'
+import { peerIdOfAddress } from './multiaddr.ts'
+import type { RelayStatus } from './types.ts'
+
+const TICK_MS = 1_000
+/** A connected relay without a reservation for this long is asked again: a first answer takes a few hundred ms. */
+const RESERVATION_PATIENCE_MS = 2_000
+/** Reservations live ten minutes by the relay's clock; asked again by ours, however wrong it is. */
+const RESERVATION_REFRESH_MS = 4 * 60_000
+const REFUSED_RETRY_MS = 10_000
+
+export interface RelaysOptions {
+  libp2p: Libp2p
+  reservations: Reservations
+  /** Multiaddrs with /p2p/. */
+  addresses: readonly string[]
+  role: PeerRole
+  /** Whether this peer is to be reached by others. */
+  wantsReservations: boolean
+  events: DirectoryEvents
+  refreshReservation: (connection: Connection) => Promise<void>
+}
+
+interface Link {
+  readonly address: string
+  readonly relayId: string
+  state: RelayStatus['state']
+  reason: string | null
+  isBusy: boolean
+  directory: DirectoryClient | null
+  connectedAt: number
+  refreshedAt: number
+  /** A relay that refused us is not asked again before. */
+  retryAt: number
+}
+
+export class Relays {
+  readonly #options: RelaysOptions
+  readonly #links: Link[]
+  readonly #listeners = new Set<() => void>()
+  #timer: ReturnType<typeof setInterval> | null = null
+
+  constructor(options: RelaysOptions) {
+    this.#options = options
+    this.#links = options.addresses.map((address) => ({
+      address,
+      relayId: peerIdOfAddress(address) ?? '',
+      state: 'connecting',
+      reason: null,
+      isBusy: false,
+      directory: null,
+      connectedAt: 0,
+      refreshedAt: 0,
+      retryAt: 0,
+    }))
+    options.libp2p.addEventListener('connection:close', (event) => {
+      const link = this.#links.find(({ relayId }) => relayId === event.detail.remotePeer.toString())
+      if (link !== undefined && this.connection(link.relayId) === null) this.#lost(link, 'the connection ended')
+    })
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => this.#tick(), TICK_MS)
+    this.#tick()
+  }
+
+  /** Resolves when the first relay is connected, or all have failed once, or after `timeoutMs`. */
+  async firstAttempt(timeoutMs: number): Promise<void> {
+    if (this.#links.length === 0) return
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(done, timeoutMs)
+      const stop = this.onChange(() => {
+        const states = this.statuses().map(({ state }) => state)
+        if (states.includes('connected') || states.every((state) => state !== 'connecting')) done()
+      })
+      function done(): void {
+        clearTimeout(timer)
+        stop()
+        resolve()
+      }
+    })
+  }
+
+  statuses(): RelayStatus[] {
+    return this.#links.map(({ address, state, reason }) => ({ address, state, ...(reason === null ? {} : { reason }) }))
+  }
+
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /** Our open connection to a relay, configured or not; null when there is none. */
+  connection(relayId: string): Connection | null {
+    const connections = this.#options.libp2p.getConnections(peerIdFromString(relayId))
+    return connections.find((connection) => connection.status === 'open' && connection.limits === undefined) ?? null
+  }
+
+  /** Whether what ends at this relay may be taken for the other peer's end: it is connected and not shutting down. */
+  isTrustworthy(relayId: string): boolean {
+    const link = this.#links.find((candidate) => candidate.relayId === relayId)
+    return this.connection(relayId) !== null && link?.directory?.isRestarting !== true
+  }
+
+  get isAnyConnected(): boolean {
+    return this.#links.some(({ relayId }) => this.connection(relayId) !== null)
+  }
+
+  isRelay(peerId: string): boolean {
+    return this.#links.some(({ relayId }) => relayId === peerId)
+  }
+
+  /** Addresses of connected relays, as they were given to us: what a dial through them starts with. */
+  connectedAddresses(): string[] {
+    return this.#links.filter(({ relayId }) => this.connection(relayId) !== null).map(({ address }) => address)
+  }
+
+  /** Relays that hold a reservation for us: they go into the record, so that others can dial. */
+  reservedAddresses(): string[] {
+    return this.#links
+      .filter(({ relayId }) => this.connection(relayId) !== null && this.#hasReservation(relayId))
+      .map(({ address }) => address)
+      .slice(0, 4)
+  }
+
+  publish(record: Uint8Array): void {
+    for (const { directory } of this.#links) directory?.publish(record)
+  }
+
+  stop(): void {
+    if (this.#timer !== null) clearInterval(this.#timer)
+    this.#timer = null
+    for (const { directory } of this.#links) directory?.close()
+  }
+
+  #tick(): void {
+    for (const link of this.#links) {
+      if (link.isBusy) continue
+      link.isBusy = true
+      this.#supervise(link)
+        .catch((error: unknown) => this.#lost(link, describeError(error)))
+        .finally(() => {
+          link.isBusy = false
+        })
+    }
+  }
+
+  async #supervise(link: Link): Promise<void> {
+    let connection = this.connection(link.relayId)
+    if (connection === null) {
+      connection = await this.#options.libp2p.dial(multiaddr(link.address), {
+        signal: AbortSignal.timeout(DIAL_TIMEOUT_MS),
+      })
+      link.connectedAt = Date.now()
+    }
+    if (this.#timer === null) return
+    const { directory } = link
+    const isRefused = directory !== null && directory.refusal !== null && Date.now() < link.retryAt
+    if ((directory === null || directory.isClosed) && !isRefused) await this.#openDirectory(link, connection)
+    const refusal = link.directory?.refusal ?? null
+    this.#set(link, refusal === null ? 'connected' : 'refused', refusal)
+    if (this.#options.wantsReservations) await this.#keepReservation(link, connection)
+  }
+
+  async #openDirectory(link: Link, connection: Connection): Promise<void> {
+    const before = link.directory?.refusal ?? null
+    const directory = new DirectoryClient(link.address, this.#options.role, this.#options.events)
+    link.directory = directory
+    // A refusal of the same kind every second would fill the log: it is kept until the relay accepts us.
+    await directory.open(connection, before)
+    link.retryAt = Date.now() + REFUSED_RETRY_MS
+  }
+
+  async #keepReservation(link: Link, connection: Connection): Promise<void> {
+    if (!this.#hasReservation(link.relayId)) {
+      if (Date.now() - link.connectedAt < RESERVATION_PATIENCE_MS) return
+      link.connectedAt = Date.now()
+      await this.#options.reservations.addRelay(peerIdFromString(link.relayId), 'discovered')
+      link.refreshedAt = Date.now()
+      return
+    }
+    if (link.refreshedAt === 0) link.refreshedAt = Date.now()
+    if (Math.abs(Date.now() - link.refreshedAt) < RESERVATION_REFRESH_MS) return
+    link.refreshedAt = Date.now()
+    await this.#options.refreshReservation(connection)
+  }
+
+  #hasReservation(relayId: string): boolean {
+    return this.#options.reservations.hasReservation(peerIdFromString(relayId))
+  }
+
+  #lost(link: Link, reason: string): void {
+    if (this.#timer === null) return
+    if (this.connection(link.relayId) !== null) {
+      // The relay is there and something else failed, such as a refused reservation: say so and try again.
+      this.#set(link, 'refused', reason)
+      return
+    }
+    link.directory?.close()
+    link.directory = null
+    link.refreshedAt = 0
+    this.#set(link, 'lost', reason)
+  }
+
+  #set(link: Link, state: RelayStatus['state'], reason: string | null): void {
+    if (link.state === state && link.reason === reason) return
+    link.state = state
+    link.reason = reason
+    for (const listener of this.#listeners) listener()
+  }
+}

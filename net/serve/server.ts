@@ -1,0 +1,413 @@
+/**
+ * The serving end: takes sessions from requesting peers and steps from previous hops, checks who may send what, and gives
+ * the steps to runners. It knows no libp2p: streams, records and the way to the next hop are handed in, so that it runs
+ * in tests over streams in memory.
+ */
+import { emptyFrame, failureFrame, jsonFrame, type Frame, type OpenedMessage } from '../../swarm/codec.ts'
+import { SwarmError, toPlainError } from '../../swarm/errors.ts'
+import {
+  ATTACH_TIMEOUT_MS,
+  MAX_SESSIONS,
+  MAX_SESSIONS_PER_PEER,
+  OPEN_TIMEOUT_MS,
+  SESSION_IDLE_MS,
+  SESSION_LIFE_MS,
+} from '../../swarm/limits.ts'
+import type { PeerRecord } from '../../swarm/peer-record.ts'
+import { PROTOCOL_VERSION } from '../../swarm/protocol.ts'
+import { containsSpan, formatSpan } from '../../swarm/span.ts'
+import type { SpanRunner } from '../../swarm/span-runner.ts'
+import type { FrameStream, InferenceServer } from '../types.ts'
+import { Batcher } from './batcher.ts'
+import { asSwarmError, HopSession, openedFrame } from './hop-session.ts'
+import { readOpen, type OpenRequest } from './open-message.ts'
+import { Pacer } from './pacer.ts'
+
+export interface ServerOptions {
+  selfId: string
+  modelDigest: string
+  weights: string
+  backend: string
+  simulateSpeed?: number
+  /** Columns of hidden states; without it the runner checks them. */
+  hiddenSize?: number
+  /** Fresh, signature-checked record of a peer. */
+  record: (peerId: string) => PeerRecord | undefined
+  openPush: (peerId: string, signal: AbortSignal) => Promise<FrameStream>
+  log: (text: string) => void
+}
+
+interface Slot {
+  runner: SpanRunner
+  batcher: Batcher
+  isRetired: boolean
+}
+
+const WATCH_INTERVAL_MS = 2_000
+/** Push streams that wait for their session to be opened, all peers together. */
+const MAX_WAITING_ATTACHES = 32
+
+export class FrameServer implements InferenceServer {
+  readonly #options: ServerOptions
+  readonly #pacer: Pacer | null
+  readonly #slots: Slot[] = []
+  readonly #sessions = new Map<string, HopSession>()
+  /** Sessions being opened: they count against the limits and their ids are taken. */
+  readonly #opening = new Map<string, string>()
+  readonly #sessionWaiters = new Set<() => void>()
+  readonly #listeners = new Set<() => void>()
+  readonly #ended = new Set<Promise<void>>()
+  readonly #watch: ReturnType<typeof setInterval>
+  readonly #stats = { stepsServed: 0, tokensServed: 0, bytesIn: 0, bytesOut: 0, computeMs: 0 }
+  #waitingAttaches = 0
+  #isStopped = false
+
+  constructor(options: ServerOptions) {
+    this.#options = options
+    this.#pacer = options.simulateSpeed === undefined ? null : new Pacer(options.simulateSpeed)
+    this.#watch = setInterval(() => this.#checkTimes(), WATCH_INTERVAL_MS)
+  }
+
+  addRunner(runner: SpanRunner): void {
+    this.#slots.push({ runner, batcher: new Batcher(runner, this.#pacer), isRetired: false })
+    this.#changed()
+  }
+
+  async retireRunner(runner: SpanRunner): Promise<void> {
+    const slot = this.#slots.find((candidate) => candidate.runner === runner)
+    if (slot === undefined) return
+    slot.isRetired = true
+    await slot.batcher.idle(null)
+    const reason = `peer ${this.#options.selfId} moved to other blocks`
+    const leaving = [...this.#sessions.values()].filter((session) => session.runner === runner)
+    await Promise.all(
+      leaving.map((session) => session.fail(new SwarmError('PEER_REFUSED', reason, { retryable: true }))),
+    )
+    await Promise.all(this.#ended)
+    this.#slots.splice(this.#slots.indexOf(slot), 1)
+    this.#changed()
+  }
+
+  stats(): ReturnType<InferenceServer['stats']> {
+    return { sessions: this.#sessions.size, ...this.#stats }
+  }
+
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  async stop(): Promise<void> {
+    if (this.#isStopped) return
+    this.#isStopped = true
+    clearInterval(this.#watch)
+    const leaving = new SwarmError('PEER_REFUSED', `peer ${this.#options.selfId} stopped serving`, { retryable: true })
+    await Promise.all([...this.#sessions.values()].map((session) => session.fail(leaving)))
+    await Promise.all(this.#ended)
+  }
+
+  countBytes(received: number, sent: number): void {
+    this.#stats.bytesIn += received
+    this.#stats.bytesOut += sent
+  }
+
+  /** Serves one stream of a requesting peer until it ends. Never throws: what is wrong is told to the peer. */
+  async serveRequester(stream: FrameStream): Promise<void> {
+    let first: Frame | null = null
+    let session: HopSession
+    try {
+      first = await stream.receive(AbortSignal.timeout(OPEN_TIMEOUT_MS))
+      if (first === null) return
+      session = await this.#open(readOpen(first), stream)
+    } catch (error) {
+      await refuse(stream, first, asSwarmError(error))
+      return
+    }
+    try {
+      for (let frame = await stream.receive(); frame !== null; frame = await stream.receive()) {
+        if (frame.type === 'close') break
+        this.#fromRequester(session, frame, stream)
+      }
+      await session.end(null)
+    } catch (error) {
+      await session.fail(asSwarmError(error))
+    }
+  }
+
+  /** Serves one push stream of a previous hop until it ends. A stream that may not attach is refused; no session suffers. */
+  async servePush(stream: FrameStream): Promise<void> {
+    let first: Frame | null = null
+    let session: HopSession
+    try {
+      first = await stream.receive(AbortSignal.timeout(OPEN_TIMEOUT_MS))
+      if (first === null) return
+      session = await this.#attach(first, stream)
+      await stream.send(jsonFrame('attached', session.id, session.epoch, {}))
+    } catch (error) {
+      await refuse(stream, first, asSwarmError(error))
+      return
+    }
+    try {
+      for (let frame = await stream.receive(); frame !== null; frame = await stream.receive()) {
+        // A clean end: the requesting peer closes each hop itself.
+        if (frame.type === 'close') return
+        if (frame.session !== session.id) throw new SwarmError('BAD_FRAME', 'a frame of another session')
+        if (frame.type === 'step') session.acceptStep(frame)
+        else if (frame.type === 'ping') session.pong(frame, stream)
+        else if (frame.type !== 'pong') throw new SwarmError('BAD_FRAME', `a ${frame.type} frame on a push stream`)
+      }
+      throw new SwarmError('PEER_LOST', 'the previous hop ended its stream', { retryable: true, peerId: stream.peerId })
+    } catch (error) {
+      if (session.isAttachedBy(stream)) await session.fail(blame(asSwarmError(error), stream.peerId))
+    } finally {
+      await stream.close().catch(() => undefined)
+    }
+  }
+
+  async #open(request: OpenRequest, requester: FrameStream): Promise<HopSession> {
+    const startedAt = performance.now()
+    this.#checkOpen(request, requester.peerId)
+    const slot = this.#slotFor(request)
+    const { selfId, weights, backend } = this.#options
+    this.#opening.set(request.session, requester.peerId)
+    let session: HopSession
+    try {
+      await slot.runner.openSession({ session: request.session, span: request.span, maxTokens: request.maxTokens })
+      session = new HopSession({
+        request,
+        requester,
+        runner: slot.runner,
+        batcher: slot.batcher,
+        selfId,
+        hiddenSize: this.#options.hiddenSize ?? null,
+        onServed: ({ rows, computeMs }) => {
+          this.#stats.stepsServed += 1
+          this.#stats.tokensServed += rows
+          this.#stats.computeMs += computeMs
+        },
+        onEnd: (ended, freed) => this.#forget(ended, freed),
+      })
+      this.#sessions.set(session.id, session)
+    } finally {
+      this.#opening.delete(request.session)
+    }
+    for (const waiter of this.#sessionWaiters) waiter()
+    this.#changed()
+    try {
+      if (slot.isRetired || this.#isStopped) throw moved(request, selfId)
+      await this.#connectNext(session, requester.peerId)
+      const connectMs = Math.round(performance.now() - startedAt)
+      await requester.send(
+        openedFrame(session, { version: PROTOCOL_VERSION, weights, backend, connectMs } satisfies OpenedMessage),
+      )
+    } catch (error) {
+      await session.end(null)
+      throw error
+    }
+    return session
+  }
+
+  #checkOpen(request: OpenRequest, requesterId: string): void {
+    const { modelDigest, selfId } = this.#options
+    if (this.#isStopped) throw new SwarmError('PEER_REFUSED', `peer ${selfId} stopped serving`, { retryable: true })
+    if (request.modelDigest !== modelDigest) {
+      throw new SwarmError('WRONG_MODEL', `this peer serves model ${modelDigest}, not ${request.modelDigest}`)
+    }
+    if (this.#sessions.has(request.session) || this.#opening.has(request.session)) {
+      throw new SwarmError('PEER_REFUSED', 'a session with this id is open already')
+    }
+    const owners = [...[...this.#sessions.values()].map((session) => session.requesterId), ...this.#opening.values()]
+    if (owners.length >= MAX_SESSIONS) {
+      throw new SwarmError('BUSY', `this peer serves ${owners.length} sessions, its limit`, { retryable: true })
+    }
+    const own = owners.filter((owner) => owner === requesterId).length
+    if (own >= MAX_SESSIONS_PER_PEER) {
+      throw new SwarmError('BUSY', `one peer may have ${MAX_SESSIONS_PER_PEER} sessions here`, { retryable: true })
+    }
+    const { next } = request
+    if (next === selfId) throw new SwarmError('BAD_FRAME', 'a hop cannot push to itself')
+    if (next !== null && next !== requesterId) this.#checkNext(next)
+  }
+
+  /** A hop dials only peers that serve the same model by their own signature, never an address somebody handed it. */
+  #checkNext(next: string): void {
+    const record = this.#options.record(next)
+    if (record === undefined) {
+      throw new SwarmError('WRONG_PEER', `no fresh record of the next hop ${next} is known here`, {
+        retryable: true,
+        peerId: next,
+      })
+    }
+    if (record.model.digest !== this.#options.modelDigest) {
+      throw new SwarmError('WRONG_MODEL', `the next hop ${next} serves another model`, { peerId: next })
+    }
+  }
+
+  #slotFor(request: OpenRequest): Slot {
+    const active = this.#slots.filter(({ isRetired }) => !isRetired)
+    const slot = active.findLast(({ runner }) => containsSpan(runner.span, request.span))
+    if (slot === undefined) throw moved(request, this.#options.selfId)
+    const { runner } = slot
+    const endsWithHead = runner.hasHead && runner.span.end === request.span.end
+    if (endsWithHead !== (request.next === null)) {
+      const message = endsWithHead ? 'the last hop has no next one' : 'a hop before the last one needs a next one'
+      throw new SwarmError('BAD_FRAME', `blocks ${formatSpan(request.span)}: ${message}`)
+    }
+    return slot
+  }
+
+  async #connectNext(session: HopSession, requesterId: string): Promise<void> {
+    const { next } = session
+    if (next === null || next === requesterId) return
+    const stream = await this.#options.openPush(next, AbortSignal.timeout(2 * OPEN_TIMEOUT_MS))
+    if (session.isEnded) {
+      stream.abort(new Error('the session ended meanwhile'))
+      return
+    }
+    session.attachOutgoing(stream)
+    await stream.send(emptyJson('attach', session))
+    // What comes back on it (attached, a failure, its end) is read beside the session's own work.
+    void this.#watchNext(session, stream, next)
+  }
+
+  async #watchNext(session: HopSession, stream: FrameStream, next: string): Promise<void> {
+    try {
+      for (let frame = await stream.receive(); frame !== null; frame = await stream.receive()) {
+        if (frame.type === 'failure' || frame.type === 'close') break
+      }
+      throw new SwarmError('PEER_LOST', `the next hop ${next} ended its stream`, { retryable: true, peerId: next })
+    } catch (error) {
+      await session.fail(blame(asSwarmError(error), next))
+    }
+  }
+
+  async #attach(frame: Frame, stream: FrameStream): Promise<HopSession> {
+    if (frame.type !== 'attach') throw new SwarmError('BAD_FRAME', `a push stream begins with ${frame.type}`)
+    const session = await this.#waitForSession(frame.session)
+    if (session.previous !== stream.peerId) {
+      throw new SwarmError('WRONG_PEER', 'another peer is the previous hop of this session', { peerId: stream.peerId })
+    }
+    if (frame.epoch !== session.epoch) throw new SwarmError('NO_SESSION', 'the session has another epoch')
+    session.attachIncoming(stream)
+    return session
+  }
+
+  /** The previous hop may be faster than the requesting peer's own stream to us. */
+  async #waitForSession(id: string): Promise<HopSession> {
+    const known = this.#sessions.get(id)
+    if (known !== undefined) return known
+    if (this.#waitingAttaches >= MAX_WAITING_ATTACHES) {
+      throw new SwarmError('BUSY', 'too many streams wait for their session', { retryable: true })
+    }
+    this.#waitingAttaches += 1
+    try {
+      return await new Promise<HopSession>((resolve, reject) => {
+        const done = (): void => {
+          clearTimeout(timer)
+          this.#sessionWaiters.delete(check)
+        }
+        const check = (): void => {
+          const session = this.#sessions.get(id)
+          if (session === undefined) return
+          done()
+          resolve(session)
+        }
+        const timer = setTimeout(() => {
+          done()
+          reject(new SwarmError('NO_SESSION', `session ${id} was not opened within ${ATTACH_TIMEOUT_MS} ms`))
+        }, ATTACH_TIMEOUT_MS)
+        this.#sessionWaiters.add(check)
+      })
+    } finally {
+      this.#waitingAttaches -= 1
+    }
+  }
+
+  /** @throws SwarmError for what ends the session */
+  #fromRequester(session: HopSession, frame: Frame, stream: FrameStream): void {
+    if (frame.session !== session.id) throw new SwarmError('BAD_FRAME', 'a frame of another session')
+    session.touch()
+    if (frame.type === 'step') {
+      if (!session.takesFromRequester) {
+        throw new SwarmError('WRONG_PEER', `steps of this session come from ${session.previous}`, {
+          peerId: stream.peerId,
+        })
+      }
+      session.acceptStep(frame)
+    } else if (frame.type === 'moreLogits') session.moreLogits(frame)
+    else if (frame.type === 'truncate') session.truncate(frame)
+    else if (frame.type === 'ping') session.pong(frame, stream)
+    else if (frame.type !== 'pong') throw new SwarmError('BAD_FRAME', `a ${frame.type} frame from the requesting peer`)
+  }
+
+  #checkTimes(): void {
+    const now = performance.now()
+    for (const session of this.#sessions.values()) {
+      const idleMs = now - session.lastActivityAt
+      const ageMs = now - session.openedAt
+      if (idleMs > SESSION_IDLE_MS) void session.fail(timeout(`nothing came for ${seconds(idleMs)}`))
+      else if (ageMs > SESSION_LIFE_MS)
+        void session.fail(timeout(`a session lives for at most ${seconds(SESSION_LIFE_MS)}`))
+      else if (!session.isAttached && ageMs > ATTACH_TIMEOUT_MS) {
+        void session.fail(
+          blame(timeout(`the previous hop did not come within ${seconds(ATTACH_TIMEOUT_MS)}`), session.previous),
+        )
+      }
+    }
+  }
+
+  #forget(session: HopSession, freed: Promise<void>): void {
+    this.#sessions.delete(session.id)
+    const settled = freed.catch((error: unknown) => this.#options.log(`closing a session failed: ${String(error)}`))
+    this.#ended.add(settled)
+    void settled.then(() => {
+      this.#ended.delete(settled)
+      this.#changed()
+    })
+  }
+
+  #changed(): void {
+    for (const listener of this.#listeners) listener()
+  }
+}
+
+function emptyJson(type: 'attach', session: HopSession): Frame {
+  return jsonFrame(type, session.id, session.epoch, {})
+}
+
+/** Says why and lets go. Whoever is refused may be gone already. */
+async function refuse(stream: FrameStream, frame: Frame | null, error: SwarmError): Promise<void> {
+  const { session, epoch } = frame ?? emptyFrame('open', '0'.repeat(32), 0)
+  try {
+    await stream.send(failureFrame(session, epoch, toPlainError(error)))
+    await stream.close()
+  } catch {
+    stream.abort(error)
+  }
+}
+
+function moved(request: OpenRequest, selfId: string): SwarmError {
+  const message = `peer ${selfId} does not serve blocks ${formatSpan(request.span)} now`
+  return new SwarmError('PEER_REFUSED', message, { retryable: true })
+}
+
+function timeout(message: string): SwarmError {
+  return new SwarmError('PEER_TIMEOUT', message, { retryable: true })
+}
+
+/** The same error with the peer whose fault or loss it is. */
+function blame(error: SwarmError, peerId: string): SwarmError {
+  if (error.peerId !== undefined) return error
+  const { code, message, retryable, action, details } = error
+  return new SwarmError(code, message, {
+    retryable,
+    peerId,
+    details,
+    cause: error,
+    ...(action === undefined ? {} : { action }),
+  })
+}
+
+function seconds(ms: number): string {
+  return `${Math.round(ms / 1000)} s`
+}
