@@ -1,7 +1,7 @@
 /**
  * The safetensors file header: `[u64 little-endian length n][n bytes of JSON][tensor data]`. The header is checked as a
  * whole, before any of its numbers is used to allocate or fetch; messages carry the number of the rule broken (the list is
- * in `docs/limits.md`). Format: github.com/huggingface/safetensors.
+ * in `docs/model-files.md`). Format: github.com/huggingface/safetensors.
  */
 import { SwarmError } from '../errors.ts'
 import { MAX_SAFETENSORS_HEADER_BYTES } from '../limits.ts'
