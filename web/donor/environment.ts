@@ -1,0 +1,60 @@
+/**
+ * Everything outside the donor's own decisions: network, model files, compute, what is kept between visits, time and the
+ * page. `browser-environment.ts` is the real one; tests run whole swarms of donors on an in-memory one.
+ */
+import type { ModelSource } from '../../hub/source.ts'
+import type { ServingNode } from '../../net/types.ts'
+import type { LlamaConfig } from '../../swarm/model/config.ts'
+import type { PeerRecord } from '../../swarm/peer-record.ts'
+import type { Span } from '../../swarm/span.ts'
+import type { Clock } from './clock.ts'
+import type { Engine } from './engine.ts'
+
+export interface Identity {
+  /** 32-byte Ed25519 seed. */
+  seed: Uint8Array
+  /** Gives the identity free for another donor. */
+  release(): void
+}
+
+export interface SpanFiles {
+  totalBytes: number
+  cachedBytes: number
+  downloadBytes: number
+}
+
+/** Measured speeds by adapter, model, format and span length, in block-steps a second. */
+export interface SpeedStore {
+  get(key: string): Promise<number | null>
+  set(key: string, blockStepsPerSecond: number): Promise<void>
+}
+
+/** hide: the page goes away for good. freeze and resume: the browser stops and restarts its timers. */
+export type PageEvent = 'hide' | 'freeze' | 'resume'
+
+export interface DonorEnvironment {
+  readonly clock: Clock
+  /** In [0, 1). */
+  random(): number
+  print(text: string): void
+  sha256(bytes: Uint8Array): Promise<Uint8Array>
+  /** @throws SwarmError NO_WEBGPU, NO_ADAPTER, INSECURE_CONTEXT */
+  openEngine(backend: 'auto' | 'webgpu' | 'software'): Promise<Engine>
+  /** With the token that the person gave, if there is one. @throws SwarmError HUB_* */
+  openModel(model: { repo: string; revision: string | null; hubUrl: string }, signal: AbortSignal): Promise<ModelSource>
+  /** Reads headers, touches no weights. @throws SwarmError BAD_SAFETENSORS, HUB_* */
+  countFiles(source: ModelSource, config: LlamaConfig, span: Span, signal: AbortSignal): Promise<SpanFiles>
+  /** Memory only; never a log, a record or a URL. */
+  hubToken(): string | undefined
+  /** @throws SwarmError IDENTITY_TAKEN */
+  claimIdentity(): Promise<Identity>
+  join(options: { seed: Uint8Array; modelDigest: string; initialPeers: readonly string[] }): Promise<ServingNode>
+  readonly speeds: SpeedStore
+  /** GB (2^30) of the device as the browser tells, null where it does not. */
+  readonly deviceMemoryGb: number | null
+  /** Records that the page knows of before the donor has joined; for the plan only. */
+  knownRecords(modelDigest: string): readonly PeerRecord[]
+  /** Off: only the DHT tells who is there, so claims take longer to be seen. */
+  readonly directory: 'on' | 'off'
+  onPageEvent(listener: (event: PageEvent) => void): () => void
+}

@@ -1,0 +1,72 @@
+/**
+ * From a claim to a settled choice: the claim is published, and as long as other claims keep coming it is looked at again.
+ * When nothing that matters has changed for a while, it stands. The rules are `swarm/planner/claims.ts`; this adds time.
+ */
+import type { Directory } from '../../net/types.ts'
+import { sameSpan, type Span } from '../../swarm/span.ts'
+import type { Clock } from './clock.ts'
+
+/** So long without a new claim: longer than a record takes through relay and DHT-less fan-out, by an order of magnitude. */
+export const SETTLE_MS = 400
+/** Without the directory, records travel by DHT put and get: tenths of a second each, more in a large swarm. */
+export const SETTLE_WITHOUT_DIRECTORY_MS = 2_500
+/** In a swarm where claims never end, the choice stands after this; a collision is then seen while loading. */
+const MAX_ROUNDS_OF_SETTLING = 15
+
+export interface SettleOptions {
+  clock: Clock
+  directory: Directory
+  quietMs: number
+  /** The choice as things stand now; null: the claim is withdrawn. */
+  choose: () => Span | null
+  /** What the choice depends on, as text; an unchanged one keeps the clock running. */
+  fingerprint: () => string
+  publish: (span: Span) => void
+  /** Looks for records that no directory pushes; resolves when it is done or has given up. */
+  lookAround?: () => Promise<void>
+  signal: AbortSignal
+}
+
+/** The span that stands; null when it was withdrawn. @throws the signal's reason */
+export async function settleClaim(options: SettleOptions): Promise<Span | null> {
+  const { choose, publish, fingerprint, signal } = options
+  let claim = choose()
+  if (claim === null) return null
+  publish(claim)
+  for (let round = 0; round < MAX_ROUNDS_OF_SETTLING; round += 1) {
+    const seen = fingerprint()
+    await quiet(options, () => fingerprint() !== seen)
+    if (fingerprint() === seen) {
+      if (options.lookAround === undefined) break
+      await options.lookAround()
+      signal.throwIfAborted()
+      if (fingerprint() === seen) break
+    }
+    const choice = choose()
+    if (choice === null) return null
+    if (!sameSpan(choice, claim)) {
+      claim = choice
+      publish(claim)
+    }
+  }
+  return claim
+}
+
+/** Resolves after `quietMs`, or as soon as the directory changes in a way that matters. */
+function quiet({ clock, directory, quietMs, signal }: SettleOptions, matters: () => boolean): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const finish = (settle: () => void): void => {
+      cancel()
+      unsubscribe()
+      signal.removeEventListener('abort', stop)
+      settle()
+    }
+    const stop = (): void => finish(() => reject(signal.reason as Error))
+    const cancel = clock.after(quietMs, () => finish(resolve))
+    const unsubscribe = directory.onChange(() => {
+      if (matters()) finish(resolve)
+    })
+    signal.addEventListener('abort', stop, { once: true })
+    if (signal.aborted) stop()
+  })
+}

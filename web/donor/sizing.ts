@@ -1,0 +1,148 @@
+/**
+ * How much a tab takes on: memory budget, weight format, span length and KV cache. The bytes come from `spanBytes`, the same
+ * figure that loader and page use. Says no in a sentence before anything is downloaded.
+ */
+import { fixedSpan, type DonorSettings } from '../../swarm/donor-settings.ts'
+import { SwarmError } from '../../swarm/errors.ts'
+import { MAX_SESSIONS } from '../../swarm/limits.ts'
+import type { LlamaConfig, WeightFormat } from '../../swarm/model/config.ts'
+import { ENGINE_MAX_ROWS, kvBytesPerToken, spanBytes } from '../../swarm/model/span-bytes.ts'
+import { spanLength, type Span } from '../../swarm/span.ts'
+
+export interface Sizing {
+  format: WeightFormat
+  /** Blocks that the tab serves. */
+  length: number
+  /** KV tokens over the whole span, for all sessions together. */
+  cacheTokens: number
+  budgetBytes: number
+}
+
+/** What a browser does not tell: a phone or a laptop of the smaller kind. */
+const ASSUMED_MEMORY_GB = 4
+/** Of the device's memory. A software adapter shares it with everything else, a GPU often has its own. */
+const SHARE_OF_MEMORY = { gpu: 0.5, software: 0.4 }
+/** KV cache may take so much of the budget at most; what is left over goes to weights. */
+const CACHE_SHARE = 0.25
+/** Tokens of one session that the cache is sized for; longer ones take the place of several. */
+const TYPICAL_SESSION_TOKENS = 2_048
+/** The least that a session of some use needs. */
+const SMALLEST_CACHE_TOKENS = 512
+/** Blocks that f32 must leave room for before `auto` takes it, when nobody says how many: fewer make long routes. */
+const WORTHWHILE_BLOCKS = 4
+
+/** @throws SwarmError OUT_OF_MEMORY with what would fit */
+export function chooseSizing(
+  config: LlamaConfig,
+  settings: DonorSettings,
+  device: { software: boolean; deviceMemoryGb: number | null },
+): Sizing {
+  const budgetBytes = settings.memoryBytes ?? defaultBudget(device)
+  const blocks = config.numHiddenLayers
+  const wanted: Span | number | null =
+    settings.placement.mode === 'fixed' ? fixedSpan(settings.placement, blocks) : settings.numBlocks
+  const formats: WeightFormat[] = settings.weights === 'auto' ? ['f32', 'f16'] : [settings.weights]
+  for (const format of formats) {
+    const sizing = sizeFor(config, wanted, format, budgetBytes, format === formats.at(-1))
+    if (sizing !== null) return sizing
+  }
+  throw tooLarge(config, wanted, formats.at(-1) ?? 'f16', budgetBytes)
+}
+
+/** Bytes that a span takes on the GPU with this sizing. */
+export function bytesOf(config: LlamaConfig, span: Span, sizing: Sizing): number {
+  return totalBytes(config, span, sizing.format, sizing.cacheTokens)
+}
+
+/** Bytes of the dearest span of that length: one end holds the embedding table, the other norm and head. */
+export function bytesOfDearest(
+  config: LlamaConfig,
+  length: number,
+  sizing: Omit<Sizing, 'length' | 'budgetBytes'>,
+): number {
+  const blocks = config.numHiddenLayers
+  const first = totalBytes(config, { start: 0, end: length }, sizing.format, sizing.cacheTokens)
+  const last = totalBytes(config, { start: blocks - length, end: blocks }, sizing.format, sizing.cacheTokens)
+  return Math.max(first, last)
+}
+
+function sizeFor(
+  config: LlamaConfig,
+  wanted: Span | number | null,
+  format: WeightFormat,
+  budgetBytes: number,
+  isLastChoice: boolean,
+): Sizing | null {
+  const at = (length: number): Sizing => ({
+    format,
+    length,
+    cacheTokens: cacheTokensFor(config, length, budgetBytes),
+    budgetBytes,
+  })
+  if (wanted !== null) {
+    const sizing = at(typeof wanted === 'number' ? wanted : spanLength(wanted))
+    const bytes = typeof wanted === 'number' ? bytesOfDearest(config, wanted, sizing) : bytesOf(config, wanted, sizing)
+    return bytes <= budgetBytes ? sizing : null
+  }
+  const length = mostBlocks(config, (candidate) => bytesOfDearest(config, candidate, at(candidate)) <= budgetBytes)
+  const enough = Math.min(WORTHWHILE_BLOCKS, config.numHiddenLayers)
+  return length >= (isLastChoice ? 1 : enough) ? at(length) : null
+}
+
+/** The largest length that fits; bytes grow with the length. */
+function mostBlocks(config: LlamaConfig, fits: (length: number) => boolean): number {
+  let low = 0
+  let high = config.numHiddenLayers
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2)
+    if (fits(middle)) low = middle
+    else high = middle - 1
+  }
+  return low
+}
+
+function cacheTokensFor(config: LlamaConfig, length: number, budgetBytes: number): number {
+  const session = Math.min(config.maxPositionEmbeddings, TYPICAL_SESSION_TOKENS)
+  const affordable = Math.floor((budgetBytes * CACHE_SHARE) / (kvBytesPerToken(config) * length))
+  const least = Math.min(config.maxPositionEmbeddings, SMALLEST_CACHE_TOKENS)
+  return Math.max(least, Math.min(session * MAX_SESSIONS, affordable))
+}
+
+function totalBytes(config: LlamaConfig, span: Span, format: WeightFormat, cacheTokens: number): number {
+  return spanBytes(config, span, format, { cacheTokens, maxRows: ENGINE_MAX_ROWS }).total
+}
+
+function defaultBudget(device: { software: boolean; deviceMemoryGb: number | null }): number {
+  const share = device.software ? SHARE_OF_MEMORY.software : SHARE_OF_MEMORY.gpu
+  return Math.floor((device.deviceMemoryGb ?? ASSUMED_MEMORY_GB) * 2 ** 30 * share)
+}
+
+function tooLarge(
+  config: LlamaConfig,
+  wanted: Span | number | null,
+  format: WeightFormat,
+  budgetBytes: number,
+): SwarmError {
+  const fitting = mostBlocks(
+    config,
+    (length) =>
+      bytesOfDearest(config, length, { format, cacheTokens: cacheTokensFor(config, length, budgetBytes) }) <=
+      budgetBytes,
+  )
+  const count = wanted === null ? 1 : typeof wanted === 'number' ? wanted : spanLength(wanted)
+  const needed = bytesOfDearest(config, count, { format, cacheTokens: cacheTokensFor(config, count, budgetBytes) })
+  const what = `${count} ${count === 1 ? 'block' : 'blocks'} in ${format}`
+  const action =
+    fitting === 0
+      ? 'Allow the tab more memory, or choose a smaller model.'
+      : `Serve at most ${fitting} ${fitting === 1 ? 'block' : 'blocks'} (num_blocks), or allow the tab more memory.`
+  return new SwarmError(
+    'OUT_OF_MEMORY',
+    `${what} take ${gigabytes(needed)} GB, and this tab may use ${gigabytes(budgetBytes)} GB.`,
+    { action, details: { needed, budget: budgetBytes, fitting } },
+  )
+}
+
+function gigabytes(bytes: number): string {
+  return (bytes / 1e9).toFixed(bytes < 1e9 ? 3 : 1)
+}

@@ -1,0 +1,62 @@
+/** The donor's Worker: GPU, weights and model files behind `WorkerHandler`. Nothing here but the wiring. */
+import { openModel } from '../../hub/source.ts'
+import { measureThroughput } from '../engine/measure.ts'
+import { createSpanRunner } from '../engine/span-runner.ts'
+import { SpanWeights } from '../engine/weights.ts'
+import { openGpu } from '../gpu/device.ts'
+import { loadSpan } from '../weights/load-span.ts'
+import { openWeightCache } from '../weights/opfs-cache.ts'
+import { WorkerHandler, type FillOptions, type WorkerGpu } from './worker-handler.ts'
+import type { FromWorker, ToWorker } from './worker-messages.ts'
+
+/** The part of a dedicated worker's scope that is used; the page's DOM library types `self` as a window. */
+interface WorkerScope {
+  postMessage(message: FromWorker, transfers: ArrayBuffer[]): void
+  addEventListener(type: 'message', listener: (event: MessageEvent<ToWorker>) => void): void
+}
+const scope = globalThis as unknown as WorkerScope
+
+async function openWorkerGpu(backend: 'auto' | 'webgpu' | 'software'): Promise<WorkerGpu<SpanWeights>> {
+  const gpu = await openGpu({ backend })
+  return {
+    adapter: { description: gpu.description, software: gpu.software },
+    lost: gpu.lost,
+    createWeights: (config, span, format) => SpanWeights.create(gpu, config, span, format),
+    createRunner: (config, weights, cacheTokens) => createSpanRunner(gpu, config, weights, { cacheTokens }),
+    measure: measureThroughput,
+  }
+}
+
+async function fill({ input, sink, onProgress, onWarning, onFetched, signal }: FillOptions): Promise<number> {
+  const { repo, revision, hubUrl, token, config, span } = input
+  const source = await openModel({ repo, revision, hubUrl, signal, ...(token === undefined ? {} : { token }) })
+  const cache = await openWeightCache({ onWarning: (warning) => onWarning(warning.message) })
+  let reported = 0
+  const report = (): void => {
+    onFetched(source.bytesFetched - reported)
+    reported = source.bytesFetched
+  }
+  try {
+    const result = await loadSpan({
+      source,
+      config,
+      span,
+      sink,
+      cache,
+      onWarning,
+      signal,
+      onProgress: (progress) => {
+        report()
+        onProgress(progress)
+      },
+    })
+    return result.notFinite.length
+  } finally {
+    report()
+  }
+}
+
+const handler = new WorkerHandler({ openGpu: openWorkerGpu, fill }, (message, transfers) => {
+  scope.postMessage(message, transfers)
+})
+scope.addEventListener('message', (event) => void handler.handle(event.data))
