@@ -57,6 +57,7 @@ export class ChatSession {
       random: () => new DataView(options.randomBytes(4).slice().buffer).getUint32(0) / 2 ** 32,
       randomBytes: options.randomBytes,
       nextEpoch: () => (this.#epoch += 1),
+      forwarded: new Set(),
     }
   }
 

@@ -15,6 +15,8 @@ export interface HopEvents {
   onFrame(frame: Frame): void
   /** Called once. `error.peerId` is the peer at fault. */
   onLost(error: SwarmError): void
+  /** Whether an answer is awaited on the route: only then is the pulse taken. An idle session costs its hops nothing. */
+  isWaiting(): boolean
 }
 
 /** How often the pulse is looked at: a loss is noticed at most this long after HEARTBEAT_DEAD_MS. */
@@ -24,6 +26,8 @@ const STALLED_SELF_MS = 1_000
 /** How long goodbyes may take before the stream is simply cut. */
 const CLOSE_TIMEOUT_MS = 500
 const MAX_MESSAGE_CHARS = 500
+/** Codes a hop may fail with: those with a wire status, and what befell it on the way to its next hop. */
+const FAILURE_CODES: ReadonlySet<string> = new Set([...Object.keys(STATUS_OF_CODE), 'DIAL_FAILED'])
 
 export class HopStream {
   readonly hop: RouteHop
@@ -39,7 +43,7 @@ export class HopStream {
   #timer: ReturnType<typeof setTimeout> | undefined
   #ended = false
 
-  /** Starts to read at once; the pulse starts with `startPulse`. */
+  /** Starts to read at once; the pulse starts with `startPulse`, when the hop has opened: it answers no ping before. */
   constructor(
     stream: FrameStream,
     hop: RouteHop,
@@ -148,12 +152,12 @@ export class HopStream {
       case 'truncated':
       case 'done':
       case 'logits':
+      case 'step':
         this.#events.onFrame(frame)
         return
       case 'open':
       case 'attach':
       case 'attached':
-      case 'step':
       case 'moreLogits':
       case 'truncate':
         throw new SwarmError('BAD_FRAME', `a ${frame.type} frame is not for a requesting peer`, {
@@ -168,6 +172,7 @@ export class HopStream {
 
   #checkPulse(): void {
     const now = this.#now()
+    if (!this.#events.isWaiting()) this.#lastHeardMs = now
     if (now - this.#lastCheckMs > STALLED_SELF_MS) {
       // Our own thread stood still: what the hop said meanwhile may not have been read yet.
       this.#lastHeardMs = Math.max(this.#lastHeardMs, now - HEARTBEAT_INTERVAL_MS)
@@ -204,12 +209,16 @@ export function asLoss(error: unknown, peerId: string): SwarmError {
 function readFailure(frame: Frame, sender: string): SwarmError {
   const message = readJson(frame)
   const code = message['code']
-  const isWireCode = typeof code === 'string' && Object.hasOwn(STATUS_OF_CODE, code)
+  const isWireCode = typeof code === 'string' && FAILURE_CODES.has(code)
   const text =
     typeof message['message'] === 'string' ? message['message'].slice(0, MAX_MESSAGE_CHARS) : 'no reason given'
   const culprit = message['peerId']
-  return new SwarmError(isWireCode ? (code as ErrorCode) : 'PEER_REFUSED', text, {
-    peerId: typeof culprit === 'string' ? culprit : sender,
+  // A hop that says so of itself is neither gone nor silent: it only ended this session (idle, or too old).
+  const isItself = typeof culprit !== 'string' || culprit === sender
+  const isAlive = isItself && (code === 'PEER_LOST' || code === 'PEER_TIMEOUT')
+  const stated: ErrorCode = isWireCode ? (code as ErrorCode) : 'PEER_REFUSED'
+  return new SwarmError(isAlive ? 'NO_SESSION' : stated, text, {
+    peerId: isItself ? sender : culprit,
     retryable: message['retryable'] === true,
     details: { sender },
   })

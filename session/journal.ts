@@ -41,7 +41,7 @@ export class TokenJournal {
   readonly #store: JournalStore
   readonly #ids: number[]
   #written: number
-  #timer: number | undefined
+  #timer: ReturnType<typeof setTimeout> | undefined
   #writing: Promise<void> = Promise.resolve()
   #failure: unknown = null
 
@@ -85,7 +85,7 @@ export class TokenJournal {
     if (index > this.#ids.length) throw new Error(`bug: token ${index} after ${this.#ids.length} tokens`)
     this.#ids.push(id)
     if (this.#ids.length - this.#written >= FLUSH_TOKENS) this.#write()
-    else this.#timer ??= setTimeout(() => this.#write(), FLUSH_MS)
+    else if (this.#timer === undefined) this.#timer = setTimeout(() => this.#write(), FLUSH_MS)
   }
 
   /** Resolves when everything appended is durable. @throws SwarmError STORAGE_FULL */

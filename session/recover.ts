@@ -4,9 +4,10 @@
  * sense. It knows nothing of tokens; `generate.ts` replays them on the session that comes out.
  */
 import { SwarmError, type ErrorCode } from '../swarm/errors.ts'
+import type { RouteHop } from '../swarm/planner/types.ts'
 import type { BanReason } from './bans.ts'
 import { chooseRoute, type RouteChooser, type RouteNeeds } from './choose-route.ts'
-import { RouteSession } from './route-session.ts'
+import { pairOf, RouteSession } from './route-session.ts'
 import type { GenerateEvent, PromptModel } from './types.ts'
 
 export interface Connector extends RouteChooser {
@@ -15,6 +16,8 @@ export interface Connector extends RouteChooser {
   randomBytes: (length: number) => Uint8Array
   /** Counts sessions of one chat; each gets the next number. */
   nextEpoch: () => number
+  /** Pairs of hops that could not connect to each other; filled here, as long as the chat lives. */
+  forwarded: Set<string>
 }
 
 export interface ConnectOptions extends RouteNeeds {
@@ -136,12 +139,30 @@ async function tryOpen(
       maxTokens: choice.maxTokens,
       now,
       signal: options.signal,
+      forwarded: connector.forwarded,
     })
   } catch (error) {
     if (options.signal.aborted) throw cancelled()
+    if (forwardInstead(connector, choice.hops, error)) return error
     if (blame(connector, error)) return error
     throw error
   }
+}
+
+/**
+ * Two hops that cannot connect to each other (both behind hard NATs) can still work together: this peer, which reaches
+ * both, carries the hidden states between them. True when that is worth the next try.
+ */
+function forwardInstead(connector: Connector, hops: readonly RouteHop[], error: unknown): error is SwarmError {
+  if (!(error instanceof SwarmError)) return false
+  const isBetweenHops = error.code === 'DIAL_FAILED' || error.code === 'WRONG_PEER'
+  const index = hops.findIndex((hop) => hop.peerId === error.details['sender'])
+  const next = hops[index + 1]
+  if (!isBetweenHops || index === -1 || next === undefined || next.peerId !== error.peerId) return false
+  const pair = pairOf((hops[index] as RouteHop).peerId, next.peerId)
+  if (connector.forwarded.has(pair)) return false
+  connector.forwarded.add(pair)
+  return true
 }
 
 /** Resolves a moment after the directory changed, after `timeoutMs`, or when the signal aborts. */

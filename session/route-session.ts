@@ -36,6 +36,12 @@ export interface RouteSessionOptions {
   /** Monotonic ms. */
   now: () => number
   signal: AbortSignal
+  /** Pairs of hops that cannot connect to each other (`pairOf`): this peer carries the hidden states between them. */
+  forwarded?: ReadonlySet<string>
+}
+
+export function pairOf(peerId: string, next: string): string {
+  return `${peerId} ${next}`
 }
 
 /**
@@ -71,7 +77,8 @@ export class RouteSession {
   weights = ''
   backend = ''
   readonly #options: RouteSessionOptions
-  readonly #streams: HopStream[] = []
+  /** By hop; a hop that was never reached leaves a hole. */
+  readonly #streams: (HopStream | undefined)[] = []
   readonly #tokens: number[] = []
   #waiters: Waiter[] = []
   #step = 0
@@ -113,12 +120,12 @@ export class RouteSession {
   }
 
   get direct(): boolean[] {
-    return this.#streams.map((stream) => stream.direct)
+    return this.#streams.map((stream, hop) => stream?.direct === true && !this.#isForwarded(hop))
   }
 
   /** Since the peer was last heard, ms; 0 for a peer that is not on the route. */
   silenceMs(peerId: string): number {
-    return this.#streams.find((stream) => stream.hop.peerId === peerId)?.silenceMs ?? 0
+    return this.#streams.find((stream) => stream?.hop.peerId === peerId)?.silenceMs ?? 0
   }
 
   /**
@@ -152,7 +159,7 @@ export class RouteSession {
   /** The last step's logits again, more of them. `topK` 0: the whole row. */
   async moreLogits(topK: number): Promise<LogitsRow> {
     const { session, epoch } = this.#options
-    const answer = this.#expect(this.#streams.length - 1, 'logits', this.#step)
+    const answer = this.#expect(this.hops.length - 1, 'logits', this.#step)
     this.#last.send({ ...emptyFrame('moreLogits', session, epoch), step: this.#step, columns: topK })
     return this.#readLogits(await answer, topK)
   }
@@ -161,8 +168,8 @@ export class RouteSession {
   async truncate(length: number): Promise<void> {
     assert(this.isIdle && length <= this.#tokens.length, 'truncate to what is held, between steps')
     const { session, epoch } = this.#options
-    const answers = this.#streams.map((_, hop) => this.#expect(hop, 'truncated', null))
-    for (const stream of this.#streams) stream.send({ ...emptyFrame('truncate', session, epoch), position: length })
+    const answers = this.hops.map((_, hop) => this.#expect(hop, 'truncated', null))
+    for (const stream of this.#streams) stream?.send({ ...emptyFrame('truncate', session, epoch), position: length })
     for (const [hop, frame] of (await Promise.all(answers)).entries()) {
       if (frame.position === length) continue
       const peerId = (this.hops[hop] as RouteHop).peerId
@@ -174,75 +181,79 @@ export class RouteSession {
   /** Frees the cache at every hop; resolves within half a second and never rejects. */
   async close(): Promise<void> {
     this.#end(new SwarmError('CANCELLED', 'the session is over'))
-    await Promise.all(this.#streams.map((stream) => stream.close()))
+    await Promise.all(this.#streams.filter((stream) => stream !== undefined).map((stream) => stream.close()))
   }
 
   get #last(): HopStream {
     return this.#streams.at(-1) as HopStream
   }
 
+  /** All hops at once: each one waits for its previous hop as long as that one takes to dial it. */
   async #open(): Promise<void> {
-    const { node, hops, signal, session, epoch, now } = this.#options
+    const { node, hops, signal } = this.#options
     this.#unsubscribe = node.onPeerLost((peerId, reason) => {
-      const stream = this.#streams.find((candidate) => candidate.hop.peerId === peerId)
+      const stream = this.#streams.find((candidate) => candidate?.hop.peerId === peerId)
       stream?.fail(new SwarmError('PEER_LOST', `the peer is gone (${reason})`, { peerId, retryable: true }))
     })
+    const dialling = new AbortController()
     const cancel = (): void => this.#end(new SwarmError('CANCELLED', 'cancelled'))
     signal.addEventListener('abort', cancel, { once: true })
+    if (signal.aborted) cancel()
     try {
-      signal.throwIfAborted()
-      const dialled = await Promise.allSettled(
-        hops.map((hop) =>
-          node.openInference(hop.peerId, signal).catch((error: unknown) => {
-            throw asLoss(error, hop.peerId)
-          }),
-        ),
-      )
-      for (const [index, result] of dialled.entries()) {
-        if (result.status === 'rejected') continue
-        const hop = hops[index] as RouteHop
-        this.#streams.push(
-          new HopStream(result.value, hop, { session, epoch }, now, {
-            onFrame: (frame) => this.#take(this.hops.indexOf(hop), frame),
-            onLost: (error) => this.#end(this.#withCulprit(error, hop.peerId)),
-          }),
-        )
-      }
-      const refused = dialled.find((result) => result.status === 'rejected')
-      if (refused !== undefined) throw refused.reason
-      if (this.#error !== null) throw this.#error
-      // From the last hop to the first: each one attaches to its next hop, which must know the session by then.
-      const opened: Record<string, unknown>[] = []
-      for (let hop = hops.length - 1; hop >= 0; hop -= 1) opened.unshift(await this.#openHop(hop))
+      const opened = await Promise.all(hops.map((_, index) => this.#openHop(index, dialling.signal)))
       this.weights = distinct(opened.map((message) => message['weights']))
       this.backend = distinct(opened.map((message) => message['backend']))
+    } catch (error) {
+      this.#end(asLoss(error, ''))
+      dialling.abort()
+      throw this.#error ?? error
     } finally {
       signal.removeEventListener('abort', cancel)
     }
   }
 
-  async #openHop(index: number): Promise<Record<string, unknown>> {
-    const { node, model, hops, session, epoch, maxTokens } = this.#options
+  async #openHop(index: number, signal: AbortSignal): Promise<Record<string, unknown>> {
+    const { node, model, hops, session, epoch, maxTokens, now } = this.#options
     const hop = hops[index] as RouteHop
-    const message: OpenMessage = {
-      version: PROTOCOL_VERSION,
-      modelDigest: model.id.digest,
-      start: hop.span.start,
-      end: hop.span.end,
-      previous: hops[index - 1]?.peerId ?? node.peerId,
-      next: hops[index + 1]?.peerId ?? null,
-      maxTokens,
-      dtype: 'f32',
-    }
-    const stream = this.#streams[index] as HopStream
-    const answer = this.#expect(index, 'opened', null, OPEN_DEADLINE_MS)
-    stream.send(jsonFrame('open', session, epoch, message))
-    stream.startPulse()
+    if (this.#error !== null) throw this.#error
     try {
-      return readJson(await answer)
+      const opened = await node.openInference(hop.peerId, signal)
+      const stream = new HopStream(opened, hop, { session, epoch }, now, {
+        onFrame: (frame) => this.#take(index, frame),
+        onLost: (error) => this.#end(this.#withCulprit(error, hop.peerId)),
+        isWaiting: () => !this.isIdle,
+      })
+      this.#streams[index] = stream
+      if (this.#error !== null) {
+        // Another hop failed meanwhile: the session may have been closed before this stream came.
+        await stream.close()
+        throw this.#error
+      }
+      const message: OpenMessage = {
+        version: PROTOCOL_VERSION,
+        modelDigest: model.id.digest,
+        start: hop.span.start,
+        end: hop.span.end,
+        previous: index === 0 || this.#isForwarded(index - 1) ? node.peerId : (hops[index - 1] as RouteHop).peerId,
+        next: this.#isForwarded(index) ? node.peerId : (hops[index + 1]?.peerId ?? null),
+        maxTokens,
+        dtype: 'f32',
+      }
+      const answer = this.#expect(index, 'opened', null, OPEN_DEADLINE_MS)
+      stream.send(jsonFrame('open', session, epoch, message))
+      const reply = readJson(await answer)
+      stream.startPulse()
+      return reply
     } catch (error) {
       throw asLoss(error, hop.peerId)
     }
+  }
+
+  /** Whether this peer carries the hidden states between hop `index` and the next one. */
+  #isForwarded(index: number): boolean {
+    const { hops, forwarded } = this.#options
+    const next = hops[index + 1]
+    return next !== undefined && forwarded?.has(pairOf((hops[index] as RouteHop).peerId, next.peerId)) === true
   }
 
   #chunkRows(): number {
@@ -257,12 +268,10 @@ export class RouteSession {
     const { session, epoch, now } = this.#options
     this.#step += 1
     const startedMs = now()
-    const answer = this.#expect(this.#streams.length - 1, topK === null ? 'done' : 'logits', this.#step).then(
-      (frame) => {
-        this.#slowestStepMs = Math.max(this.#slowestStepMs, now() - startedMs)
-        return frame
-      },
-    )
+    const answer = this.#expect(this.hops.length - 1, topK === null ? 'done' : 'logits', this.#step).then((frame) => {
+      this.#slowestStepMs = Math.max(this.#slowestStepMs, now() - startedMs)
+      return frame
+    })
     // With several in flight the first rejection is reported; the others must not count as unhandled.
     answer.catch(() => null)
     const first = this.#streams[0] as HopStream
@@ -306,6 +315,13 @@ export class RouteSession {
 
   /** @throws SwarmError BAD_FRAME: the hop stream then reports the loss. */
   #take(hop: number, frame: Frame): void {
+    if (frame.type === 'step') {
+      if (!this.#isForwarded(hop) || frame.step < 1 || frame.step > this.#step) {
+        throw badFrame('a step that is not for this peer', (this.hops[hop] as RouteHop).peerId)
+      }
+      this.#streams[hop + 1]?.send(frame)
+      return
+    }
     const index = this.#waiters.findIndex(
       (waiter) =>
         waiter.hop === hop && waiter.type === frame.type && (waiter.step === null || waiter.step === frame.step),

@@ -125,6 +125,18 @@ describe('a hop is lost and a replica exists', () => {
   })
 })
 
+test('two hops that cannot connect work together through the requesting peer', async () => {
+  const swarm = withReplicas()
+  for (const from of ['b', 'b2']) for (const to of ['c', 'c2']) swarm.cannotConnect.add(`${from} ${to}`)
+  const chat = newChat(swarm)
+  const { events, end } = await collect(chat.generate(request(PROMPT)))
+  expect(end.ids).toEqual(EXPECTED)
+  expect(of(events, 'route').at(-1)!.direct).toEqual([true, false, true, true])
+  // The next turn knows.
+  const next = await collect(chat.generate(request([...PROMPT, 1])))
+  expect(next.end.ids).toEqual(expectedIds([...PROMPT, 1], 12, BLOCKS))
+})
+
 describe('no replica', () => {
   function single(): FakeSwarm {
     const swarm = new FakeSwarm(BLOCKS)

@@ -19,12 +19,12 @@ let entry = ''
 /** The product's worker body, in a real thread: what the page and Node do with it. */
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'text-worker-'))
-  const source = `
+  const program = `
     import { parentPort } from 'node:worker_threads'
     import { createTextHandler } from ${JSON.stringify(join(process.cwd(), 'session/model/text-worker.ts'))}
     const handle = createTextHandler()
     parentPort.on('message', (message) => parentPort.postMessage(handle(message)))`
-  await writeFile(join(folder, 'entry.mjs'), source)
+  await writeFile(join(folder, 'entry.mjs'), program)
   await build({
     configFile: false,
     logLevel: 'silent',

@@ -91,8 +91,15 @@ export class FakePeer {
     this.#handle(frame, stream)
   }
 
+  /** A requesting peer's stream ended: so do its sessions. */
+  forget(stream: FakeStream): void {
+    for (const [id, session] of this.sessions) if (session.requester === stream) this.sessions.delete(id)
+  }
+
   #handle(frame: Frame, stream: FakeStream): void {
     const { session: id, epoch } = frame
+    // As in the product: before a hop has opened, it reads nothing but the open frame.
+    if (frame.type === 'ping' && !this.sessions.has(id)) return
     if (frame.type === 'ping') return stream.deliver({ ...emptyFrame('pong', id, epoch), step: frame.step })
     if (frame.type === 'open') return this.#open(frame, stream)
     if (frame.type === 'close') {
@@ -114,9 +121,10 @@ export class FakePeer {
 
   #open(frame: Frame, stream: FakeStream): void {
     const open = readJson(frame) as unknown as OpenMessage
-    const next = open.next === null ? null : this.swarm.peer(open.next)
-    if (open.next !== null && (next === undefined || !next.sessions.has(frame.session))) {
-      const error = new SwarmError('PEER_LOST', 'next hop does not know the session', { peerId: open.next })
+    const { next } = open
+    const isForwarded = next === 'requester'
+    if (next !== null && !isForwarded && this.swarm.cannotConnect.has(`${this.peerId} ${next}`)) {
+      const error = new SwarmError('DIAL_FAILED', 'both are behind hard NATs', { peerId: next })
       return stream.deliver(failureFrame(frame.session, frame.epoch, toPlainError(error)))
     }
     this.sessions.set(frame.session, {
@@ -149,8 +157,9 @@ export class FakePeer {
       if ((frame.flags & FLAG_WANTS_LOGITS) !== 0) return this.#answer(frame, session, frame.flags & FLAG_TOP_K_MASK)
       return session.send({ ...emptyFrame('done', frame.session, frame.epoch), step: frame.step })
     }
-    const next = this.swarm.peer(session.open.next)
     const onward: Frame = { ...frame, dtype: 'f32', payload: hiddenPayload(Float32Array.from(outputs)) }
+    if (session.open.next === 'requester') return session.send(onward)
+    const next = this.swarm.peer(session.open.next)
     this.swarm.deliver(session, () => {
       const onwardSession = next?.sessions.get(frame.session)
       if (next !== undefined && onwardSession !== undefined) next.receive(onward, onwardSession.requester)
@@ -187,9 +196,7 @@ class FakeStream implements FrameStream {
   async send(frame: Frame): Promise<void> {
     if (this.#error !== null) throw this.#error
     const bytes = encodeFrame(frame)
-    this.#swarm.deliver(this.#inbox, () => {
-      if (this.#error === null) this.#peer.receive(decodeFrame(bytes), this)
-    })
+    this.#swarm.deliver(this.#inbox, () => this.#peer.receive(decodeFrame(bytes), this))
   }
 
   /** From the peer. */
@@ -221,6 +228,7 @@ class FakeStream implements FrameStream {
     if (this.#error !== null) return
     this.#error = error
     this.#swarm.streams.delete(this)
+    this.#swarm.deliver(this.#inbox, () => this.#peer.forget(this))
     this.#reader?.reject(error)
     this.#reader = null
   }
@@ -239,6 +247,8 @@ export class FakeSwarm {
   readonly #lossListeners = new Set<(peerId: string, reason: LossReason) => void>()
   #seq = 1
   dhtQueries = 0
+  /** `from to`: hops that find no way to each other. */
+  readonly cannotConnect = new Set<string>()
 
   constructor(blocks: number) {
     this.blocks = blocks
