@@ -27,8 +27,8 @@ export class Departures {
   /** A linked relay reports that its connection to the peer ended. Whether it is gone for the swarm. */
   onReport(peerId: string, relayId: string): boolean {
     const relays = this.#view.relaysOf(peerId)
-    // A relay that the peer never named has nothing to report of it; a first record may name none yet.
-    if (relays.length > 0 && !relays.includes(relayId)) return false
+    // While a relay that holds the peer is linked, only it can report. Others hand on what they heard from further away.
+    if (!relays.includes(relayId) && relays.some((id) => this.#view.isLinked(id))) return false
     const reports = this.#reports.get(peerId) ?? new Set()
     this.#reports.set(peerId, reports.add(relayId))
     return this.#isGone(peerId)

@@ -85,7 +85,7 @@ export class DirectoryService {
 
   /** A linked relay reports that a peer's connection to it ended. */
   onGoneReport(peerId: string, relayId: string): void {
-    if (this.#departures.onReport(peerId, relayId)) this.#declareGone(peerId)
+    if (this.#departures.onReport(peerId, relayId)) this.#declareGone(peerId, false)
   }
 
   /** Names a limit to a peer that has a directory stream; does nothing for others. */
@@ -216,13 +216,22 @@ export class DirectoryService {
     const wasHere = this.#peers.delete(peerId)
     this.#quota.release(peerId)
     if (this.#isStopping) return
-    const isListed = this.#options.store.get(peerId) !== undefined
-    if ((wasHere || isListed) && this.#departures.onDisconnect(peerId)) this.#declareGone(peerId)
+    // Other relays are told in any case: whoever of us loses the peer last knows that it is gone.
+    if (this.#options.store.get(peerId) !== undefined) this.#tell('relay', peerId)
+    if (this.#departures.onDisconnect(peerId)) this.#declareGone(peerId, wasHere)
   }
 
-  #declareGone(peerId: string): void {
-    this.#options.store.markGone(peerId)
-    for (const peer of this.#peers.values()) peer.send({ type: 'gone', peerId })
+  /** Tells everybody, unless it is known; a peer without a record is of interest to those it talked to only. */
+  #declareGone(peerId: string, wasHere: boolean): void {
+    const wasListed = this.#options.store.markGone(peerId)
+    if (wasListed || wasHere) this.#tell('tab', peerId)
+    if (wasListed) this.#tell('relay', peerId)
+  }
+
+  #tell(who: 'relay' | 'tab', peerId: string): void {
+    for (const peer of this.#peers.values()) {
+      if ((peer.role === 'relay') === (who === 'relay')) peer.send({ type: 'gone', peerId })
+    }
   }
 
   #isConnected(peerId: string): boolean {
