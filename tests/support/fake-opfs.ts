@@ -4,16 +4,19 @@ export class FakeFolder {
   readonly folders = new Map<string, FakeFolder>()
   readonly files = new Map<string, Uint8Array>()
   readonly #quota: { left: number }
+  readonly #handles: 'writable' | 'exclusive'
 
-  constructor(quota: { left: number } = { left: Infinity }) {
+  /** With 'exclusive' files have only `createSyncAccessHandle`, as in engines without `createWritable`. */
+  constructor(quota: { left: number } = { left: Infinity }, handles: 'writable' | 'exclusive' = 'writable') {
     this.#quota = quota
+    this.#handles = handles
   }
 
   async getDirectoryHandle(name: string, options: { create?: boolean } = {}): Promise<FakeFolder> {
     const found = this.folders.get(name)
     if (found !== undefined) return found
     if (options.create !== true) throw new DOMException(name, 'NotFoundError')
-    const folder = new FakeFolder(this.#quota)
+    const folder = new FakeFolder(this.#quota, this.#handles)
     this.folders.set(name, folder)
     return folder
   }
@@ -24,10 +27,10 @@ export class FakeFolder {
       if (options.create !== true) throw new DOMException(name, 'NotFoundError')
       this.files.set(name, new Uint8Array(0))
     }
-    return {
-      getFile: async () => new Blob([(this.files.get(name) ?? new Uint8Array(0)) as Uint8Array<ArrayBuffer>]),
-      createWritable: async () => this.#writable(name),
-    }
+    const getFile = async (): Promise<Blob> =>
+      new Blob([(this.files.get(name) ?? new Uint8Array(0)) as Uint8Array<ArrayBuffer>])
+    if (this.#handles === 'exclusive') return { getFile, createSyncAccessHandle: async () => this.#exclusive(name) }
+    return { getFile, createWritable: async () => this.#writable(name) }
   }
 
   async removeEntry(name: string): Promise<void> {
@@ -36,6 +39,21 @@ export class FakeFolder {
 
   async *keys(): AsyncGenerator<string> {
     yield* [...this.folders.keys(), ...this.files.keys()]
+  }
+
+  #exclusive(name: string): object {
+    let content: Uint8Array = this.files.get(name) ?? new Uint8Array(0)
+    return {
+      truncate: (size: number) => {
+        content = content.slice(0, size)
+      },
+      write: (part: Uint8Array, { at }: { at: number }) => {
+        content = Buffer.concat([content.slice(0, at), part])
+        return part.length
+      },
+      flush: () => this.files.set(name, content),
+      close: () => undefined,
+    }
   }
 
   #writable(name: string): object {

@@ -418,6 +418,16 @@ describe('trouble that passes', () => {
 })
 
 describe('cancelling', () => {
+  test('a listing that one caller gives up is still there for another', async () => {
+    const aborter = new AbortController()
+    const source = await open()
+    const mine = errorOf(() => source.files(aborter.signal))
+    const other = source.files()
+    aborter.abort()
+    expect((await mine).code).toBe('CANCELLED')
+    expect(await other).toHaveLength(7)
+  })
+
   test('while waiting to try again', async () => {
     const aborter = new AbortController()
     fail('api', { kind: 'status', status: 503 })
