@@ -26,7 +26,7 @@ export interface AnswerActions {
 export function AnswerMessage({ entry, actions }: { entry: AnswerEntry; actions: AnswerActions | null }) {
   const { chat } = useTexts().messages
   const writing = entry.status === 'streaming'
-  const resumable = entry.status === 'done' ? entry.cut : !writing
+  const resumable = entry.ids.length > 0 && (entry.status === 'done' ? entry.cut : !writing)
   return (
     <article
       class={`message message-answer ${writing ? 'is-writing' : ''}`}
@@ -39,10 +39,12 @@ export function AnswerMessage({ entry, actions }: { entry: AnswerEntry; actions:
         <Mark size={24} />
       </div>
       <div class="message-body">
-        <div class="message-text" data-testid="chat-message-text">
-          <Markdown text={entry.text} />
-          {writing && <span class="caret" aria-hidden="true" />}
-        </div>
+        {(writing || entry.text !== '') && (
+          <div class="message-text" data-testid="chat-message-text">
+            <Markdown text={entry.text} />
+            {writing && <span class="caret" aria-hidden="true" />}
+          </div>
+        )}
         <Happenings entry={entry} />
         {entry.error !== null && <ErrorNote error={entry.error} />}
         <div class="message-foot">

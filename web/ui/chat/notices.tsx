@@ -8,8 +8,9 @@ export function ModelNotices() {
   const chosen = models.chosen.value
   const opened = models.opened.value
   const problem = models.problem.value
+  const isEmpty = chats.current.value.entries.value.length === 0
   const lines = [
-    ...(chosen?.embedded === true ? [chat.knowsLittle] : []),
+    ...(chosen?.embedded === true && isEmpty ? [chat.knowsLittle] : []),
     ...(opened !== null && !opened.hasTokenizer ? [chat.noTokenizer] : []),
     ...(opened !== null && opened.hasTokenizer && !opened.hasChatTemplate ? [chat.noTemplate] : []),
     ...(chats.durable ? [] : [chat.notDurable]),

@@ -34,7 +34,7 @@ export function phaseText(phase: Phase, { messages, formats }: Texts): string {
       )
     case 'paused':
       return phase.missingBlocks.length > 0
-        ? chat.pausedBlocks(formatBlockRanges(phase.missingBlocks))
+        ? chat.pausedBlocks(formatBlockRanges(phase.missingBlocks), phase.missingBlocks.length)
         : chat.pausedBusy(phase.reason)
     case 'stopping':
       return chat.stopping

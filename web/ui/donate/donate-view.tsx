@@ -32,7 +32,7 @@ export function DonateView() {
         <h1 id="donate-title">{donate.title}</h1>
         <p class="lead">{donate.lead}</p>
       </header>
-      {needsHelp ? <WebGpuHelp /> : <DonorOptions />}
+      {needsHelp ? <WebGpuHelp /> : !isRunning(state) && <DonorOptions />}
       <div class="donor" data-status={state.status}>
         <p class={`donor-state donor-state-${state.status}`} data-testid="donate-state" role="status">
           {stateText(state, texts)}

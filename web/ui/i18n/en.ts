@@ -80,11 +80,10 @@ export const en = {
     streaming: (tokens: string, speed: string | null) =>
       `Answering: ${tokens} tokens${speed === null ? '' : `, ${speed} tokens/s`}`,
     stopping: 'Stopping…',
-    pausedBlocks: (blocks: string) =>
-      `Paused: nobody serves block ${blocks} now. The answer goes on by itself when a tab takes it over; opening a donor tab helps.`,
+    pausedBlocks: (blocks: string, count: number) =>
+      `Paused: nobody serves ${plural(count, 'block', 'blocks')} ${blocks} now. The answer goes on by itself when a tab takes it over; opening a donor tab helps.`,
     pausedBusy: (reason: string) => `Paused: ${reason}. The answer goes on by itself as soon as a tab has room.`,
-    lost: (peer: string, seconds: string) =>
-      `Tab ${peer} went away, noticed after ${seconds}. The answer went on through other tabs.`,
+    lost: (peer: string, seconds: string) => `Tab ${peer} went away; noticed after ${seconds}.`,
     interrupted: 'The page was closed while this was being written.',
     stopped: 'Stopped.',
     cut: 'Ended at the limit of new tokens.',

@@ -77,7 +77,7 @@ export const ko: Messages = {
     pausedBlocks: (blocks) =>
       `일시 정지: 블록 ${blocks}을(를) 제공하는 탭이 없습니다. 다른 탭이 맡으면 저절로 이어집니다. 기부 탭을 하나 열면 도움이 됩니다.`,
     pausedBusy: (reason) => `일시 정지: ${reason}. 자리가 나는 대로 저절로 이어집니다.`,
-    lost: (peer, seconds) => `탭 ${peer}이(가) 사라진 것을 ${seconds} 만에 알아챘고, 다른 탭으로 답을 이어 갔습니다.`,
+    lost: (peer, seconds) => `탭 ${peer}이(가) 사라진 것을 ${seconds} 만에 알아챘습니다.`,
     interrupted: '답을 쓰는 도중에 페이지가 닫혔습니다.',
     stopped: '중지했습니다.',
     cut: '새 토큰 수의 한도에서 끝났습니다.',
@@ -89,7 +89,7 @@ export const ko: Messages = {
     route: '경로',
     hop: (span, peer, how) => `블록 ${span}, 탭 ${peer}, ${how}`,
     direct: '직접 연결',
-    relayed: '릴레이 경유',
+    relayed: '중계',
     context: (used, context) => `토큰 ${used}/${context}`,
     contextFull: (used, context) =>
       `대화가 토큰 ${used}개인데 이 모델은 답까지 합쳐 ${context}개까지 다룹니다. 새 대화를 시작하거나 메시지를 줄이세요.`,

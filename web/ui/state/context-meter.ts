@@ -2,6 +2,7 @@
  * Counts the tokens that the conversation would take with what is being written, a moment after the last keystroke: so
  * that a full context is said before sending, not after.
  */
+import { SwarmError } from '../../../swarm/errors.ts'
 import { effect, signal, type ReadonlySignal, type Signal } from '@preact/signals'
 import type { Conversation } from './conversation.ts'
 import type { OpenedModel } from './ports.ts'
@@ -50,13 +51,14 @@ export function createContextMeter(
   return { draft, usage, full }
 }
 
-/** null when it cannot be counted: sending will give the reason. */
+/** Two refusals carry the count; after any other it is null, and sending will give the reason. */
 async function count(model: OpenedModel, conversation: Conversation, draft: string): Promise<number | null> {
   const messages = conversation.messages(draft.trim() === '' ? null : draft)
   if (!messages.some((message) => message.role === 'user')) return 0
   try {
     return (await model.encode(messages)).length
-  } catch {
-    return null
+  } catch (error) {
+    const tokens = error instanceof SwarmError ? error.details['tokens'] : undefined
+    return typeof tokens === 'number' ? tokens : null
   }
 }

@@ -3,7 +3,7 @@
  * something else before the start makes a new one and plans again. Nothing starts without `start()`.
  */
 import { batch, signal, type ReadonlySignal, type Signal } from '@preact/signals'
-import { toPlainError } from '../../../swarm/errors.ts'
+import { SwarmError, toPlainError } from '../../../swarm/errors.ts'
 import type { Donor, DonorLogLine, DonorState } from '../../donor/state.ts'
 import type { DonorChoices, DonorPort, ModelChoice } from './ports.ts'
 
@@ -16,6 +16,8 @@ export interface Donating {
   plan(model: ModelChoice): Promise<void>
   start(model: ModelChoice): Promise<void>
   stop(): Promise<void>
+  /** Something the plan depended on has changed (a token was given): what was planned before does not count. */
+  forgetPlan(): void
 }
 
 export function createDonating(port: DonorPort): Donating {
@@ -29,6 +31,8 @@ export function createDonating(port: DonorPort): Donating {
   let donor: Donor | null = null
   let unsubscribe = () => {}
   let plannedFor: string | null = null
+  /** A donor of an earlier round no longer shows. */
+  let round = 0
 
   const renew = async (model: ModelChoice): Promise<Donor> => {
     const key = JSON.stringify([model.repo, model.revision, choices.peek()])
@@ -36,7 +40,10 @@ export function createDonating(port: DonorPort): Donating {
     const reusable = donor !== null && plannedFor === key && status !== 'stopped' && status !== 'failed'
     if (donor !== null && reusable) return donor
     unsubscribe()
+    round += 1
+    const mine = round
     const made = await port.create({ model, ...choices.peek() })
+    if (mine !== round) throw new SwarmError('CANCELLED', 'something else was chosen meanwhile')
     const earlier = log.peek()
     unsubscribe = made.onChange(() =>
       batch(() => {
@@ -54,7 +61,10 @@ export function createDonating(port: DonorPort): Donating {
     try {
       await work()
     } catch (error) {
-      if (state.peek().status !== 'failed') state.value = { status: 'failed', error: toPlainError(error) }
+      const superseded = error instanceof SwarmError && error.code === 'CANCELLED'
+      if (!superseded && state.peek().status !== 'failed') {
+        state.value = { status: 'failed', error: toPlainError(error) }
+      }
     }
   }
   return {
@@ -74,6 +84,14 @@ export function createDonating(port: DonorPort): Donating {
         await (await renew(model)).start()
       }),
     stop: () => guarded(async () => await donor?.stop()),
+    forgetPlan() {
+      if (isRunning(state.peek())) return
+      plannedFor = null
+      round += 1
+      state.value = { status: 'idle' }
+      // The view plans anew for every new object of choices.
+      choices.value = { ...choices.peek() }
+    },
   }
 }
 

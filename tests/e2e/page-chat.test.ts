@@ -1,0 +1,251 @@
+/**
+ * The page against a real `start`: four donor tabs, the greedy text of the reference, later turns that reuse the KV cache,
+ * reloads that lose nothing, Stop, and Korean that is not sent while it is composed.
+ */
+import { AxeBuilder } from '@axe-core/playwright'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Browser, BrowserContext, Locator, Page } from 'playwright'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { launchChromium, watchErrors } from '../support/browser.ts'
+import { makeTempDir, removeTempDir, REPO_ROOT, startTabswarm, type StartedProcess } from '../support/processes.ts'
+import { freePort, tinytalesCase } from '../support/swarm.ts'
+
+interface Turn {
+  messages: { role: string; content: string }[]
+  input_ids: number[]
+  greedy: number[]
+  greedy_text: string
+}
+const TURNS = JSON.parse(
+  readFileSync(join(REPO_ROOT, 'tests/fixtures/models/tinytales/reference-turns.json'), 'utf8'),
+) as Turn[]
+const STORY = tinytalesCase('Tell me a story.')
+
+let started: StartedProcess
+let dataDir: string
+let url: string
+let browser: Browser
+let context: BrowserContext
+let page: Page
+let errors: string[]
+
+beforeAll(async () => {
+  dataDir = makeTempDir('page')
+  const port = await freePort()
+  started = startTabswarm(['start', '--port', String(port)], { dataDir })
+  await started.waitForLine(/^Ready:/, 180_000)
+  url = `http://127.0.0.1:${port}/`
+  browser = await launchChromium()
+})
+afterAll(async () => {
+  await browser?.close()
+  await started?.stop()
+  removeTempDir(dataDir)
+})
+
+beforeEach(async () => {
+  context = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: 'en-US' })
+  page = await context.newPage()
+  errors = watchErrors(page)
+  await page.goto(url)
+  await page.getByTestId('model-coverage').and(page.locator('.is-complete')).waitFor()
+})
+afterEach(async () => {
+  await context.close()
+  expect(errors, 'no error in the console').toEqual([])
+})
+
+const answers = (): Locator => page.getByTestId('chat-message-assistant')
+
+/** Greedy, so that the text is the reference's. */
+async function makeGreedy(): Promise<void> {
+  await page.getByTestId('chat-settings').click()
+  await page.getByTestId('setting-temperature').fill('0')
+  await page.getByTestId('setting-temperature').blur()
+  await page.keyboard.press('Escape')
+}
+
+async function send(text: string): Promise<void> {
+  await page.getByTestId('chat-input').fill(text)
+  await page.getByTestId('chat-send').click()
+}
+
+async function finished(index: number, state = 'done'): Promise<string> {
+  await answers()
+    .nth(index)
+    .and(page.locator(`[data-state="${state}"]`))
+    .waitFor({ timeout: 120_000 })
+  return textOf(index)
+}
+
+async function textOf(index: number): Promise<string> {
+  return (await answers().nth(index).getByTestId('chat-message-text').innerText()).trim()
+}
+
+/** Runs in the page: tokens of the answer in storage. */
+function storedTokens(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const opening = indexedDB.open('tabswarm-chats')
+    opening.onerror = () => reject(opening.error ?? new Error('no database'))
+    opening.onsuccess = () => {
+      const db = opening.result
+      const all = db.transaction('entries').objectStore('entries').getAll()
+      all.onsuccess = () => {
+        db.close()
+        const rows = all.result as { entry: { ids?: number[] } }[]
+        resolve(rows.reduce((sum, { entry }) => sum + (entry.ids?.length ?? 0), 0))
+      }
+    }
+  })
+}
+
+describe('a chat on the page', () => {
+  test('answers as the reference, over four tabs, and says how', async () => {
+    await makeGreedy()
+    await send(STORY.prompt)
+    expect(await finished(0)).toBe(STORY.greedy_text.trim())
+    const hops = await page
+      .getByTestId('chat-route')
+      .locator('li')
+      .evaluateAll((items) =>
+        items.map((item) => [item.getAttribute('data-peer'), item.querySelector('.route-span')?.textContent]),
+      )
+    expect(hops.map(([, span]) => span)).toEqual(['0:2', '2:4', '4:6', '6:8'])
+    expect(new Set(hops.map(([peer]) => peer)).size).toBe(4)
+    expect(await page.getByTestId('chat-figures').innerText()).toMatch(/tokens\/s[\s\S]*first token after/)
+    await page.getByTestId('chat-announcer').getByText(STORY.greedy_text.slice(0, 20)).waitFor({ state: 'attached' })
+  })
+
+  test('carries the conversation into later turns and reuses the KV cache', async () => {
+    await makeGreedy()
+    for (const [i, turn] of TURNS.entries()) {
+      await send(turn.messages.at(-1)?.content ?? '')
+      expect(await finished(i)).toBe(turn.greedy_text.trim())
+      const figures = await page.getByTestId('chat-figures').nth(i).innerText()
+      const [, reused, prefilled] = /(\d+) tokens reused, (\d+) prefilled/.exec(figures) ?? []
+      expect(Number(reused) + Number(prefilled)).toBe(turn.input_ids.length)
+      if (i > 0) expect(Number(prefilled)).toBeLessThanOrEqual(turn.input_ids.length / 2)
+    }
+  })
+
+  test('survives a reload, and several chats are told apart', async () => {
+    await send('Hello!')
+    const first = await finished(0)
+    await page.getByTestId('chat-new').first().click()
+    await send('안녕하세요!')
+    await finished(0)
+    await page.reload()
+    await page.getByTestId('chat-message-user').getByText('안녕하세요!').waitFor()
+    await page.getByRole('button', { name: 'Hello!', exact: true }).first().click()
+    await page.getByTestId('chat-message-user').getByText('Hello!').waitFor()
+    expect(await textOf(0)).toBe(first)
+  })
+
+  test('shows an answer that a reload cut off as interrupted, and continues it to the same text', async () => {
+    await makeGreedy()
+    await send(STORY.prompt)
+    await page.locator('[data-testid="chat-status"][data-phase="streaming"]').waitFor()
+    await page.waitForFunction(storedTokens)
+    await page.reload()
+    await answers().and(page.locator('[data-state="interrupted"]')).waitFor()
+    await page.getByTestId('model-coverage').and(page.locator('.is-complete')).waitFor()
+    await page.getByTestId('chat-continue').click()
+    expect(await finished(0)).toBe(STORY.greedy_text.trim())
+  })
+
+  test('stops when told to, and keeps what came', async () => {
+    await send(STORY.prompt)
+    await page.locator('[data-testid="chat-status"][data-phase="streaming"]').waitFor()
+    await page.getByTestId('chat-stop').click()
+    const text = await finished(0, 'stopped')
+    await page.getByTestId('chat-send').waitFor()
+    await page.getByTestId('chat-retry').click()
+    expect(text.length).toBeLessThan((await finished(0)).length + 1)
+  })
+
+  test('Enter while Hangul is composed does not send, the next one does', async () => {
+    const input = page.getByTestId('chat-input')
+    await input.focus()
+    const devtools = await context.newCDPSession(page)
+    await devtools.send('Input.imeSetComposition', { text: '안녕', selectionStart: 2, selectionEnd: 2 })
+    const composing = { key: 'Enter', code: 'Enter', windowsVirtualKeyCode: 229 } as const
+    await devtools.send('Input.dispatchKeyEvent', { type: 'rawKeyDown', ...composing })
+    await devtools.send('Input.dispatchKeyEvent', { type: 'keyUp', ...composing })
+    await devtools.send('Input.insertText', { text: '안녕' })
+    expect(await page.getByTestId('chat-message-user').count()).toBe(0)
+    expect(await input.inputValue()).toBe('안녕')
+    await input.press('Shift+Enter')
+    expect(await input.inputValue()).toBe('안녕\n')
+    await input.press('Enter')
+    await page.getByTestId('chat-message-user').getByText('안녕').waitFor()
+    await finished(0)
+  })
+
+  test('says that the context is full before anything is sent', async () => {
+    await page.getByTestId('chat-input').fill('word '.repeat(1200))
+    await page.getByTestId('context-full').waitFor()
+    expect(await page.getByTestId('chat-send').isDisabled()).toBe(true)
+    expect(await page.getByTestId('chat-message-user').count()).toBe(0)
+  })
+})
+
+describe('the page', () => {
+  test('keeps the privacy notice in view from before the first send', async () => {
+    const notice = page.getByTestId('notice-privacy')
+    expect(await notice.isVisible()).toBe(true)
+    await send('Hello!')
+    await finished(0)
+    expect(await notice.isVisible()).toBe(true)
+  })
+
+  test('prompts on a phone without WebGPU, in Korean, and says why it cannot donate', async () => {
+    const phone = await browser.newContext({ viewport: { width: 390, height: 844 }, locale: 'ko-KR', hasTouch: true })
+    await phone.addInitScript(() => {
+      delete (Navigator.prototype as { gpu?: unknown }).gpu
+    })
+    page = await phone.newPage()
+    await page.goto(url)
+    expect(await page.locator('html').getAttribute('lang')).toBe('ko')
+    await send('안녕하세요!')
+    await finished(0)
+    await page.getByRole('link', { name: '기부' }).click()
+    await page.getByText('이 브라우저는 GPU를 빌려줄 수 없습니다').waitFor()
+    expect(await page.getByTestId('donate-start').count()).toBe(0)
+    await phone.close()
+  })
+
+  test('asks nobody but its own server', async () => {
+    const asked = new Set<string>()
+    page.on('request', (request) => asked.add(new URL(request.url()).origin))
+    await page.reload()
+    await send('Hello!')
+    await finished(0)
+    expect([...asked]).toEqual([new URL(url).origin])
+  })
+
+  test('shows the swarm, and has nothing serious by axe in any view', async () => {
+    for (const view of ['chat', 'donate', 'swarm']) {
+      await page.goto(`${url}#${view}`)
+      await page.locator(`.shell-${view}`).waitFor()
+      if (view === 'swarm') expect(await page.getByTestId('swarm-table').locator('tbody tr').count()).toBe(4)
+      if (view === 'donate') await page.locator('[data-status="ready"]').waitFor({ timeout: 60_000 })
+      const { violations } = await new AxeBuilder({ page }).analyze()
+      expect(violations.filter(({ impact }) => impact === 'serious' || impact === 'critical')).toEqual([])
+    }
+  })
+
+  test('a donate link shows the plan and starts nothing', async () => {
+    await page.goto(`${url}?donate&num_blocks=2`)
+    await page.locator('[data-status="ready"]').waitFor({ timeout: 60_000 })
+    expect(await page.getByTestId('plan-download').innerText()).toMatch(/MB|kB/)
+    expect(await page.getByTestId('donate-start').isEnabled()).toBe(true)
+    const handle = await page.evaluate(() => {
+      const { tabswarm } = globalThis as unknown as {
+        tabswarm: { donor(): { status: string }; peerId(): string | null }
+      }
+      return [tabswarm.donor().status, tabswarm.peerId()]
+    })
+    expect(handle).toEqual(['ready', null])
+  })
+})

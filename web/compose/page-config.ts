@@ -1,0 +1,106 @@
+/**
+ * What this page is to do: `/config.json` of the server it came from, and the link's query parameters over it. A link only
+ * prefills: relays that only the link names are kept apart, and are joined after a click.
+ */
+import type { AppConfig, DonorDefaults, ModelOffer } from '../../swarm/app-config.ts'
+import { readDonorQuery } from '../../swarm/donor-settings.ts'
+import { SwarmError, toPlainError, type PlainError } from '../../swarm/errors.ts'
+import type { ModelChoice } from '../ui/state/ports.ts'
+
+/** The model that comes with the project. */
+const EMBEDDED_MODEL = 'tinytales'
+
+export interface PageConfig {
+  app: AppConfig
+  offers: ModelChoice[]
+  /** Where models that are not on offer are read. */
+  hubUrl: string
+  /** Defaults of the server with the link's over them. */
+  donor: DonorDefaults
+  /** What is wrong with the link; said where it matters, nothing is guessed. */
+  linkError: PlainError | null
+  /** `repo` or `repo@revision` that the link or the server asks for. */
+  wantedModel: string | null
+  /** Relay addresses as written in the link that `/config.json` does not name. */
+  linkRelays: string[]
+  /** Identity number of this tab within its profile. */
+  tab: number
+}
+
+/** @throws SwarmError NO_RELAY when the server does not answer as a relay does */
+export async function loadPageConfig(base: URL): Promise<PageConfig> {
+  return mergeConfig(await fetchConfig(new URL('config.json', base)), base)
+}
+
+export function mergeConfig(app: AppConfig, base: URL): PageConfig {
+  let link: DonorDefaults = {}
+  let linkError: PlainError | null = null
+  try {
+    link = readDonorQuery(base.searchParams)
+  } catch (error) {
+    linkError = toPlainError(error)
+  }
+  const donor = { ...app.donor, ...link }
+  const revision = donor.revision === undefined ? '' : `@${donor.revision}`
+  const tab = Number(base.searchParams.get('tab') ?? 0)
+  return {
+    app,
+    offers: app.models.map((offer) => toChoice(offer, base)),
+    hubUrl: new URL(app.hubUrl, base).href.replace(/\/$/, ''),
+    donor,
+    linkError,
+    wantedModel: donor.model === undefined ? null : `${donor.model}${revision}`,
+    linkRelays: (link.initialPeers ?? []).filter((address) => !app.relays.some((known) => isSameRelay(known, address))),
+    tab: Number.isSafeInteger(tab) && tab >= 0 ? tab : 0,
+  }
+}
+
+function toChoice(offer: ModelOffer, base: URL): ModelChoice {
+  return {
+    repo: offer.repo,
+    revision: offer.revision,
+    hubUrl: new URL(offer.hubUrl, base).href.replace(/\/$/, ''),
+    blocks: offer.blocks,
+    sizeBytes: offer.sizeBytes,
+    description: offer.description ?? null,
+    source: 'offer',
+    embedded: offer.repo === EMBEDDED_MODEL && offer.hubUrl.startsWith('/'),
+  }
+}
+
+/** The same relay by its peer id: its addresses may be many. */
+function isSameRelay(a: string, b: string): boolean {
+  const id = (address: string) => address.split('/p2p/').at(-1)
+  return id(a) === id(b)
+}
+
+async function fetchConfig(url: URL): Promise<AppConfig> {
+  let value: unknown
+  try {
+    const response = await fetch(url, { cache: 'no-store' })
+    if (!response.ok) throw new Error(`status ${response.status}`)
+    value = await response.json()
+  } catch (cause) {
+    throw new SwarmError('NO_RELAY', `${url.pathname} of the server that this page came from could not be read`, {
+      retryable: true,
+      cause,
+    })
+  }
+  if (!isAppConfig(value))
+    throw new SwarmError('WRONG_VERSION', `${url.pathname} is not one that this page understands`)
+  return value
+}
+
+/** The server is the one that sent this script: its shape is checked against mistakes, not against malice. */
+function isAppConfig(value: unknown): value is AppConfig {
+  if (typeof value !== 'object' || value === null) return false
+  const config = value as Partial<AppConfig>
+  return (
+    typeof config.version === 'string' &&
+    typeof config.hubUrl === 'string' &&
+    Array.isArray(config.relays) &&
+    Array.isArray(config.models) &&
+    Array.isArray(config.iceServers) &&
+    typeof config.donor === 'object'
+  )
+}

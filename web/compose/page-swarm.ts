@@ -1,0 +1,149 @@
+/**
+ * The page as a requesting peer: loads the libp2p part when it is first needed, joins, and shows the directory and the
+ * relays as snapshots. Relays that only a link names are not dialled before `join` is called by a click.
+ */
+import type { RelayStatus, SwarmNode } from '../../net/types.ts'
+import { SwarmError, toPlainError, type PlainError } from '../../swarm/errors.ts'
+import { makeModelId } from '../../swarm/model-info.ts'
+import type { RelayLine, SwarmModel, SwarmPort, SwarmSnapshot } from '../ui/state/ports.ts'
+import type { PageConfig } from './page-config.ts'
+
+/** Records expire without an event; the page notices within this time. */
+const EXPIRY_CHECK_MS = 5_000
+const COMMIT = /^[0-9a-f]{40,64}$/
+
+export async function sha256(bytes: Uint8Array): Promise<Uint8Array> {
+  return new Uint8Array(await crypto.subtle.digest('SHA-256', bytes.slice()))
+}
+
+export class PageSwarm implements SwarmPort {
+  readonly #config: PageConfig
+  readonly #listeners = new Set<() => void>()
+  #offers: SwarmModel[] = []
+  #node: SwarmNode | null = null
+  #joining: Promise<SwarmNode> | null = null
+  #agreed: boolean
+  #error: PlainError | null = null
+  #announced = false
+
+  constructor(config: PageConfig) {
+    this.#config = config
+    this.#agreed = config.linkRelays.length === 0
+  }
+
+  /** Joins if nothing has to be asked first. */
+  joinUnlessAsking(): void {
+    if (this.#agreed) void this.join()
+  }
+
+  async join(): Promise<void> {
+    this.#agreed = true
+    try {
+      await this.node()
+    } catch {
+      // The snapshot carries the error; the view shows it.
+    }
+  }
+
+  /** The node, joined on first use. @throws SwarmError NO_RELAY, BAD_MULTIADDR */
+  node(): Promise<SwarmNode> {
+    if (!this.#agreed) {
+      const error = new SwarmError('NO_RELAY', 'the swarm of this link was not joined yet', {
+        action: 'Answer the question above first.',
+      })
+      return Promise.reject(error)
+    }
+    this.#joining ??= this.#join().catch((error: unknown) => {
+      this.#joining = null
+      this.#error = toPlainError(error)
+      this.#notify()
+      throw error
+    })
+    return this.#joining
+  }
+
+  snapshot(): SwarmSnapshot {
+    const node = this.#node
+    return {
+      state: this.#state(),
+      error: this.#error,
+      relays: node === null ? this.#plannedRelays() : node.relays().map(toLine),
+      models: node === null ? this.#offers : modelsOf(node, this.#offers),
+    }
+  }
+
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  #state(): SwarmSnapshot['state'] {
+    if (this.#node !== null) return 'joined'
+    if (this.#joining !== null) return 'joining'
+    if (this.#error !== null) return 'failed'
+    return this.#agreed ? 'off' : 'asking'
+  }
+
+  #plannedRelays(): RelayLine[] {
+    const { app, linkRelays } = this.#config
+    return (this.#agreed ? [...app.relays, ...linkRelays] : linkRelays).map((address) => ({
+      address,
+      state: 'connecting',
+    }))
+  }
+
+  async #join(): Promise<SwarmNode> {
+    this.#error = null
+    this.#notify()
+    const { app, offers, linkRelays } = this.#config
+    const [{ createRequestingNode }, { browserPlatform }, { parseInitialPeers }] = await Promise.all([
+      import('../../net/node.ts'),
+      import('../../net/platform-browser.ts'),
+      import('../../net/multiaddr.ts'),
+    ])
+    const ids = await Promise.all(
+      offers
+        .filter((offer) => offer.blocks !== null && COMMIT.test(offer.revision))
+        .map((offer) => makeModelId(offer.repo, offer.revision, offer.blocks ?? 0, sha256)),
+    )
+    this.#offers = ids.map((id) => ({ ...id, records: [] }))
+    const node = await createRequestingNode({
+      relays: [...app.relays, ...parseInitialPeers(linkRelays.join(','))],
+      iceServers: app.iceServers,
+      modelDigests: ids.map((id) => id.digest),
+      platform: browserPlatform,
+      directory: app.developer?.directory ?? 'on',
+      log: (line) => console.debug(line),
+    })
+    this.#node = node
+    const changed = () => this.#notify()
+    node.directory.onChange(changed)
+    node.onRelayChange(changed)
+    setInterval(changed, EXPIRY_CHECK_MS)
+    addEventListener('pagehide', (event) => {
+      if (!event.persisted) node.leaveNow()
+    })
+    this.#notify()
+    return node
+  }
+
+  /** Once for all changes of one turn: a relay's list of records comes as many. */
+  #notify(): void {
+    if (this.#announced) return
+    this.#announced = true
+    queueMicrotask(() => {
+      this.#announced = false
+      for (const listener of this.#listeners) listener()
+    })
+  }
+}
+
+function modelsOf(node: SwarmNode, offers: readonly SwarmModel[]): SwarmModel[] {
+  const seen = node.directory.models().map((model) => ({ ...model, records: node.directory.records(model.digest) }))
+  const unseen = offers.filter((offer) => !seen.some((model) => model.digest === offer.digest))
+  return [...seen, ...unseen]
+}
+
+function toLine(status: RelayStatus): RelayLine {
+  return { ...status }
+}
