@@ -77,7 +77,7 @@ const optionsArbitrary = fc.record({
   temperature: fc.constantFrom(0, 0.3, 0.7, 1, 1.5),
   topP: fc.constantFrom(0.1, 0.5, 0.95, 1),
   topK: fc.constantFrom(0, 0, 1, 5, 40),
-  repetitionPenalty: fc.constantFrom(1, 1, 1.1, 1.5, 0.8),
+  repetitionPenalty: fc.constantFrom(1, 1, 1.1, 1.5, 8, 0.8),
   seed: fc.nat(),
 })
 
@@ -141,7 +141,7 @@ describe('sampler', () => {
         logitsArbitrary,
         optionsArbitrary,
         fc.integer({ min: 1, max: 16 }),
-        fc.array(fc.nat(59), { maxLength: 8 }),
+        fc.array(fc.nat(59), { maxLength: 60 }),
         fc.nat(1000),
         (logits, options, k, seenIds, index) => {
           const seen = new Set(seenIds)
@@ -205,6 +205,16 @@ describe('sampler', () => {
     const penalized = Array.from({ length: 2000 }, (_, id) => 10 - id / 1000)
     const greedy = { ...PLAIN, temperature: 0, repetitionPenalty: 2 }
     expect(sampleThrough(penalized, 256, allSeen, greedy, 0)).toEqual({ id: 300, asked: 1 })
+  })
+
+  test('a penalty on tokens beyond the row may shrink their mass: the nucleus is not cut as if they had kept it', () => {
+    const logits = Array.from({ length: 60 }, (_, id) => (id < 10 ? 8 - id * 0.001 : 7.9))
+    const seen = new Set(Array.from({ length: 50 }, (_, i) => i + 10))
+    const options = { ...PLAIN, topP: 0.1, repetitionPenalty: 8 }
+    for (let index = 0; index < 30; index += 1) {
+      const whole = sampleToken(rowOf(logits, 0), seen, options, index)
+      expect({ id: sampleThrough(logits, 16, seen, options, index).id }).toEqual(whole)
+    }
   })
 
   test('asks in steps up to the whole row', () => {

@@ -1,0 +1,219 @@
+/**
+ * The requesting side against the real serving end (`net/serve/server.ts`), joined by streams in memory: what both sides
+ * believe of the protocol must be the same. Only the arithmetic and the wires are fakes.
+ */
+import type { FrameStream, SwarmNode } from '../../../../net/types.ts'
+import { FrameServer } from '../../../../net/serve/server.ts'
+import { decodeFrame, encodeFrame, type Frame } from '../../../../swarm/codec.ts'
+import { SwarmError } from '../../../../swarm/errors.ts'
+import type {
+  LogitsRow,
+  RunnerStatus,
+  SessionRequest,
+  SpanRunner,
+  StepInput,
+  StepOutput,
+} from '../../../../swarm/span-runner.ts'
+import type { Span } from '../../../../swarm/span.ts'
+import { embed, FakeCache, logitsOf } from './fake-engine.ts'
+import { FAKE_DIGEST, FakeSwarm } from './fake-swarm.ts'
+
+/** Two ends of one stream. */
+export function streamPair(a: string, b: string): [FrameStream, FrameStream] {
+  const toA = new Inbox()
+  const toB = new Inbox()
+  return [new PairedStream(b, toA, toB), new PairedStream(a, toB, toA)]
+}
+
+class Inbox {
+  readonly #frames: (Frame | null | Error)[] = []
+  #wake: (() => void) | null = null
+  isOver = false
+
+  put(item: Frame | null | Error): void {
+    if (this.isOver) return
+    this.isOver = item === null || item instanceof Error
+    this.#frames.push(item)
+    this.#wake?.()
+  }
+
+  async take(signal?: AbortSignal): Promise<Frame | null> {
+    while (this.#frames.length === 0) {
+      signal?.throwIfAborted()
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve
+        signal?.addEventListener('abort', () => resolve(), { once: true })
+      })
+    }
+    const item = this.#frames[0] as Frame | null | Error
+    if (item === null) return null
+    if (item instanceof Error) throw item
+    this.#frames.shift()
+    return item
+  }
+}
+
+class PairedStream implements FrameStream {
+  readonly direct = true
+  readonly peerId: string
+  readonly #in: Inbox
+  readonly #out: Inbox
+
+  constructor(peerId: string, incoming: Inbox, outgoing: Inbox) {
+    this.peerId = peerId
+    this.#in = incoming
+    this.#out = outgoing
+  }
+
+  async send(frame: Frame): Promise<void> {
+    if (this.#out.isOver) throw new SwarmError('PEER_LOST', 'the stream is over', { peerId: this.peerId })
+    this.#out.put(decodeFrame(encodeFrame(frame)))
+  }
+
+  receive(signal?: AbortSignal): Promise<Frame | null> {
+    return this.#in.take(signal)
+  }
+
+  async close(): Promise<void> {
+    this.#out.put(null)
+    this.#in.put(null)
+  }
+
+  abort(): void {
+    this.#out.put(new SwarmError('PEER_LOST', 'reset', { peerId: this.peerId }))
+    this.#in.put(new SwarmError('PEER_LOST', 'aborted', { peerId: this.peerId }))
+  }
+}
+
+/** The fake engine behind the product's own interface. */
+export class CacheRunner implements SpanRunner {
+  readonly span: Span
+  readonly hasHead: boolean
+  readonly caches = new Map<string, { cache: FakeCache; last: number; endsHere: boolean }>()
+  readonly #blocks: number
+  cacheTokens = 4096
+  #reserved = new Map<string, number>()
+
+  constructor(span: Span, blocks: number) {
+    this.span = span
+    this.#blocks = blocks
+    this.hasHead = span.end === blocks
+  }
+
+  async openSession({ session, span, maxTokens }: SessionRequest): Promise<void> {
+    if (maxTokens > this.status().cacheTokensLeft) throw new SwarmError('CACHE_FULL', 'no room', { retryable: true })
+    this.#reserved.set(session, maxTokens)
+    this.caches.set(session, { cache: new FakeCache(span), last: 0, endsHere: span.end === this.#blocks })
+  }
+
+  async closeSession(session: string): Promise<void> {
+    this.caches.delete(session)
+    this.#reserved.delete(session)
+  }
+
+  async truncateSession(session: string, length: number): Promise<void> {
+    this.caches.get(session)!.cache.truncate(length)
+  }
+
+  async step(batch: StepInput[]): Promise<StepOutput[]> {
+    return batch.map((input) => {
+      const state = this.caches.get(input.session)!
+      const inputs = input.tokens === undefined ? Array.from(input.hidden!) : Array.from(input.tokens, embed)
+      const outputs = inputs.map((value) => state.cache.run(value))
+      state.last = outputs.at(-1)!
+      const base = { session: input.session, position: input.position, rows: input.rows, computeMs: 1 }
+      if (!state.endsHere) return { ...base, hidden: Float32Array.from(outputs) }
+      return input.logits === undefined ? base : { ...base, logits: logitsOf(state.last, input.logits.topK) }
+    })
+  }
+
+  async lastLogits(session: string, { topK }: { topK: number }): Promise<LogitsRow> {
+    return logitsOf(this.caches.get(session)!.last, topK)
+  }
+
+  status(): RunnerStatus {
+    const used = [...this.#reserved.values()].reduce((sum, tokens) => sum + tokens, 0)
+    return { span: this.span, sessions: this.caches.size, cacheTokensLeft: this.cacheTokens - used }
+  }
+
+  async dispose(): Promise<void> {
+    this.caches.clear()
+  }
+}
+
+export interface ServedPeer {
+  server: FrameServer
+  runner: CacheRunner
+}
+
+export class ServedSwarm {
+  readonly swarm: FakeSwarm
+  readonly peers = new Map<string, ServedPeer>()
+  readonly #streams = new Map<string, FrameStream[]>()
+
+  constructor(blocks: number) {
+    this.swarm = new FakeSwarm(blocks)
+  }
+
+  join(peerId: string, start: number, end: number, blockStepsPerSecond = 100): ServedPeer {
+    const runner = new CacheRunner({ start, end }, this.swarm.blocks)
+    const server = new FrameServer({
+      selfId: peerId,
+      modelDigest: FAKE_DIGEST,
+      weights: 'f32',
+      backend: 'fake',
+      hiddenSize: 1,
+      record: (id) => this.swarm.directory.get(id),
+      openPush: async (next) => {
+        const peer = this.peers.get(next)
+        if (peer === undefined) throw new SwarmError('DIAL_FAILED', 'no such peer', { peerId: next })
+        const [mine, theirs] = streamPair(peerId, next)
+        this.#keep(peerId, mine)
+        this.#keep(next, theirs)
+        void peer.server.servePush(theirs)
+        return mine
+      },
+      log: (text) => {
+        throw new Error(text)
+      },
+    })
+    server.addRunner(runner)
+    const peer = { server, runner }
+    this.peers.set(peerId, peer)
+    this.swarm.join(peerId, start, end, { blockStepsPerSecond })
+    return peer
+  }
+
+  /** Its streams break and its record goes. */
+  lose(peerId: string): void {
+    this.peers.delete(peerId)
+    for (const stream of this.#streams.get(peerId) ?? []) stream.abort(new Error('gone'))
+    this.swarm.lose(peerId)
+  }
+
+  get openSessions(): number {
+    return [...this.peers.values()].reduce((sum, peer) => sum + peer.runner.caches.size, 0)
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([...this.peers.values()].map((peer) => peer.server.stop()))
+  }
+
+  node(): SwarmNode {
+    return {
+      ...this.swarm.node(),
+      openInference: async (peerId) => {
+        const peer = this.peers.get(peerId)
+        if (peer === undefined) throw new SwarmError('DIAL_FAILED', 'no such peer', { peerId })
+        const [mine, theirs] = streamPair('requester', peerId)
+        this.#keep(peerId, theirs)
+        void peer.server.serveRequester(theirs)
+        return mine
+      },
+    }
+  }
+
+  #keep(peerId: string, stream: FrameStream): void {
+    this.#streams.set(peerId, [...(this.#streams.get(peerId) ?? []), stream])
+  }
+}
