@@ -20,8 +20,6 @@ export class DirectoryPeer {
   readonly stream: Stream
   readonly channel: JsonChannel
   role: PeerRole = 'client'
-  /** Which run of the program it is, where the peer says so. */
-  instance: string | null = null
   readonly #onSlow: (peer: DirectoryPeer) => void
   #backlogBytes = 0
 

@@ -31,6 +31,8 @@ const SWEEP_INTERVAL_MS = 1_000
 
 export interface DirectoryServiceOptions {
   libp2p: Libp2p
+  /** Off: peers are told the time and nothing else, and find each other by the DHT alone. */
+  isOn: boolean
   store: DirectoryStore
   limits: Pick<RelayLimits, 'maxRecordsPerAddress' | 'maxRecords'>
   log: RelayLog
@@ -64,7 +66,7 @@ export class DirectoryService {
   static async start(options: DirectoryServiceOptions): Promise<DirectoryService> {
     const service = new DirectoryService(options)
     const { libp2p, store } = options
-    store.onRecord((signed) => service.#fanOut(signed))
+    if (options.isOn) store.onRecord((signed) => service.#fanOut(signed))
     libp2p.addEventListener('peer:disconnect', (event) => service.#onDisconnect(event.detail.toString()))
     await libp2p.handle(
       DIRECTORY_PROTOCOL,
@@ -85,7 +87,7 @@ export class DirectoryService {
 
   /** A linked relay reports that a peer's connection to it ended. */
   onGoneReport(peerId: string, relayId: string): void {
-    if (this.#departures.onReport(peerId, relayId)) this.#declareGone(peerId, false)
+    if (this.#options.isOn && this.#departures.onReport(peerId, relayId)) this.#declareGone(peerId, false)
   }
 
   /** Names a limit to a peer that has a directory stream; does nothing for others. */
@@ -109,16 +111,19 @@ export class DirectoryService {
     )
     const hello = await peer.channel.receive(AbortSignal.timeout(HELLO_TIMEOUT_MS))
     if (hello === null) return peer.channel.close()
-    const refusal = this.#refuseHello(hello) ?? (await this.#refuseIdentity(peer, hello))
+    const refusal = this.#refuseHello(hello) ?? (await this.#refuseIdentity(peer))
     if (refusal !== null) {
       this.#options.refusals.note(peer.peerId, refusal.limit, refusal.text)
-      return peer.refuse(refusal.limit, refusal.text)
+      await peer.refuse(refusal.limit, refusal.text)
+      // A second connection of one peer id would hide the end of the first.
+      if (refusal.limit === 'identity') await connection.close()
+      return
     }
     if (stream.status !== 'open' || this.#isStopping) return
     peer.role = roleOf(hello['role'])
     this.#peers.set(peer.peerId, peer)
     peer.send({ type: 'welcome', version: PROTOCOL_VERSION, time: Date.now(), peerId: peer.peerId })
-    peer.sendRecords(this.#options.store.signedRecords())
+    if (this.#options.isOn) peer.sendRecords(this.#options.store.signedRecords())
     if (peer.role === 'relay') this.#options.onRelayHello(connection)
     try {
       await this.#listen(peer)
@@ -134,7 +139,7 @@ export class DirectoryService {
       const message = await peer.channel.receive()
       if (message === null) return
       if (message['type'] === 'ping') peer.send({ type: 'pong', id: Number(message['id']) })
-      if (message['type'] !== 'publish') continue
+      if (message['type'] !== 'publish' || !this.#options.isOn) continue
       const refusal = await this.#publish(peer, message['record'])
       if (refusal === null) continue
       this.#options.refusals.note(peer.peerId, refusal.limit, refusal.text)
@@ -155,18 +160,16 @@ export class DirectoryService {
   }
 
   /** The same identity twice: a living older one stays, a dead one makes way. */
-  async #refuseIdentity(peer: DirectoryPeer, hello: Record<string, unknown>): Promise<Refused | null> {
-    peer.instance = typeof hello['instance'] === 'string' ? hello['instance'].slice(0, 64) : null
+  async #refuseIdentity(peer: DirectoryPeer): Promise<Refused | null> {
     const older = this.#peers.get(peer.peerId)
     if (older === undefined) return null
-    const isSameRun =
-      older.connection === peer.connection || (peer.instance !== null && older.instance === peer.instance)
-    if (!isSameRun && (await answersPing(older.connection))) {
+    if (older.connection !== peer.connection && (await answersPing(older.connection))) {
       const text =
         'This identity is already in the swarm from another tab or process. Close that one, or use another identity.'
       return { limit: 'identity', text }
     }
     older.channel.abort(new Error('replaced by a newer stream of the same peer'))
+    if (older.connection !== peer.connection) older.connection.abort(new Error('replaced by a newer connection'))
     return null
   }
 
@@ -215,7 +218,7 @@ export class DirectoryService {
   #onDisconnect(peerId: string): void {
     const wasHere = this.#peers.delete(peerId)
     this.#quota.release(peerId)
-    if (this.#isStopping) return
+    if (this.#isStopping || !this.#options.isOn) return
     // Other relays are told in any case: whoever of us loses the peer last knows that it is gone.
     if (this.#options.store.get(peerId) !== undefined) this.#tell('relay', peerId)
     if (this.#departures.onDisconnect(peerId)) this.#declareGone(peerId, wasHere)

@@ -99,6 +99,7 @@ export async function startRelay(config: RelayConfig, log: RelayLog): Promise<Re
   try {
     const listen = listenMultiaddr(config.host, page.port)
     const initialPeers = new Set(config.initialPeers)
+    const isOn = config.directory === 'on'
     const node = await createRelayNode({
       privateKey,
       listen,
@@ -120,7 +121,7 @@ export async function startRelay(config: RelayConfig, log: RelayLog): Promise<Re
         now: Date.now,
         lastSeq: (id) => store.lastSeq(id),
         // A record that came by the DHT is shown in the directory too.
-        ...(config.directory === 'on' ? { onRecord: (signed) => void store.addVerified(signed) } : {}),
+        ...(isOn ? { onRecord: (signed) => void store.addVerified(signed) } : {}),
       },
       egressBytes: () => egress.today(),
       mayDial: (address) => initialPeers.has(address.toString()),
@@ -130,25 +131,25 @@ export async function startRelay(config: RelayConfig, log: RelayLog): Promise<Re
       },
     })
     parts.node = node
-    if (config.directory === 'on') {
-      const links = new RelayLinks({
-        libp2p: node.libp2p,
-        log,
-        onRecord: (bytes, relayId) => mergeRecord(store, bytes, relayId, refusals),
-        onGone: (id, relayId) => parts.directory?.onGoneReport(id, relayId),
-      })
-      parts.links = links
-      parts.directory = await DirectoryService.start({
-        libp2p: node.libp2p,
-        store,
-        limits: config.limits,
-        log,
-        refusals,
-        isLinked: (relayId) => links.isLinked(relayId),
-        onRelayHello: (connection) => links.answer(connection),
-      })
-      links.keep(config.initialPeers)
-    }
+    const links = new RelayLinks({
+      libp2p: node.libp2p,
+      log,
+      onRecord: (bytes, relayId) => (isOn ? mergeRecord(store, bytes, relayId, refusals) : Promise.resolve()),
+      onGone: (id, relayId) => parts.directory?.onGoneReport(id, relayId),
+    })
+    parts.links = links
+    parts.directory = await DirectoryService.start({
+      libp2p: node.libp2p,
+      isOn,
+      store,
+      limits: config.limits,
+      log,
+      refusals,
+      isLinked: (relayId) => links.isLinked(relayId),
+      onRelayHello: (connection) => links.answer(connection),
+    })
+    // With the directory off too: the DHT needs relays that know each other.
+    links.keep(config.initialPeers)
   } catch (error) {
     await stopAll(false)
     throw error

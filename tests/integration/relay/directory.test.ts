@@ -101,14 +101,20 @@ it('refuses another version with a sentence and goes on with unknown keys and me
 it('refuses a second living peer of one identity, and lets a dead one be replaced', async () => {
   const relay = await relayForTest()
   const privateKey = await generateKeyPair('Ed25519')
-  const first = await DirectoryClient.open(await clientForTest({ privateKey }), relay)
+  const living = await clientForTest({ privateKey })
+  const first = await DirectoryClient.open(living, relay)
   expect(first.welcome).toMatchObject({ type: 'welcome' })
   const again = await clientForTest({ privateKey })
   const second = await DirectoryClient.open(again, relay)
   expect(second.welcome).toMatchObject({ type: 'refused', limit: 'identity' })
   expect(String(second.welcome['text'])).toContain('already in the swarm')
+  await vi.waitFor(() => expect(again.libp2p.getConnections()).toEqual([]))
   await first.channel.send({ type: 'ping', id: 1 })
   await first.until((message) => message['type'] === 'pong')
+  // Its network is gone: nothing is read any more, and nothing says so.
+  living.sockets.get(relay.peerId)?.pause()
+  const third = await DirectoryClient.open(await clientForTest({ privateKey }), relay)
+  expect(third.welcome).toMatchObject({ type: 'welcome' })
 })
 
 it('says that it restarts before it stops', async () => {
@@ -184,10 +190,21 @@ it('a relay outlives the other one and links again when it is back', async () =>
   expect(watcher.directory.messages.filter((message) => message['type'] === 'gone')).toEqual([])
 })
 
-it('with the directory off there is no directory, and the page is told', async () => {
+it('with the directory off a peer is told the time and nothing of others, and the page is told', async () => {
   const relay = await relayForTest({ directory: 'off' })
   expect((await relay.appConfig()).developer).toEqual({ directory: 'off' })
-  await expect(DirectoryClient.open(await clientForTest(), relay)).rejects.toThrow()
+  const [one, two] = [await member(relay), await member(relay)]
+  expect(Math.abs(Number(two.directory.welcome['time']) - Date.now())).toBeLessThan(1_000)
+  await one.directory.publish(await recordOf(one.client))
+  await one.directory.channel.send({ type: 'ping', id: 1 })
+  await one.directory.until((message) => message['type'] === 'pong')
+  const three = await member(relay)
+  cut(one.client, relay)
+  for (const { directory } of [two, three]) {
+    await directory.channel.send({ type: 'ping', id: 2 })
+    await directory.until((message) => message['type'] === 'pong')
+    expect(directory.messages).toEqual([{ type: 'pong', id: 2 }])
+  }
 })
 
 function metrics(relay: TestRelay): Promise<{ text: string }> {
