@@ -3,6 +3,7 @@
  * page. `browser-environment.ts` is the real one; tests run whole swarms of donors on an in-memory one.
  */
 import type { ModelSource } from '../../hub/source.ts'
+import type { Leaving } from '../../net/node.ts'
 import type { ServingNode } from '../../net/types.ts'
 import type { LlamaConfig } from '../../swarm/model/config.ts'
 import type { PeerRecord } from '../../swarm/peer-record.ts'
@@ -48,7 +49,11 @@ export interface DonorEnvironment {
   hubToken(): string | undefined
   /** @throws SwarmError IDENTITY_TAKEN */
   claimIdentity(): Promise<Identity>
-  join(options: { seed: Uint8Array; modelDigest: string; initialPeers: readonly string[] }): Promise<ServingNode>
+  join(options: {
+    seed: Uint8Array
+    modelDigest: string
+    initialPeers: readonly string[]
+  }): Promise<ServingNode & Leaving>
   readonly speeds: SpeedStore
   /** GB (2^30) of the device as the browser tells, null where it does not. */
   readonly deviceMemoryGb: number | null

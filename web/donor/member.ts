@@ -3,8 +3,8 @@
  * one, however late it comes back through a relay.
  */
 import type { AnnouncedFields, ServingNode } from '../../net/types.ts'
-import type { PeerRecord } from '../../swarm/peer-record.ts'
-import type { PlannerPeer, SwarmView } from '../../swarm/planner/types.ts'
+import { viewBefore } from '../../swarm/planner/claims.ts'
+import type { SwarmView } from '../../swarm/planner/types.ts'
 import { viewOf } from '../../swarm/planner/view.ts'
 import type { Span } from '../../swarm/span.ts'
 
@@ -42,34 +42,47 @@ export class Member {
     this.node.announcer.announce(this.#fields)
   }
 
-  /** Says the same again: after the browser had stopped the page's timers. */
-  repeat(): void {
+  /** The browser stops the page's timers: nobody should route here until it is back. */
+  freeze(): void {
+    if (!this.#isAnnounced) return
+    this.node.announcer.announce({ ...this.#fields, state: 'leaving' })
+  }
+
+  /** The page runs again. */
+  thaw(): void {
     if (this.#isAnnounced) this.node.announcer.announce(this.#fields)
   }
 
   /** Everybody else. */
   others(): SwarmView {
-    const { digest, blocks } = this.#fields.model
-    return viewOf(
-      this.node.directory.records(digest).filter((record) => record.peerId !== this.peerId),
-      blocks,
-    )
+    return this.#viewWith(null)
   }
 
   /** Everybody, this donor as it announces itself. */
   view(): SwarmView {
-    const others = this.others()
-    return { blocks: others.blocks, peers: [...others.peers, ...this.#ownPeers(this.#fields)] }
+    return this.#viewWith(this.#fields)
   }
 
-  /** This donor as if it had not claimed anything beside what it serves, with the claim order it has served in. */
-  asServing(claimedAt: number): PlannerPeer[] {
-    const { next: _, ...fields } = this.#fields
-    return this.#ownPeers({ ...fields, claimedAt })
+  /**
+   * What a move of this donor has to give way to: those that serve and claims that go before `claimedAt`, and itself as if
+   * it had claimed nothing beside what it serves, in the order of `servedSince`.
+   */
+  viewBeforeMove(claimedAt: number, servedSince: number): SwarmView {
+    const { next: _, ...serving } = this.#fields
+    const view = this.#viewWith({ ...serving, state: 'online', claimedAt: servedSince })
+    const before = viewBefore(view, { claimedAt, peerId: this.peerId })
+    return {
+      blocks: view.blocks,
+      peers: [...before.peers, ...view.peers.filter((peer) => peer.peerId === this.peerId)],
+    }
   }
 
-  #ownPeers(fields: AnnouncedFields): PlannerPeer[] {
-    const record: PeerRecord = { ...fields, v: 1, peerId: this.peerId, seq: 0, issuedAt: 0, ttlMs: 0, relays: [] }
-    return [...viewOf([record], fields.model.blocks).peers]
+  #viewWith(own: AnnouncedFields | null): SwarmView {
+    const { digest, blocks } = this.#fields.model
+    const records = this.node.directory.records(digest).filter((record) => record.peerId !== this.peerId)
+    if (own !== null) {
+      records.push({ ...own, v: 1, peerId: this.peerId, seq: 0, issuedAt: 0, ttlMs: 0, relays: [] })
+    }
+    return viewOf(records, blocks)
   }
 }

@@ -1,0 +1,87 @@
+/** The donor's environment in a real tab: Worker, libp2p node, hub, IndexedDB, the page's own events. */
+import { openModel, type ModelSource } from '../../hub/source.ts'
+import { parseInitialPeers } from '../../net/multiaddr.ts'
+import { createServingNode } from '../../net/node.ts'
+import { browserPlatform } from '../../net/platform-browser.ts'
+import type { AppConfig } from '../../swarm/app-config.ts'
+import type { PeerRecord } from '../../swarm/peer-record.ts'
+import { openWeightCache } from '../weights/opfs-cache.ts'
+import { prepareSpan } from '../weights/prepare-span.ts'
+import type { WeightCache } from '../weights/weight-cache.ts'
+import { systemClock } from './clock.ts'
+import { DonorStore } from './donor-store.ts'
+import type { DonorEnvironment, PageEvent } from './environment.ts'
+import { openWorkerEngine, workerPort } from './worker-client.ts'
+
+export interface BrowserEnvironmentOptions {
+  config: Pick<AppConfig, 'relays' | 'iceServers' | 'developer'>
+  /** Number of the identity within the browser's profile; null takes the first free one. */
+  tab: number | null
+  /** Starts `worker.ts` under the page's Trusted Types policy. */
+  startWorker: () => Worker
+  hubToken: () => string | undefined
+  /** Records seen before the donor has joined. */
+  knownRecords: (modelDigest: string) => readonly PeerRecord[]
+  /** What the network has to say that is not the donor's own log. */
+  netLog: (text: string) => void
+}
+
+export function browserEnvironment(options: BrowserEnvironmentOptions): DonorEnvironment {
+  const { config } = options
+  const directory = config.developer?.directory ?? 'on'
+  const store = new DonorStore()
+  let cache: Promise<WeightCache | null> | null = null
+  return {
+    clock: systemClock,
+    random: () => Math.random(),
+    print: (text) => console.log(text),
+    sha256: async (bytes) => new Uint8Array(await crypto.subtle.digest('SHA-256', new Uint8Array(bytes))),
+    openEngine: (backend) => openWorkerEngine(workerPort(options.startWorker()), backend),
+    openModel: ({ repo, revision, hubUrl }, signal): Promise<ModelSource> => {
+      const token = options.hubToken()
+      return openModel({
+        repo,
+        hubUrl,
+        signal,
+        ...(revision === null ? {} : { revision }),
+        ...(token === undefined ? {} : { token }),
+      })
+    },
+    countFiles: async (source, modelConfig, span, signal) => {
+      cache ??= openWeightCache({ onWarning: (warning) => options.netLog(warning.message) })
+      return await prepareSpan({ source, config: modelConfig, span, cache: await cache, signal })
+    },
+    hubToken: options.hubToken,
+    claimIdentity: () => store.claimIdentity(options.tab),
+    join: ({ seed, modelDigest, initialPeers }) =>
+      createServingNode({
+        relays: initialPeers.length > 0 ? parseInitialPeers(initialPeers.join(',')) : config.relays,
+        privateKey: seed,
+        iceServers: config.iceServers,
+        modelDigests: [modelDigest],
+        platform: browserPlatform,
+        directory,
+        log: options.netLog,
+      }),
+    speeds: store.speeds,
+    deviceMemoryGb: (navigator as { deviceMemory?: number }).deviceMemory ?? null,
+    knownRecords: options.knownRecords,
+    directory,
+    onPageEvent,
+  }
+}
+
+const PAGE_EVENTS: readonly { name: string; target: () => EventTarget; event: PageEvent }[] = [
+  { name: 'pagehide', target: () => globalThis, event: 'hide' },
+  { name: 'freeze', target: () => document, event: 'freeze' },
+  { name: 'resume', target: () => document, event: 'resume' },
+]
+
+function onPageEvent(listener: (event: PageEvent) => void): () => void {
+  const undo = PAGE_EVENTS.map(({ name, target, event }) => {
+    const handler = (): void => listener(event)
+    target().addEventListener(name, handler)
+    return () => target().removeEventListener(name, handler)
+  })
+  return () => undo.forEach((remove) => remove())
+}

@@ -1,0 +1,365 @@
+/**
+ * The donor tab: keeps the one `DonorState` and takes it from idle over a plan to serving and back. It runs on the page's main
+ * thread and decides nothing about placement itself (`swarm/planner`), touches no GPU (`worker.ts`) and no page (`ui`).
+ */
+import type { InferenceServer } from '../../net/types.ts'
+import { fixedSpan, makeDonorSettings, type DonorSettings } from '../../swarm/donor-settings.ts'
+import type { DonorDefaults } from '../../swarm/app-config.ts'
+import { SwarmError, toPlainError } from '../../swarm/errors.ts'
+import { petalsRule } from '../../swarm/planner/petals.ts'
+import { viewOf } from '../../swarm/planner/view.ts'
+import { DonorLog } from './donor-log.ts'
+import { readDonorModel, type DonorModel, type ModelRequest } from './donor-model.ts'
+import type { Engine } from './engine.ts'
+import type { DonorEnvironment } from './environment.ts'
+import { joinSwarm } from './joining.ts'
+import { initializedLine, selectedLine, type DonorMode } from './lines.ts'
+import { Member } from './member.ts'
+import { Serving } from './serving.ts'
+import { bytesOf, chooseSizing, type Sizing } from './sizing.ts'
+import { SpanLoader, type LoadedSpan } from './span-loader.ts'
+import type { Donor, DonorLogLine, DonorPlan, DonorState, LoadProgress } from './state.ts'
+
+export interface DonorOptions {
+  model: ModelRequest
+  /** What the page's server, the link and the person ask for; checked by `plan`. */
+  defaults: DonorDefaults
+  environment: DonorEnvironment
+}
+
+export function createDonor(options: DonorOptions): Donor {
+  return new TabDonor(options)
+}
+
+/** What a plan has found out and `start` goes on with. */
+interface Prepared {
+  settings: DonorSettings
+  model: DonorModel
+  sizing: Sizing
+  engine: Engine
+  plan: DonorPlan
+}
+
+const CHOOSING: LoadProgress = {
+  phase: 'choose',
+  doneBytes: 0,
+  totalBytes: 0,
+  cachedBytes: 0,
+  bytesPerSecond: 0,
+  etaSeconds: null,
+}
+
+class TabDonor implements Donor {
+  readonly #model: ModelRequest
+  readonly #defaults: DonorDefaults
+  readonly #environment: DonorEnvironment
+  readonly #log: DonorLog
+  readonly #listeners = new Set<() => void>()
+  #state: DonorState = { status: 'idle' }
+  #prepared: Prepared | null = null
+  /** Ends planning or loading; a new one for each run. */
+  #aborter = new AbortController()
+  /** What to undo at the end, last first. */
+  #endings: (() => Promise<void> | void)[] = []
+  #ending: Promise<void> | null = null
+
+  constructor({ model, defaults, environment }: DonorOptions) {
+    this.#model = model
+    this.#defaults = defaults
+    this.#environment = environment
+    this.#log = new DonorLog({
+      print: (text) => environment.print(text),
+      now: () => environment.clock.now(),
+      onChange: () => this.#changed(),
+    })
+  }
+
+  state(): DonorState {
+    return this.#state
+  }
+
+  log(): readonly DonorLogLine[] {
+    return this.#log.lines()
+  }
+
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  async plan(): Promise<void> {
+    if (!this.#isAtRest()) return
+    await this.#run(async (signal) => {
+      // A plan made before holds a GPU.
+      await this.#undoAll()
+      const prepared = await this.#prepare(signal)
+      this.#set({ status: 'ready', plan: prepared.plan })
+    })
+  }
+
+  async start(): Promise<void> {
+    if (!this.#isAtRest()) return
+    await this.#run(async (signal) => {
+      const prepared = this.#prepared ?? (await this.#prepare(signal))
+      await this.#join(prepared, signal)
+    })
+  }
+
+  async stop(): Promise<void> {
+    const { status } = this.#state
+    if (status === 'stopped' || status === 'failed') return
+    await this.#end({ status: 'stopped' })
+  }
+
+  #isAtRest(): boolean {
+    return ['idle', 'ready', 'stopped', 'failed'].includes(this.#state.status)
+  }
+
+  /** Runs planning or starting; whatever goes wrong becomes the state's sentence. */
+  async #run(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    if (this.#aborter.signal.aborted) this.#aborter = new AbortController()
+    const { signal } = this.#aborter
+    if (this.#prepared === null) this.#set({ status: 'planning' })
+    try {
+      await work(signal)
+    } catch (error) {
+      if (signal.aborted) return
+      await this.#fail(error)
+    }
+  }
+
+  async #prepare(signal: AbortSignal): Promise<Prepared> {
+    const environment = this.#environment
+    const settings = makeDonorSettings(this.#defaults)
+    for (const note of settings.notes) this.#log.info(note)
+    const model = await readDonorModel(environment, this.#model, settings, signal)
+    const engine = await environment.openEngine(settings.backend)
+    this.#undo(signal, () => {
+      engine.close()
+      this.#prepared = null
+    })
+    signal.throwIfAborted()
+    const { adapter } = engine
+    const sizing = chooseSizing(model.config, settings, {
+      software: adapter.software,
+      deviceMemoryGb: environment.deviceMemoryGb,
+    })
+    const { placement } = settings
+    const blocks = model.config.numHiddenLayers
+    const span =
+      placement.mode === 'fixed'
+        ? fixedSpan(placement, blocks)
+        : petalsRule.chooseSpan(viewOf(environment.knownRecords(model.id.digest), blocks), {
+            peerId: '',
+            length: sizing.length,
+            blockStepsPerSecond: 1,
+          })
+    const files = await environment.countFiles(model.source, model.config, span, signal)
+    signal.throwIfAborted()
+    const plan: DonorPlan = {
+      repo: model.id.repo,
+      revision: model.id.revision,
+      blocks,
+      span,
+      downloadBytes: files.downloadBytes,
+      cachedBytes: files.cachedBytes,
+      gpuBytes: bytesOf(model.config, span, sizing),
+      weights: sizing.format,
+      adapter: adapter.description,
+      software: adapter.software,
+      mode: placement.mode,
+    }
+    this.#prepared = { settings, model, sizing, engine, plan }
+    return this.#prepared
+  }
+
+  async #join(prepared: Prepared, signal: AbortSignal): Promise<void> {
+    const { settings, model, sizing, engine, plan } = prepared
+    const environment = this.#environment
+    const mode: DonorMode = settings.placement.mode
+    this.#set({ status: 'loading', plan, span: plan.span, progress: CHOOSING })
+
+    const identity = await environment.claimIdentity()
+    this.#undo(signal, () => identity.release())
+    signal.throwIfAborted()
+    const node = await environment.join({
+      seed: identity.seed,
+      modelDigest: model.id.digest,
+      initialPeers: settings.initialPeers,
+    })
+    this.#undo(signal, () => node.stop())
+    this.#undo(signal, () => node.announcer.goodbye())
+    signal.throwIfAborted()
+    this.#warnWithoutRelay(node.relays())
+
+    let serving: Serving | null = null
+    const loader = new SpanLoader(engine, {
+      environment,
+      model,
+      sizing,
+      backend: settings.backend,
+      simulateSpeed: settings.simulateSpeed,
+      log: this.#log,
+      onLost: (reason) => void serving?.rebuild(reason),
+    })
+    this.#undo(signal, () => loader.close())
+    const member = await this.#becomeMember(node, prepared, loader)
+    this.#undo(
+      signal,
+      environment.onPageEvent((event) => {
+        if (event === 'hide') node.leaveNow()
+        else if (event === 'freeze') member.freeze()
+        else member.thaw()
+      }),
+    )
+
+    let isInitialized = false
+    const loaded = await joinSwarm({
+      environment,
+      member,
+      joiner: {
+        peerId: node.peerId,
+        claimedAt: member.fields.claimedAt,
+        length: sizing.length,
+        blockStepsPerSecond: member.fields.blockStepsPerSecond || 1,
+      },
+      fixed: settings.placement.mode === 'fixed' ? fixedSpan(settings.placement, plan.blocks) : null,
+      rule: petalsRule,
+      settings,
+      loader,
+      onSelected: (span) => {
+        this.#log.info(selectedLine(span))
+        if (!isInitialized) this.#log.info(initializedLine(mode, node.peerId))
+        isInitialized = true
+        this.#set({ status: 'loading', plan, span, progress: CHOOSING })
+      },
+      onProgress: (span, progress) => this.#set({ status: 'loading', plan, span, progress }),
+      signal,
+    })
+    signal.throwIfAborted()
+    const server = node.createServer({
+      modelDigest: model.id.digest,
+      weights: sizing.format,
+      backend: member.fields.backend,
+      ...(settings.simulateSpeed === null ? {} : { simulateSpeed: settings.simulateSpeed }),
+    })
+    serving = this.#serve(prepared, member, server, loader, loaded)
+    this.#undo(signal, () => serving?.stop())
+    // First of all: others take their new routes while this tab still ends what it has begun.
+    this.#undo(signal, () => node.announcer.goodbye())
+    serving.start()
+  }
+
+  async #becomeMember(
+    node: Awaited<ReturnType<DonorEnvironment['join']>>,
+    { settings, model, sizing, engine, plan }: Prepared,
+    loader: SpanLoader,
+  ): Promise<Member> {
+    const speed = await loader.knownSpeed(sizing.length)
+    return new Member(node, {
+      model: model.id,
+      state: 'joining',
+      span: plan.span,
+      claimedAt: Math.round(node.now()),
+      maxBlocks: sizing.length,
+      ...(settings.placement.mode === 'fixed' ? { fixed: true } : {}),
+      blockStepsPerSecond: speed ?? 0,
+      ...(settings.simulateSpeed === null ? {} : { simulated: settings.simulateSpeed }),
+      cacheTokensLeft: 0,
+      sessions: 0,
+      weights: sizing.format,
+      backend: engine.adapter.software ? 'software' : 'webgpu',
+    })
+  }
+
+  #serve(
+    { settings, model, sizing, plan }: Prepared,
+    member: Member,
+    server: InferenceServer,
+    loader: SpanLoader,
+    loaded: LoadedSpan,
+  ): Serving {
+    return new Serving({
+      environment: this.#environment,
+      member,
+      server,
+      loader,
+      loaded,
+      model,
+      sizing,
+      settings,
+      rule: petalsRule,
+      log: this.#log,
+      onChange: (figures) => {
+        if (this.#ending === null) this.#set({ status: 'serving', plan, peerId: member.peerId, ...figures })
+      },
+      onFailure: (error) => void this.#fail(error),
+    })
+  }
+
+  #warnWithoutRelay(relays: readonly { address: string; state: string; reason?: string }[]): void {
+    if (relays.some(({ state }) => state === 'connected')) return
+    const refused = relays.find(({ state }) => state === 'refused')
+    if (refused !== undefined) this.#log.warn(`The relay refuses this tab: ${refused.reason ?? 'it does not say why'}.`)
+    else if (relays.length > 0) this.#log.warn('No relay answers yet; this tab goes on trying.')
+  }
+
+  async #fail(error: unknown): Promise<void> {
+    if (this.#ending !== null) return
+    this.#log.error(error)
+    await this.#end({ status: 'failed', error: plainOf(error) })
+  }
+
+  /** Undoes everything, last first, and rests in `last`. Safe to call while it is under way. */
+  #end(last: DonorState): Promise<void> {
+    this.#ending ??= (async () => {
+      this.#aborter.abort(new SwarmError('CANCELLED', 'the tab stopped donating'))
+      if (last.status === 'stopped') this.#set({ status: 'stopping' })
+      await this.#undoAll()
+      this.#ending = null
+      this.#set(last)
+    })()
+    return this.#ending
+  }
+
+  /** `signal` is that of the run: what it opens after it was ended is undone at once. */
+  #undo(signal: AbortSignal, ending: () => Promise<void> | void): void {
+    if (!signal.aborted) this.#endings.push(ending)
+    else void this.#attempt(ending)
+  }
+
+  async #attempt(ending: () => Promise<void> | void): Promise<void> {
+    try {
+      await ending()
+    } catch (error) {
+      // The end goes on: what is left frees more than what failed.
+      this.#log.error(error)
+    }
+  }
+
+  async #undoAll(): Promise<void> {
+    for (let ending = this.#endings.pop(); ending !== undefined; ending = this.#endings.pop()) {
+      await this.#attempt(ending)
+    }
+  }
+
+  #set(state: DonorState): void {
+    this.#state = state
+    this.#changed()
+  }
+
+  #changed(): void {
+    for (const listener of this.#listeners) listener()
+  }
+}
+
+/** What is not one of our errors is a bug, and says so rather than blaming a frame. */
+function plainOf(error: unknown): ReturnType<typeof toPlainError> {
+  const plain = toPlainError(error)
+  if (error instanceof SwarmError) return plain
+  return {
+    ...plain,
+    message: `Something went wrong in this tab: ${plain.message}`,
+    action: 'Reload the page and try again.',
+  }
+}

@@ -1,0 +1,104 @@
+/**
+ * How a donor comes to its first span: claims, settles, loads, and begins again when an earlier claim that it had not heard
+ * of takes the place, or when blocks lose their last holder meanwhile.
+ */
+import type { DonorSettings } from '../../swarm/donor-settings.ts'
+import { chooseByClaim, claimsBefore, coversUnclaimed, type Joiner } from '../../swarm/planner/claims.ts'
+import type { PlacementRule } from '../../swarm/planner/types.ts'
+import { sameSpan, type Span } from '../../swarm/span.ts'
+import type { DonorEnvironment } from './environment.ts'
+import type { Member } from './member.ts'
+import { SETTLE_MS, SETTLE_WITHOUT_DIRECTORY_MS, settleClaim } from './settle.ts'
+import type { LoadedSpan, SpanLoader } from './span-loader.ts'
+import type { LoadProgress } from './state.ts'
+
+export interface JoiningOptions {
+  environment: DonorEnvironment
+  member: Member
+  joiner: Joiner
+  /** Given in fixed mode: nothing is chosen. */
+  fixed: Span | null
+  rule: PlacementRule
+  settings: DonorSettings
+  loader: SpanLoader
+  onSelected: (span: Span) => void
+  onProgress: (span: Span, progress: LoadProgress) => void
+  signal: AbortSignal
+}
+
+/** The span that was chosen, loaded and measured. @throws SwarmError as loading does, or the signal's reason */
+export async function joinSwarm(options: JoiningOptions): Promise<LoadedSpan> {
+  const { environment, member, loader, fixed, signal } = options
+  if (fixed !== null) {
+    member.announce({ state: 'joining', span: fixed })
+    options.onSelected(fixed)
+    return await loader.load(fixed, (progress) => options.onProgress(fixed, progress), signal)
+  }
+  for (;;) {
+    const span = await settle(environment, options)
+    options.onSelected(span)
+    const loaded = await loadUnlessOvertaken(options, span)
+    if (loaded !== null) return loaded
+  }
+}
+
+/** How long a claim is watched, and how records are looked for, depends on what tells of them. */
+export function settlingIn(environment: DonorEnvironment, member: Member, signal: AbortSignal) {
+  const usesDirectory =
+    environment.directory === 'on' && member.node.relays().some(({ state }) => state === 'connected')
+  const { digest } = member.fields.model
+  return {
+    clock: environment.clock,
+    directory: member.node.directory,
+    signal,
+    quietMs: usesDirectory ? SETTLE_MS : SETTLE_WITHOUT_DIRECTORY_MS,
+    ...(usesDirectory
+      ? {}
+      : {
+          lookAround: async () => {
+            await member.node.refreshFromDht(digest, signal)
+          },
+        }),
+  }
+}
+
+async function settle(environment: DonorEnvironment, options: JoiningOptions): Promise<Span> {
+  const { member, joiner, rule, signal } = options
+  const span = await settleClaim({
+    ...settlingIn(environment, member, signal),
+    choose: () => chooseByClaim(rule, member.others(), joiner),
+    fingerprint: () => claimsBefore(member.others(), joiner).join(' '),
+    publish: (claim) => member.announce({ state: 'joining', span: claim, claimedAt: joiner.claimedAt }),
+  })
+  if (span === null) throw new Error('bug: a joiner withdrew its claim')
+  return span
+}
+
+/** null: the place went to somebody else, or is needed less than another. */
+async function loadUnlessOvertaken(options: JoiningOptions, span: Span): Promise<LoadedSpan | null> {
+  const { member, joiner, rule, loader, signal } = options
+  const overtaken = new AbortController()
+  const known = new Set(claimsBefore(member.others(), joiner))
+  const unsubscribe = member.node.directory.onChange(() => {
+    const others = member.others()
+    const choice = chooseByClaim(rule, others, joiner)
+    if (sameSpan(choice, span)) return
+    const isNews = claimsBefore(others, joiner).some((claim) => !known.has(claim))
+    if (isNews || coversUnclaimed(member.view(), span, choice)) overtaken.abort()
+  })
+  try {
+    const loaded = await loader.load(
+      span,
+      (progress) => options.onProgress(span, progress),
+      AbortSignal.any([signal, overtaken.signal]),
+    )
+    if (!overtaken.signal.aborted) return loaded
+    await loaded.runner.dispose()
+    return null
+  } catch (error) {
+    if (overtaken.signal.aborted && !signal.aborted) return null
+    throw error
+  } finally {
+    unsubscribe()
+  }
+}

@@ -1,0 +1,173 @@
+/**
+ * Moves a serving donor to other blocks: claims them, waits until the claim stands, loads them beside the old ones, serves and
+ * announces them, and only then lets the old ones go, between two tokens. The old blocks are let go only while others
+ * hold them; where memory has room for one span only, that is checked before loading, and said.
+ */
+import type { InferenceServer } from '../../net/types.ts'
+import { describeError, SwarmError } from '../../swarm/errors.ts'
+import { blocksLostByMove } from '../../swarm/planner/coverage.ts'
+import type { SwarmView } from '../../swarm/planner/types.ts'
+import { formatBlockRanges, sameSpan, type Span } from '../../swarm/span.ts'
+import type { DonorLog } from './donor-log.ts'
+import type { DonorModel } from './donor-model.ts'
+import type { DonorEnvironment } from './environment.ts'
+import { settlingIn } from './joining.ts'
+import { selectedLine } from './lines.ts'
+import type { Member } from './member.ts'
+import { settleClaim } from './settle.ts'
+import { bytesOf, type Sizing } from './sizing.ts'
+import type { LoadedSpan, SpanLoader } from './span-loader.ts'
+import type { LoadProgress } from './state.ts'
+
+export interface MoverOptions {
+  environment: DonorEnvironment
+  member: Member
+  server: InferenceServer
+  loader: SpanLoader
+  model: DonorModel
+  sizing: Sizing
+  log: DonorLog
+  current: () => LoadedSpan
+  /** The new span is loaded and serves; called before the old one is let go. */
+  onServing: (loaded: LoadedSpan) => void
+  onProgress: (moving: { span: Span; progress: LoadProgress } | null) => void
+}
+
+const NOTHING: Span = { start: 0, end: 0 }
+
+export class Mover {
+  readonly #options: MoverOptions
+
+  constructor(options: MoverOptions) {
+    this.#options = options
+  }
+
+  /**
+   * `choose` says where to go as things stand, null to stay; it is asked again while other claims come in. Resolves with
+   * whether the donor moved. A load that fails leaves it where it was.
+   * @throws SwarmError only when the old blocks were dropped first and neither can be loaded; the signal's reason
+   */
+  async move(choose: (view: SwarmView) => Span | null, signal: AbortSignal): Promise<boolean> {
+    const { environment, member, log, current } = this.#options
+    const servedSince = member.fields.claimedAt
+    const claimedAt = Math.max(member.now(), servedSince + 1)
+    const from = current().runner.span
+    const seen = (): SwarmView => member.viewBeforeMove(claimedAt, servedSince)
+    const lostByGoingTo = (to: Span): number[] => blocksLostByMove(seen(), member.peerId, from, to)
+    const target = await settleClaim({
+      ...settlingIn(environment, member, signal),
+      choose: () => {
+        const choice = choose(seen())
+        return choice === null || lostByGoingTo(choice).length > 0 || sameSpan(choice, from) ? null : choice
+      },
+      fingerprint: () => fingerprint(seen()),
+      publish: (next) => member.announce({ next, claimedAt }),
+    })
+    const stay = (reason: string): false => {
+      log.info(`Stays with its blocks: ${reason}.`)
+      member.announce({ next: null, claimedAt: servedSince })
+      return false
+    }
+    if (target === null) return stay('another tab is taking care of it')
+    log.info(selectedLine(target))
+    try {
+      return this.#bothFit(from, target)
+        ? await this.#loadThenDrop(target, claimedAt, lostByGoingTo, stay, signal)
+        : await this.#dropThenLoad(target, claimedAt, lostByGoingTo, stay, signal)
+    } finally {
+      this.#options.onProgress(null)
+    }
+  }
+
+  #bothFit(from: Span, target: Span): boolean {
+    const { model, sizing } = this.#options
+    return bytesOf(model.config, from, sizing) + bytesOf(model.config, target, sizing) <= sizing.budgetBytes
+  }
+
+  async #loadThenDrop(
+    target: Span,
+    claimedAt: number,
+    lostByGoingTo: (to: Span) => number[],
+    stay: (reason: string) => false,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    let loaded: LoadedSpan
+    try {
+      loaded = await this.#load(target, signal)
+    } catch (error) {
+      if (signal.aborted || (error instanceof SwarmError && error.code === 'GPU_LOST')) throw error
+      return stay(`the others could not be loaded (${describeError(error)})`)
+    }
+    const lost = lostByGoingTo(target)
+    if (lost.length > 0) {
+      await loaded.runner.dispose()
+      return stay(`blocks ${formatBlockRanges(lost)} lost their other holder meanwhile`)
+    }
+    const old = this.#options.current()
+    this.#serve(loaded, claimedAt)
+    await this.#retire(old)
+    return true
+  }
+
+  async #dropThenLoad(
+    target: Span,
+    claimedAt: number,
+    lostByGoingTo: (to: Span) => number[],
+    stay: (reason: string) => false,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const { member, log, current } = this.#options
+    const old = current()
+    const lost = lostByGoingTo(NOTHING)
+    if (lost.length > 0) {
+      return stay(`memory holds one span at a time, and only this tab serves blocks ${formatBlockRanges(lost)}`)
+    }
+    log.info('Memory holds one span at a time: the old blocks are dropped first, other tabs serve them.')
+    const servedSince = member.fields.claimedAt
+    member.announce({ state: 'joining', span: target, next: null, claimedAt })
+    await this.#retire(old)
+    try {
+      this.#serve(await this.#load(target, signal), claimedAt)
+      return true
+    } catch (error) {
+      if (signal.aborted) throw error
+      log.warn(`The new blocks could not be loaded (${describeError(error)}); the old ones are loaded again.`)
+      member.announce({ state: 'joining', span: old.runner.span, claimedAt: servedSince })
+      this.#serve(await this.#load(old.runner.span, signal), servedSince)
+      return false
+    }
+  }
+
+  async #load(span: Span, signal: AbortSignal): Promise<LoadedSpan> {
+    const { loader, onProgress } = this.#options
+    return await loader.load(span, (progress) => onProgress({ span, progress }), signal)
+  }
+
+  /** Sessions come to the new runner first, then the announcement sends them. */
+  #serve(loaded: LoadedSpan, claimedAt: number): void {
+    const { member, server, onServing } = this.#options
+    server.addRunner(loaded.runner)
+    member.announce({
+      state: 'online',
+      span: loaded.runner.span,
+      next: null,
+      claimedAt,
+      blockStepsPerSecond: loaded.blockStepsPerSecond,
+      cacheTokensLeft: loaded.runner.status().cacheTokensLeft,
+    })
+    onServing(loaded)
+  }
+
+  async #retire({ runner }: LoadedSpan): Promise<void> {
+    await this.#options.server.retireRunner(runner)
+    await runner.dispose()
+  }
+}
+
+/** Who is where: what a choice depends on, without the figures that change all the time. */
+function fingerprint(view: SwarmView): string {
+  return view.peers
+    .map((peer) => `${peer.peerId} ${peer.state} ${peer.span.start}:${peer.span.end}`)
+    .toSorted()
+    .join(' ')
+}

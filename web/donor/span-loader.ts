@@ -1,0 +1,162 @@
+/**
+ * Loads spans and knows how fast they run: a speed is really measured once for an adapter, model, format and span length, and
+ * reused after that. A GPU that is lost is opened again once in the life of a donor; the second loss is final.
+ */
+import { describeError, SwarmError } from '../../swarm/errors.ts'
+import type { SpanRunner } from '../../swarm/span-runner.ts'
+import { spanLength, type Span } from '../../swarm/span.ts'
+import type { DonorLog } from './donor-log.ts'
+import type { DonorModel } from './donor-model.ts'
+import type { Engine } from './engine.ts'
+import type { DonorEnvironment } from './environment.ts'
+import type { Sizing } from './sizing.ts'
+import type { LoadProgress } from './state.ts'
+
+export interface LoadedSpan {
+  runner: SpanRunner
+  /** Measured, or what `simulateSpeed` allows if that is less. */
+  blockStepsPerSecond: number
+}
+
+export interface SpanLoaderOptions {
+  environment: DonorEnvironment
+  model: DonorModel
+  sizing: Sizing
+  backend: 'auto' | 'webgpu' | 'software'
+  simulateSpeed: number | null
+  log: DonorLog
+  /** The GPU went away while nothing was being loaded. */
+  onLost: (reason: string) => void
+}
+
+const MAX_REOPENINGS = 1
+/** A second page reload right after a loss asks the browser's patience; a short pause lets the driver come back. */
+const REOPEN_AFTER_MS = 500
+
+export class SpanLoader {
+  readonly #options: SpanLoaderOptions
+  #engine: Engine
+  #reopenings = 0
+  #loading = 0
+  #fetchedBefore = 0
+  #isClosed = false
+
+  constructor(engine: Engine, options: SpanLoaderOptions) {
+    this.#options = options
+    this.#engine = engine
+    this.#watch(engine)
+  }
+
+  get bytesFetched(): number {
+    return this.#fetchedBefore + this.#engine.bytesFetched
+  }
+
+  /** A speed measured before, in block-steps a second; null when there is none. */
+  async knownSpeed(length: number): Promise<number | null> {
+    const { environment, log } = this.#options
+    try {
+      const speed = await environment.speeds.get(this.#speedKey(length))
+      return speed === null ? null : this.#limited(speed)
+    } catch (error) {
+      log.warn(`The kept speed could not be read (${describeError(error)}); it is measured again.`)
+      return null
+    }
+  }
+
+  /** @throws SwarmError CANCELLED, GPU_LOST, OUT_OF_MEMORY, HUB_*, BAD_SAFETENSORS */
+  async load(span: Span, onProgress: (progress: LoadProgress) => void, signal: AbortSignal): Promise<LoadedSpan> {
+    this.#loading += 1
+    try {
+      for (;;) {
+        try {
+          return await this.#loadOnce(span, onProgress, signal)
+        } catch (error) {
+          const isLost = error instanceof SwarmError && error.code === 'GPU_LOST'
+          // While another span is being served, that one is to be loaded again first: the donor decides.
+          if (!isLost || signal.aborted || this.#loading > 1) throw error
+          await this.reopen(error.message)
+        }
+      }
+    } finally {
+      this.#loading -= 1
+    }
+  }
+
+  /** Opens the GPU anew after a loss; all runners are gone. @throws SwarmError GPU_LOST when that has been tried before */
+  async reopen(reason: string): Promise<void> {
+    if (this.#reopenings >= MAX_REOPENINGS) {
+      throw new SwarmError('GPU_LOST', `The GPU was lost again (${reason}), so this tab stopped donating.`, {
+        action: 'Close other heavy tabs and programs, then start again with fewer blocks.',
+      })
+    }
+    this.#reopenings += 1
+    const { environment, backend, log } = this.#options
+    log.warn(`The GPU was lost (${reason}); it is opened again and the blocks are loaded from the cache.`)
+    this.#fetchedBefore += this.#engine.bytesFetched
+    this.#engine.close()
+    await new Promise<void>((resolve) => void environment.clock.after(REOPEN_AFTER_MS, resolve))
+    const engine = await environment.openEngine(backend)
+    if (this.#isClosed) {
+      engine.close()
+      throw new SwarmError('CANCELLED', 'the tab stopped donating')
+    }
+    this.#engine = engine
+    this.#watch(engine)
+  }
+
+  close(): void {
+    this.#isClosed = true
+    this.#engine.close()
+  }
+
+  async #loadOnce(span: Span, onProgress: (progress: LoadProgress) => void, signal: AbortSignal): Promise<LoadedSpan> {
+    const { environment, model, sizing } = this.#options
+    const { source, config } = model
+    const token = environment.hubToken()
+    const engine = this.#engine
+    const runner = await engine.load({
+      repo: source.repo,
+      revision: source.revision,
+      hubUrl: source.hubUrl,
+      ...(token === undefined ? {} : { token }),
+      config,
+      span,
+      format: sizing.format,
+      cacheTokens: sizing.cacheTokens,
+      onProgress,
+      signal,
+    })
+    const known = await this.knownSpeed(spanLength(span))
+    if (known !== null) return { runner, blockStepsPerSecond: known }
+    onProgress({ phase: 'measure', doneBytes: 0, totalBytes: 0, cachedBytes: 0, bytesPerSecond: 0, etaSeconds: null })
+    const measured = await engine.measure(runner)
+    await this.#keepSpeed(spanLength(span), measured)
+    return { runner, blockStepsPerSecond: this.#limited(measured) }
+  }
+
+  async #keepSpeed(length: number, speed: number): Promise<void> {
+    try {
+      await this.#options.environment.speeds.set(this.#speedKey(length), speed)
+    } catch (error) {
+      this.#options.log.warn(`The measured speed could not be kept (${describeError(error)}).`)
+    }
+  }
+
+  #limited(speed: number): number {
+    const { simulateSpeed } = this.#options
+    return simulateSpeed === null ? speed : Math.min(speed, simulateSpeed)
+  }
+
+  #speedKey(length: number): string {
+    const { model, sizing } = this.#options
+    return [this.#engine.adapter.description, model.id.digest, sizing.format, length].join('|')
+  }
+
+  #watch(engine: Engine): void {
+    engine.onWarning((text) => this.#options.log.warn(text))
+    engine.onLost((reason) => {
+      // A load under way fails by itself and handles it; a loss in between is the donor's to handle.
+      if (engine === this.#engine && !this.#isClosed && this.#loading === 0) this.#options.onLost(reason)
+    })
+  }
+}
