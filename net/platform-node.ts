@@ -7,6 +7,9 @@ import { webRTC } from '@libp2p/webrtc'
 import { webSockets } from '@libp2p/websockets'
 import { WebSocket as WsWebSocket } from 'ws'
 import type { Platform } from './platform.ts'
+import { holdCandidatesUntilAnswered } from './webrtc-node-race.ts'
+
+holdCandidatesUntilAnswered()
 
 /** Can go together with `compat.ts` when Node 22 is the least supported version. */
 if (typeof globalThis.WebSocket === 'undefined') {
