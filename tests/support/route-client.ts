@@ -97,6 +97,7 @@ async function startRun(
     maxTokens,
     now: () => performance.now(),
     signal: new AbortController().signal,
+    forwarded: new Set(),
   })
   const fed = [...ids]
   const run: RouteRun = {

@@ -1,0 +1,121 @@
+/**
+ * `npm run bench`: the figures of this machine, printed as tables. Nothing here is asserted but that an answer came.
+ * Speeds of a software adapter say nothing about a GPU; ratios within one run are what to read.
+ */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { launchChromium } from '../support/browser.ts'
+import {
+  isRunning,
+  makeTempDir,
+  processTree,
+  removeTempDir,
+  startTabswarm,
+  type StartedProcess,
+} from '../support/processes.ts'
+import { freePort, TestSwarm, tinytalesCase, type PromptAnswer } from '../support/swarm.ts'
+import { measureRawRoundTrips } from './raw-data-channel.ts'
+
+const STORY = tinytalesCase('Tell me a story.')
+const HIDDEN_ROW_BYTES = 192 * 4
+const REPEATS = 3
+
+const rows: string[] = []
+function report(name: string, value: string): void {
+  rows.push(`${name.padEnd(58)} ${value}`)
+}
+afterAll(() => console.log(`\n${rows.join('\n')}\n`))
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] as number
+}
+
+describe('one session through 1, 2 and 4 tabs', () => {
+  const msPerToken = new Map<number, number>()
+
+  test.each([1, 2, 4])('%i tabs', async (tabs) => {
+    const dataDir = makeTempDir('bench')
+    const begin = performance.now()
+    const start = startTabswarm(['start', '--port', String(await freePort()), '--tabs', String(tabs)], { dataDir })
+    try {
+      const address = /(\/ip4\/[^'",\]\s]+)/.exec(
+        await start.waitForLine(/DHT visible multiaddrs/, 120_000),
+      )?.[1] as string
+      await start.waitForLine(/^Ready:/, 60_000)
+      report(`${tabs} tabs: start to ready (cold profile), s`, ((performance.now() - begin) / 1000).toFixed(1))
+      const answers: PromptAnswer[] = []
+      for (let i = 0; i < REPEATS; i += 1) {
+        const prompt = startTabswarm(
+          ['prompt', '--dht_initial_peers', address, '--temperature', '0', '--json', '--prompt', STORY.prompt],
+          { dataDir },
+        )
+        await prompt.exited(120_000)
+        answers.push(JSON.parse(prompt.stdoutText()) as PromptAnswer)
+      }
+      for (const answer of answers) expect(answer.ids).toEqual(STORY.greedy)
+      const speed = median(answers.map((answer) => answer.timings['tokensPerSecond'] as number))
+      msPerToken.set(tabs, 1000 / speed)
+      report(`${tabs} tabs: tokens/s of one session`, speed.toFixed(1))
+      report(
+        `${tabs} tabs: time to first token, ms`,
+        median(answers.map((answer) => answer.timings['timeToFirstTokenMs'] as number)).toFixed(0),
+      )
+    } finally {
+      await start.stop()
+      removeTempDir(dataDir)
+    }
+  })
+
+  test('a hop against a raw RTCDataChannel', async () => {
+    const dataDir = makeTempDir('bench')
+    const port = await freePort()
+    const start = startTabswarm(['start', '--port', String(port), '--tabs', '0'], { dataDir })
+    const browser = await launchChromium()
+    try {
+      await start.waitForLine(/^Ready:/, 60_000)
+      const times = await measureRawRoundTrips(browser, `http://localhost:${port}/healthz`, HIDDEN_ROW_BYTES, 300)
+      const rawOneWay = median(times) / 2
+      const [one, four] = [msPerToken.get(1), msPerToken.get(4)]
+      if (one === undefined || four === undefined) throw new Error('the tests before this one measure 1 and 4 tabs')
+      const hop = (four - one) / 3
+      report('raw RTCDataChannel, one way, one row of hidden states, ms', rawOneWay.toFixed(2))
+      report('a further hop, ms a token ((4 tabs − 1 tab) ÷ 3)', hop.toFixed(2))
+      report('ratio', (hop / rawOneWay).toFixed(1))
+    } finally {
+      await browser.close()
+      await start.stop()
+      removeTempDir(dataDir)
+    }
+  })
+})
+
+describe('times to notice a loss, ms (a tab in the middle of an answer, relay up)', () => {
+  let swarm: TestSwarm
+  beforeAll(async () => {
+    swarm = new TestSwarm()
+    await swarm.relay()
+  })
+  afterAll(() => swarm.stop())
+
+  const SLOW = ['--model', 'tinytales', '--simulate-speed', '40', '--backend', 'software']
+  const killBrowser = (donor: StartedProcess, signal: NodeJS.Signals): void => {
+    for (const pid of processTree(donor.pid).slice(1)) if (isRunning(pid)) process.kill(pid, signal)
+  }
+
+  test.each<[string, (donor: StartedProcess) => void]>([
+    ['tab closed', (donor) => donor.signal('SIGINT')],
+    ['browser killed', (donor) => killBrowser(donor, 'SIGKILL')],
+    ['browser stopped', (donor) => killBrowser(donor, 'SIGSTOP')],
+  ])('%s', async (name, lose) => {
+    const donor = swarm.donor([...SLOW, '--num_blocks', '8'])
+    await donor.waitForLine(/server ready/, 90_000)
+    const prompt = swarm.startPrompt(['--model', 'tinytales', '--temperature', '0', '--prompt', STORY.prompt])
+    await expect.poll(() => prompt.stdoutText().length, { timeout: 60_000, interval: 20 }).toBeGreaterThan(5)
+    const begin = performance.now()
+    lose(donor)
+    await prompt.waitForLine(/^Lost/, 60_000)
+    report(`${name}: noticed after, ms`, (performance.now() - begin).toFixed(0))
+    killBrowser(donor, 'SIGCONT')
+    await prompt.stop()
+    await donor.stop()
+  })
+})
