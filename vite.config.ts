@@ -81,16 +81,6 @@ export default defineConfig(({ mode }) => {
             fileParallelism: false,
           },
         })),
-        {
-          extends: true,
-          test: {
-            name: 'bench',
-            include: ['tests/bench/**/*.bench.ts'],
-            testTimeout: 600_000,
-            hookTimeout: 240_000,
-            fileParallelism: false,
-          },
-        },
       ],
     },
   }
