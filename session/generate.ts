@@ -58,6 +58,7 @@ export class ChatSession {
       randomBytes: options.randomBytes,
       nextEpoch: () => (this.#epoch += 1),
       forwarded: new Set(),
+      strangers: new Map(),
     }
   }
 

@@ -19,7 +19,8 @@ export interface PreparedPrompt {
 /** @throws SwarmError EMPTY_PROMPT, NO_TOKENIZER, BAD_TOKEN_ID, BAD_TEMPLATE, BAD_TOKENIZER, PROMPT_TOO_LONG, CONTEXT_FULL */
 export async function preparePrompt(model: PromptModel, input: PromptInput): Promise<PreparedPrompt> {
   const prepared = await encodePrompt(model, input)
-  checkPrompt(model, prepared.ids, input.kind === 'chat' && input.messages.length > 1)
+  const isLaterTurn = input.kind === 'chat' && input.messages.some((message) => message.role === 'assistant')
+  checkPrompt(model, prepared.ids, isLaterTurn)
   return prepared
 }
 

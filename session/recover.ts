@@ -18,6 +18,8 @@ export interface Connector extends RouteChooser {
   nextEpoch: () => number
   /** Pairs of hops that could not connect to each other; filled here, as long as the chat lives. */
   forwarded: Set<string>
+  /** How often a hop did not know its next hop yet, by pair. */
+  strangers: Map<string, number>
 }
 
 export interface ConnectOptions extends RouteNeeds {
@@ -36,6 +38,10 @@ const RETRY_MAX_MS = 5_000
 const DHT_INTERVAL_MS = 3_000
 /** Changes of the directory come in bursts (a peer leaves, others move): look once. */
 const SETTLE_MS = 20
+
+/** Records cross the swarm in some hundred milliseconds. */
+const STRANGER_TRIES = 4
+const STRANGER_DELAY_MS = 150
 
 /** What a failure of a peer means for the next route. Anything not listed ends the answer. */
 const BAN_OF_CODE: Partial<Record<ErrorCode, BanReason>> = {
@@ -60,7 +66,7 @@ const BAN_OF_CODE: Partial<Record<ErrorCode, BanReason>> = {
 
 /** Bans the peer at fault; false when the error is not a peer's and the answer cannot go on. */
 export function blame(connector: RouteChooser, error: unknown): error is SwarmError {
-  if (!(error instanceof SwarmError) || error.peerId === undefined) return false
+  if (!(error instanceof SwarmError) || error.peerId === undefined || error.peerId === '') return false
   const reason = BAN_OF_CODE[error.code]
   if (reason === undefined) return false
   const record = connector.node.directory.get(error.peerId)
@@ -92,7 +98,7 @@ export async function* connect(
     if (signal.aborted) throw cancelled()
     const choice = chooseRoute(connector, options)
     if (choice.ok) {
-      const opened = await tryOpen(connector, options, choice)
+      const opened: RouteSession | SwarmError = await tryOpen(connector, options, choice)
       if (opened instanceof RouteSession) {
         yield { type: 'route', hops: opened.hops, direct: opened.direct }
         if (options.isRecovery || pausedFor !== null) yield { type: 'resumed' }
@@ -143,25 +149,32 @@ async function tryOpen(
     })
   } catch (error) {
     if (options.signal.aborted) throw cancelled()
-    if (forwardInstead(connector, choice.hops, error)) return error
+    if (error instanceof SwarmError && (await joinHops(connector, choice.hops, error))) return error
     if (blame(connector, error)) return error
     throw error
   }
 }
 
 /**
- * Two hops that cannot connect to each other (both behind hard NATs) can still work together: this peer, which reaches
- * both, carries the hidden states between them. True when that is worth the next try.
+ * True when the same route is worth the next try although a hop did not get through to its next hop. One that has not
+ * heard of the other yet (records reach the requesting peer first) is given a moment. Two that cannot connect (both
+ * behind hard NATs) still work together: this peer, which reaches both, carries the hidden states between them.
  */
-function forwardInstead(connector: Connector, hops: readonly RouteHop[], error: unknown): error is SwarmError {
-  if (!(error instanceof SwarmError)) return false
-  const isBetweenHops = error.code === 'DIAL_FAILED' || error.code === 'WRONG_PEER'
+async function joinHops(connector: Connector, hops: readonly RouteHop[], error: SwarmError): Promise<boolean> {
+  if (error.code !== 'DIAL_FAILED' && error.code !== 'WRONG_PEER') return false
   const index = hops.findIndex((hop) => hop.peerId === error.details['sender'])
   const next = hops[index + 1]
-  if (!isBetweenHops || index === -1 || next === undefined || next.peerId !== error.peerId) return false
+  if (index === -1 || next === undefined || next.peerId !== error.peerId) return false
   const pair = pairOf((hops[index] as RouteHop).peerId, next.peerId)
   if (connector.forwarded.has(pair)) return false
-  connector.forwarded.add(pair)
+  const strikes = (connector.strangers.get(pair) ?? 0) + 1
+  if (error.code === 'WRONG_PEER' && strikes <= STRANGER_TRIES) {
+    connector.strangers.set(pair, strikes)
+    await new Promise<void>((resolve) => setTimeout(resolve, STRANGER_DELAY_MS * strikes))
+  } else {
+    connector.strangers.delete(pair)
+    connector.forwarded.add(pair)
+  }
   return true
 }
 

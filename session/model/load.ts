@@ -17,9 +17,8 @@ export interface PromptFiles {
   config: unknown
   generationConfig: unknown
   tokenizerJson: unknown
+  /** With `chat_template` from `chat_template.jinja` where a repository has that file. */
   tokenizerConfig: unknown
-  /** Text of `chat_template.jinja`, where newer repositories keep it; wins over tokenizer_config.json. */
-  chatTemplate?: string | null
 }
 
 /**
@@ -34,7 +33,7 @@ export async function createPromptModel(files: PromptFiles, id: ModelId, sandbox
       throw new SwarmError('BAD_CONFIG', `the model has ${config.numHiddenLayers} blocks, ${id.blocks} were expected`)
     }
     const generation = isAbsent(files.generationConfig) ? {} : parseGenerationConfig(files.generationConfig)
-    const chatTemplate = templateOf(files)
+    const chatTemplate = checkTemplate(chatTemplateOf(checkTokenizerConfig(files.tokenizerConfig)))
     const tokenizer = isAbsent(files.tokenizerJson)
       ? null
       : await loadTokenizer(files, chatTemplate, config.vocabSize, sandbox)
@@ -68,11 +67,6 @@ async function loadTokenizer(
   const decoder = createDecoder(checked, extraSpecial)
   await sandbox.call('load', { tokenizerJson: checked.tokenizerJson, tokenizerConfig, chatTemplate })
   return createTokenizer(sandbox, decoder, vocabSize)
-}
-
-function templateOf(files: PromptFiles): string | null {
-  if (typeof files.chatTemplate === 'string' && files.chatTemplate !== '') return checkTemplate(files.chatTemplate)
-  return checkTemplate(chatTemplateOf(checkTokenizerConfig(files.tokenizerConfig)))
 }
 
 /** `do_sample` false means greedy whatever the other numbers say; true without a temperature means 1. */

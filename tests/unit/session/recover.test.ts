@@ -137,6 +137,18 @@ test('two hops that cannot connect work together through the requesting peer', a
   expect(next.end.ids).toEqual(expectedIds([...PROMPT, 1], 12, BLOCKS))
 })
 
+test.each([
+  [2, true],
+  [1000, false],
+])('a hop that has not heard of its next hop %d times', async (times, direct) => {
+  const swarm = withReplicas()
+  swarm.strangers.set('b c', times)
+  const { events, end } = await collect(newChat(swarm).generate(request(PROMPT)))
+  expect(end.ids).toEqual(EXPECTED)
+  expect(end.route.map((hop) => hop.peerId)).toEqual(['a', 'b', 'c', 'd'])
+  expect(of(events, 'route').at(-1)!.direct).toEqual([true, direct, true, true])
+})
+
 describe('no replica', () => {
   function single(): FakeSwarm {
     const swarm = new FakeSwarm(BLOCKS)

@@ -62,7 +62,7 @@ describe('a tokenizer is refused when', () => {
 describe('templates', () => {
   const messages = [{ role: 'user' as const, content: 'Hi' }]
 
-  test('a text, a named list, or a file of its own', async () => {
+  test('a text or a named list', async () => {
     const list = [
       { name: 'tool_use', template: 'no' },
       { name: 'default', template: 'list:{{ messages[0].content }}' },
@@ -71,7 +71,6 @@ describe('templates', () => {
       (await load(change)).tokenizer!.applyChatTemplate(messages)
     expect(await render({ tokenizerConfig: { chat_template: 'text:{{ messages[0].content }}' } })).toBe('text:Hi')
     expect(await render({ tokenizerConfig: { chat_template: list } })).toBe('list:Hi')
-    expect(await render({ tokenizerConfig: { chat_template: list }, chatTemplate: 'file{{ bos_token }}' })).toBe('file')
     const bos = { chat_template: '{{ bos_token }}{{ eos_token }}', bos_token: { content: '<s>' }, eos_token: '</s>' }
     expect(await render({ tokenizerConfig: bos })).toBe('<s></s>')
   })

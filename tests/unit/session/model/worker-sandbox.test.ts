@@ -85,14 +85,14 @@ describe('a worker that is ended when a call takes too long', () => {
       {
         config: JSON.parse(await readFile('models/tinytales/config.json', 'utf8')) as unknown,
         generationConfig: null,
-        ...(await source({ chatTemplate: '{{ messages[0].content }}' })),
+        ...(await source({})),
       },
       { repo: 'a', revision: 'b', digest: 'c', blocks: 8 },
       sandbox,
     )
     const [a, b] = await Promise.all([model.tokenizer!.encode('Hello', false), model.tokenizer!.encode('Hello', true)])
     expect(b).toEqual([0, ...a])
-    expect(await model.tokenizer!.applyChatTemplate(messages)).toBe(messages[0]!.content)
+    expect(await model.tokenizer!.applyChatTemplate(messages)).toContain(messages[0]!.content)
     model.tokenizer!.dispose()
     await expect(model.tokenizer!.encode('Hello', false)).rejects.toMatchObject({ code: 'CANCELLED' })
     expect(workers.started()).toBe(1)

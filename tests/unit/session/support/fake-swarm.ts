@@ -123,6 +123,12 @@ export class FakePeer {
     const open = readJson(frame) as unknown as OpenMessage
     const { next } = open
     const isForwarded = next === 'requester'
+    const strangerFor = this.swarm.strangers.get(`${this.peerId} ${next}`) ?? 0
+    if (!isForwarded && strangerFor > 0) {
+      this.swarm.strangers.set(`${this.peerId} ${next}`, strangerFor - 1)
+      const error = new SwarmError('WRONG_PEER', 'no fresh record of the next hop', { peerId: next ?? '' })
+      return stream.deliver(failureFrame(frame.session, frame.epoch, toPlainError(error)))
+    }
     if (next !== null && !isForwarded && this.swarm.cannotConnect.has(`${this.peerId} ${next}`)) {
       const error = new SwarmError('DIAL_FAILED', 'both are behind hard NATs', { peerId: next })
       return stream.deliver(failureFrame(frame.session, frame.epoch, toPlainError(error)))
@@ -249,6 +255,8 @@ export class FakeSwarm {
   dhtQueries = 0
   /** `from to`: hops that find no way to each other. */
   readonly cannotConnect = new Set<string>()
+  /** `from to`: how many more times a hop has not heard of its next hop. */
+  readonly strangers = new Map<string, number>()
 
   constructor(blocks: number) {
     this.blocks = blocks
