@@ -56,7 +56,8 @@ describe.each(Object.keys(SCENES).filter((name) => only?.includes(name) ?? true)
       const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical')
       expect(
         serious.map(
-          ({ id, nodes }) => `${id}: ${nodes.map((node) => `${node.target} ${node.failureSummary}`).join(' | ')}`,
+          ({ id, nodes }) =>
+            `${id}: ${nodes.map((node) => `${node.target.join(' ')} ${node.failureSummary}`).join(' | ')}`,
         ),
       ).toEqual([])
       expect(errors).toEqual([])

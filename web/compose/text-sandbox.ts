@@ -1,6 +1,7 @@
 /** The session's text sandbox over a Worker of this page. */
 import type { TextAnswerMessage, TextSandbox } from '../../session/model/text-sandbox.ts'
 import { createWorkerSandbox } from '../../session/model/worker-sandbox.ts'
+// oxlint-disable-next-line import/default -- Vite makes the default export: the built worker's address
 import workerUrl from './text-worker.ts?worker&url'
 import { startWorker } from './trusted-worker.ts'
 

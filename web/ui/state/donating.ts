@@ -42,6 +42,8 @@ export function createDonating(port: DonorPort): Donating {
     unsubscribe()
     round += 1
     const mine = round
+    // What its plan has opened (the adapter, for one) is given back first.
+    await donor?.stop()
     const made = await port.create({ model, ...choices.peek() })
     if (mine !== round) throw new SwarmError('CANCELLED', 'something else was chosen meanwhile')
     const earlier = log.peek()

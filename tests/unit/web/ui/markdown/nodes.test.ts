@@ -16,8 +16,8 @@ function flatten(tree: unknown): { elements: Element[]; text: string } {
   const visit = (node: unknown): void => {
     if (node === null || node === undefined || typeof node === 'boolean') return
     if (Array.isArray(node)) return node.forEach(visit)
-    if (typeof node !== 'object') {
-      text += String(node)
+    if (typeof node === 'string' || typeof node === 'number') {
+      text += node
       return
     }
     const { type, props } = node as VNode<Record<string, unknown>>

@@ -40,13 +40,16 @@ describe('donating', () => {
     expect(donating.state.peek().status).toBe('stopped')
   })
 
-  test('other choices need another donor and another plan', async () => {
+  test('other choices need another donor and another plan, and the one before is stopped', async () => {
     const made: unknown[] = []
+    const donors: FakeDonor[] = []
     const donating = createDonating({
       defaults: { numBlocks: 2 },
       create: (choices) => {
         made.push(choices.numBlocks)
-        return Promise.resolve(new FakeDonor({ status: 'idle' }, [], { plan: READY }))
+        const donor = new FakeDonor({ status: 'idle' }, [], { plan: READY })
+        donors.push(donor)
+        return Promise.resolve(donor)
       },
     })
     await donating.plan(TINYTALES)
@@ -54,6 +57,7 @@ describe('donating', () => {
     donating.choices.value = { ...donating.choices.peek(), numBlocks: 4 }
     await donating.plan(TINYTALES)
     expect(made).toEqual([2, 4])
+    expect(donors.map((donor) => donor.calls)).toEqual([['plan', 'plan', 'stop'], ['plan']])
   })
 
   test('a donor that cannot be made is a state with the reason, not a rejection', async () => {
