@@ -104,6 +104,36 @@ it('reservations: refused by name on the directory stream, freed at once when a 
   await reserved(third, relay)
 })
 
+it('reservations of one address: the last place, none beyond it, and one again when a tab leaves', async () => {
+  const relay = await relayForTest({ maxReservationsPerAddress: 1, trustProxy: ['127.0.0.1'] })
+  const [first, second, third, elsewhere] = await Promise.all(
+    Array.from({ length: 4 }, () => clientForTest({ reserve: true })),
+  )
+  if (!first || !second || !third || !elsewhere) throw new Error('four clients were made')
+  await reserved(first, relay, '203.0.113.1')
+  await dial(second, relay, '203.0.113.1')
+  await vi.waitFor(() => expect(statusLine(relay, 'max-reservations-per-address')).toContain(second.peerId))
+  await reserved(elsewhere, relay, '203.0.113.2')
+  await first.libp2p.stop()
+  await reserved(third, relay, '203.0.113.1')
+})
+
+it('records of one address', async () => {
+  const relay = await relayForTest({ maxRecordsPerAddress: 1, trustProxy: ['127.0.0.1'] })
+  const answers: unknown[] = []
+  for (const from of ['203.0.113.1', '203.0.113.1', '203.0.113.2']) {
+    const client = await clientForTest()
+    await dial(client, relay, from)
+    const directory = await DirectoryClient.open(client, relay)
+    await directory.publish(await recordOf(client))
+    await directory.channel.send({ type: 'ping', id: 1 })
+    await directory.until((message) => message['type'] === 'pong')
+    const refused = directory.messages.find((message) => message['type'] === 'refused')
+    answers.push(refused === undefined ? 'in' : refused['limit'])
+  }
+  expect(answers).toEqual(['in', 'max-records-per-address', 'in'])
+})
+
 it('circuits of one peer: the last one inside works, the next is refused', async () => {
   const relay = await relayForTest({ maxCircuitsPerPeer: 2 })
   const target = await clientForTest({ reserve: true })

@@ -26,9 +26,11 @@ import { generateKeyPair } from '@libp2p/crypto/keys'
 
 /** Every WebSocket that clients here open, so that a test can cut one as a closed tab does: without a word. */
 const opened: WsWebSocket[] = []
+/** What a trusted proxy in front of the relay would say the next socket comes from. */
+let forwardedFor: string | null = null
 class CuttableWebSocket extends WsWebSocket {
   constructor(url: string) {
-    super(url)
+    super(url, forwardedFor === null ? {} : { headers: { 'x-forwarded-for': forwardedFor } })
     opened.push(this)
   }
 }
@@ -92,9 +94,15 @@ export async function clientForTest(options: { reserve?: boolean; privateKey?: P
   return { libp2p, sockets: new Map(), privateKey, peerId: libp2p.peerId.toString() }
 }
 
-export async function dial(client: TestClient, relay: Relay): Promise<void> {
+/** `from`: an address that is not loopback, believed by a relay that trusts 127.0.0.1 as a proxy. */
+export async function dial(client: TestClient, relay: Relay, from: string | null = null): Promise<void> {
   const before = opened.length
-  await client.libp2p.dial(multiaddr(relay.addresses[0] ?? ''), { signal: AbortSignal.timeout(5_000) })
+  forwardedFor = from
+  try {
+    await client.libp2p.dial(multiaddr(relay.addresses[0] ?? ''), { signal: AbortSignal.timeout(5_000) })
+  } finally {
+    forwardedFor = null
+  }
   const socket = opened.slice(before).find((one) => one.url.includes(`:${relay.port}/`))
   if (socket !== undefined) client.sockets.set(relay.peerId, socket)
 }
@@ -113,8 +121,8 @@ export function circuitAddresses(client: TestClient): string[] {
     .filter((address) => address.includes('/p2p-circuit'))
 }
 
-export async function reserved(client: TestClient, relay: Relay): Promise<void> {
-  await dial(client, relay)
+export async function reserved(client: TestClient, relay: Relay, from: string | null = null): Promise<void> {
+  await dial(client, relay, from)
   await vi.waitFor(
     () => {
       if (!circuitAddresses(client).some((address) => address.includes(relay.peerId))) throw new Error('no reservation')
