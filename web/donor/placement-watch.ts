@@ -93,7 +93,8 @@ export class PlacementWatch {
     const { member, log, environment, rule } = this.#options
     const view = member.view()
     const open = unclaimedBlocks(view)
-    this.#reportMissing(open)
+    // Its own claim closes the hole; said when that has become true.
+    if (this.#moving === null) this.#reportMissing(open)
     if (open.length === 0) {
       this.#openSince = null
       return
