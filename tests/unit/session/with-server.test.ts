@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { ChatSession } from '../../../session/generate.ts'
 import { expectedIds } from './support/fake-engine.ts'
 import { collect, fakeModel, request } from './support/run.ts'
-import { ServedSwarm } from './support/served-swarm.ts'
+import { type CacheRunner, ServedSwarm } from './support/served-swarm.ts'
 
 const PROMPT = [5, 9, 2, 33, 7]
 const BLOCKS = 8
@@ -74,7 +74,7 @@ test('a peer is lost, one moves, and one is lost again: the same text', async ()
 })
 
 test('a hop without room is passed over', async () => {
-  served.peers.get('b')!.runner.cacheTokens = 3
+  ;(served.peers.get('b')!.runner as CacheRunner).cacheTokens = 3
   const { end } = await collect(newChat().generate(request(PROMPT)))
   expect(end.ids).toEqual(EXPECTED)
   expect(end.route.map((hop) => hop.peerId)).toEqual(['a', 'b2', 'c', 'd'])

@@ -56,9 +56,11 @@ const TEXTS = [
 ]
 
 for (const { name, folder, reference, blocks } of MODELS) {
-  const isThere = existsSync(`${folder}/tokenizer.json`)
-  describe.skipIf(!isThere)(`${name}${isThere ? '' : ' (its files are only where ../shared is)'}`, async () => {
-    if (!isThere) return
+  if (!existsSync(`${folder}/tokenizer.json`)) {
+    test.skip(`${name} (its files are only where ../shared is)`, () => undefined)
+    continue
+  }
+  describe(name, async () => {
     const model = await load(folder, blocks)
     const cases = json(`${reference}/reference.json`) as ReferenceCase[]
 

@@ -143,7 +143,7 @@ export class CacheRunner implements SpanRunner {
 
 export interface ServedPeer {
   server: FrameServer
-  runner: CacheRunner
+  runner: SpanRunner
 }
 
 export class ServedSwarm {
@@ -151,18 +151,27 @@ export class ServedSwarm {
   readonly peers = new Map<string, ServedPeer>()
   readonly #streams = new Map<string, FrameStream[]>()
 
-  constructor(blocks: number) {
+  readonly #hiddenSize: number
+  readonly #createRunner: (span: Span) => SpanRunner
+
+  constructor(
+    blocks: number,
+    hiddenSize = 1,
+    createRunner: (span: Span) => SpanRunner = (span) => new CacheRunner(span, blocks),
+  ) {
     this.swarm = new FakeSwarm(blocks)
+    this.#hiddenSize = hiddenSize
+    this.#createRunner = createRunner
   }
 
   join(peerId: string, start: number, end: number, blockStepsPerSecond = 100): ServedPeer {
-    const runner = new CacheRunner({ start, end }, this.swarm.blocks)
+    const runner = this.#createRunner({ start, end })
     const server = new FrameServer({
       selfId: peerId,
       modelDigest: FAKE_DIGEST,
       weights: 'f32',
       backend: 'fake',
-      hiddenSize: 1,
+      hiddenSize: this.#hiddenSize,
       record: (id) => this.swarm.directory.get(id),
       openPush: async (next) => {
         const peer = this.peers.get(next)
@@ -192,7 +201,7 @@ export class ServedSwarm {
   }
 
   get openSessions(): number {
-    return [...this.peers.values()].reduce((sum, peer) => sum + peer.runner.caches.size, 0)
+    return [...this.peers.values()].reduce((sum, peer) => sum + peer.runner.status().sessions, 0)
   }
 
   async stop(): Promise<void> {
