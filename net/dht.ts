@@ -41,7 +41,8 @@ export function dhtService(options: DhtOptions): DhtFactory {
     peerInfoMapper: passthroughMapper,
     validators: {
       [DHT_NAMESPACE]: async (key, value) => {
-        options.onRecord?.(await validate(key, value))
+        const signed = await validate(key, value)
+        options.onRecord?.(signed)
       },
     },
     selectors: { [DHT_NAMESPACE]: selectNewest },

@@ -285,6 +285,8 @@ class LibSwarmNode implements ServingNode, Leaving {
     this.#isStopped = true
     this.#halt()
     this.#peers.abortEverything(new Error('leaving'))
+    // A page is gone by now; a Node process must not come back to its relays.
+    void this.#node.libp2p.stop()
   }
 
   async stop(): Promise<void> {
