@@ -4,6 +4,9 @@ import { expectedIds, FAKE_VOCAB } from './support/fake-engine.ts'
 import { FakeSwarm } from './support/fake-swarm.ts'
 import { collect, fakeModel, newChat, request, useVirtualTime } from './support/run.ts'
 
+// Each takes well under a second; the machine may be busy with other suites.
+vi.setConfig({ testTimeout: 30_000 })
+
 const PROMPT = [5, 9, 2, 33, 7]
 const BLOCKS = 8
 

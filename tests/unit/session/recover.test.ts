@@ -5,6 +5,9 @@ import { expectedIds } from './support/fake-engine.ts'
 import { FakeSwarm, type Fault } from './support/fake-swarm.ts'
 import { collect, fakeModel, newChat, request, useVirtualTime } from './support/run.ts'
 
+// Each takes well under a second; the machine may be busy with other suites.
+vi.setConfig({ testTimeout: 30_000 })
+
 const PROMPT = [5, 9, 2, 33, 7]
 const BLOCKS = 8
 const EXPECTED = expectedIds(PROMPT, 12, BLOCKS)

@@ -1,9 +1,12 @@
 import * as fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { philox, uniform } from '../../../session/random.ts'
 import { firstTopK, sampleToken } from '../../../session/sampler.ts'
 import type { SamplingOptions } from '../../../session/types.ts'
 import type { LogitsRow } from '../../../swarm/span-runner.ts'
+
+// Each takes well under a second; the machine may be busy with other suites.
+vi.setConfig({ testTimeout: 30_000 })
 
 const PLAIN: SamplingOptions = { temperature: 1, topP: 1, topK: 0, repetitionPenalty: 1, seed: 7 }
 

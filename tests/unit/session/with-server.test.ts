@@ -1,8 +1,11 @@
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { ChatSession } from '../../../session/generate.ts'
 import { expectedIds } from './support/fake-engine.ts'
 import { collect, fakeModel, request } from './support/run.ts'
 import { type CacheRunner, ServedSwarm } from './support/served-swarm.ts'
+
+// Each takes well under a second; the machine may be busy with other suites.
+vi.setConfig({ testTimeout: 30_000 })
 
 const PROMPT = [5, 9, 2, 33, 7]
 const BLOCKS = 8

@@ -1,9 +1,12 @@
 import { existsSync, readFileSync } from 'node:fs'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { createInlineSandbox } from '../../../../session/model/inline-sandbox.ts'
 import { createPromptModel } from '../../../../session/model/load.ts'
 import { preparePrompt } from '../../../../session/prompt.ts'
 import type { ChatMessage, PromptModel } from '../../../../session/types.ts'
+
+// Each takes well under a second; the machine may be busy with other suites.
+vi.setConfig({ testTimeout: 30_000 })
 
 interface ReferenceCase {
   kind: 'chat' | 'raw'

@@ -2,11 +2,14 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { build } from 'vite'
 import { createPromptModel } from '../../../../session/model/load.ts'
 import type { TextAnswerMessage, TextSource } from '../../../../session/model/text-sandbox.ts'
 import { createWorkerSandbox, type TextWorkerPort } from '../../../../session/model/worker-sandbox.ts'
+
+// Each takes well under a second; the machine may be busy with other suites.
+vi.setConfig({ testTimeout: 30_000 })
 
 const messages = [{ role: 'user' as const, content: 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!' }]
 const ENDLESS_TEMPLATE = '{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}'
