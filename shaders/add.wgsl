@@ -1,5 +1,5 @@
 // Formula: x[t, i] += y[t, i], the residual connection.
-// In: y [T, width] f32. In and out: x [T, width] f32, both padded with zeros to whole vec4.
+// In: y [T, width] f32. Out, in place: x [T, width] f32, both padded with zeros to whole vec4.
 // One invocation adds one vec4. Dispatch: ceil(T * width4 / 64) workgroups, 2-D past 65,535.
 // Reference: `add` in tests/reference/ops.ts.
 struct Params { width4: u32 }

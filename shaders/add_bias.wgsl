@@ -1,5 +1,5 @@
 // Formula: y[t, i] += bias[i].
-// In: bias [width] f32. In and out: y [T, y_stride] f32; only the first `width` elements of a row are touched.
+// In: bias [width] f32. Out, in place: y [T, y_stride] f32; only the first `width` elements of a row are touched.
 // One invocation adds one element. Dispatch: ceil(T * width / 64) workgroups, 2-D past 65,535.
 // Reference: `addBias` in tests/reference/ops.ts.
 struct Params { width: u32, y_stride: u32 }

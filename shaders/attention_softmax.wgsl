@@ -1,5 +1,5 @@
 // Formula, for each split s of 128 positions: m = max of its scores, scores[j] becomes exp(scores[j] - m), l = their sum.
-// In and out: scores [T, heads, splits * 128] f32, in place. Out: stats [T, heads, splits] of (m, l).
+// In, overwritten: scores [T, heads, splits * 128] f32. Out: stats [T, heads, splits] of (m, l).
 // One invocation handles one split of one head of one row in ascending order; splits past the row's position are left alone.
 // Dispatch: ceil(T * heads * splits / 16) workgroups, 2-D. Second of the four attention kernels (see `attention_scores`).
 // Source: Milakov and Gimelshein 2018 (online softmax). Reference: `attention` in tests/reference/ops.ts.

@@ -1,6 +1,8 @@
 /** The small random Llamas of tests/fixtures/models: one for each way in which a checkpoint can differ. */
 
 import type { LlamaConfig } from '../../swarm/model/config.ts'
+import type { ModelFiles } from './model-files.ts'
+import { asF32 } from './model-files.ts'
 import { inverseFrequencies } from './ops.ts'
 
 export const FIXTURES = [
@@ -40,11 +42,35 @@ export function fixtureFrequencies(config: LlamaConfig, name: string): number[] 
   return inverseFrequencies(config).map((frequency) => roundFraction(frequency, fractionBits))
 }
 
-/** Nearest number with that many fraction bits, ties to even; the frequencies are normal numbers in every format. */
+/** The weights that f16 format makes of a checkpoint's: matrices rounded to halves, vectors as they are. */
+export function inF16(model: ModelFiles): Map<string, Float32Array> {
+  const rounded = [...model.tensors].map(([name, tensor]) => {
+    const values = asF32(tensor)
+    return [name, tensor.shape.length === 2 ? values.map(roundToF16) : values] as const
+  })
+  return new Map(rounded)
+}
+
+/** Below 2⁻¹⁴ halves are subnormal: multiples of 2⁻²⁴. */
+function roundToF16(value: number): number {
+  return Math.abs(value) < 2 ** -14 ? roundTo(value, 2 ** -24) : roundFraction(value, 10)
+}
+
+/** Nearest number with that many fraction bits; for numbers that are normal in the format. */
 function roundFraction(value: number, fractionBits: number): number {
-  const unit = 2 ** (Math.floor(Math.log2(value)) - fractionBits)
+  return roundTo(value, 2 ** (exponentOf(Math.abs(value)) - fractionBits))
+}
+
+/** Nearest multiple of `unit`, ties to the even one. */
+function roundTo(value: number, unit: number): number {
   const scaled = value / unit
   const floor = Math.floor(scaled)
-  const up = scaled - floor > 0.5 || (scaled - floor === 0.5 && floor % 2 === 1)
+  const up = scaled - floor > 0.5 || (scaled - floor === 0.5 && floor % 2 !== 0)
   return (up ? floor + 1 : floor) * unit
+}
+
+/** Floor of the binary logarithm; `Math.log2` alone may round up to a power of two that the number does not reach. */
+function exponentOf(value: number): number {
+  const guess = Math.floor(Math.log2(value))
+  return 2 ** guess > value ? guess - 1 : guess
 }

@@ -1,0 +1,97 @@
+/**
+ * The product's own kernels and `createSpanRunner` in real Chromium, in a dedicated Worker, on the software adapter: kernels against
+ * the plain reference, every fixture and the embedded model against logits of an independent implementation.
+ */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { FIXTURES } from '../reference/fixtures.ts'
+import type { ModelOptions } from './lab/lab.ts'
+import { OpenLab } from './open-lab.ts'
+
+let lab: OpenLab
+beforeAll(async () => {
+  lab = await OpenLab.start()
+})
+afterAll(async () => {
+  await lab?.close()
+})
+
+const F32: ModelOptions = { format: 'f32', variant: 'threads' }
+const F16: ModelOptions = { format: 'f16', variant: 'threads' }
+const F32_LANES: ModelOptions = { format: 'f32', variant: 'lanes' }
+const F16_LANES: ModelOptions = { format: 'f16', variant: 'lanes' }
+const nameOf = ({ format, variant }: ModelOptions): string => `${format} ${variant}`
+
+/** Of the issue: max |Δlogit|. f16 weights are held to the plain reference on the rounded weights, by the same bound. */
+const TOLERANCE = 1e-3
+
+it('runs on the software adapter of this browser', async () => {
+  expect(await lab.call('adapter')).toMatchObject({ software: true })
+})
+
+describe('kernels agree with the plain reference', () => {
+  it.each([F32, F16, F32_LANES, F16_LANES])('mat_vec and mat_mul, $format $variant', async (options) => {
+    expect(await lab.call('kernelCases', 'mat_mul', options)).toEqual([])
+  })
+  it.each([F32, F16])('embed, $format', async (options) => {
+    expect(await lab.call('kernelCases', 'embed', options)).toEqual([])
+  })
+  it.each(['rms_norm', 'pointwise', 'attention'])('%s', async (group) => {
+    expect(await lab.call('kernelCases', group, F32)).toEqual([])
+  })
+})
+
+describe.each(FIXTURES)('%s', (name) => {
+  it('f32 weights: logits of all positions, greedy ids; prefill, chunks and spans give the bits of decode', async () => {
+    const result = await lab.call('fixture', name, F32)
+    expect(result.maxDelta).toBeLessThanOrEqual(TOLERANCE)
+    expect(result.greedy).toEqual(result.expectedGreedy)
+    expect([result.prefillDiffers, result.chunksDiffer, result.chainDiffers]).toEqual([0, 0, 0])
+  })
+})
+
+describe('other formats and variants', () => {
+  it.each([
+    ['mha-f16', F16],
+    ['odd-sizes-f32', F16],
+    ['biases-f32', F16],
+    ['plain-tied-f32', F16],
+    ['odd-sizes-f32', F32_LANES],
+    ['mha-f16', F16_LANES],
+  ] as const)('%s with %o', async (name, options) => {
+    const result = await lab.call('fixture', name, options)
+    expect(result.maxDelta, nameOf(options)).toBeLessThanOrEqual(TOLERANCE)
+    expect([result.prefillDiffers, result.chunksDiffer, result.chainDiffers]).toEqual([0, 0, 0])
+  })
+})
+
+it('the embedded model over four spans: prompt logits and greedy ids', async () => {
+  const results = await lab.call('trained', {
+    folder: 'models/tinytales',
+    references: 'tests/fixtures/models/tinytales',
+    format: 'f32',
+    cuts: [2, 4, 6],
+    cases: 4,
+    tokens: 24,
+  })
+  expect(results).toHaveLength(4)
+  for (const { promptDelta, behindBest, exactSteps } of results) {
+    expect(promptDelta).toBeLessThanOrEqual(TOLERANCE)
+    expect(behindBest.slice(0, exactSteps).every((gap) => gap === 0)).toBe(true)
+    expect(Math.max(...behindBest)).toBeLessThanOrEqual(0.02)
+  }
+})
+
+describe('the runner', () => {
+  it('keeps its rules on sessions, positions, budgets and bad input', async () => {
+    expect(await lab.call('rules')).toEqual([])
+  })
+
+  it('measures its throughput', async () => {
+    const { blockStepsPerSecond } = await lab.call('throughput', 'models/tinytales', 'f32')
+    expect(blockStepsPerSecond).toBeGreaterThan(1)
+  })
+
+  it.each(['dispose', 'device'] as const)('a step under way ends with GPU_LOST: %s', async (how) => {
+    expect(await lab.call('loss', how)).toBe('GPU_LOST')
+  })
+})

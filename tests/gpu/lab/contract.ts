@@ -1,0 +1,164 @@
+/** The rules of `SpanRunner` that other parts rely on, tried on a real runner: each broken rule is one line. */
+import { SwarmError } from '../../../swarm/errors.ts'
+import type { SpanRunner, StepInput } from '../../../swarm/span-runner.ts'
+import type { Gpu } from '../../../web/gpu/device.ts'
+import type { ModelFiles } from '../../reference/model-files.ts'
+import { bitsThatDiffer, Chain, ok } from './model-lab.ts'
+
+const [A, B, C] = ['a', 'b', 'c'].map((digit) => digit.repeat(32)) as [string, string, string]
+
+export async function runnerRules(gpu: Gpu, model: ModelFiles): Promise<string[]> {
+  const broken: string[] = []
+  const expect = (rule: string, holds: boolean): void => void (holds || broken.push(rule))
+  const { config } = model
+  const blocks = config.numHiddenLayers
+  const chain = await Chain.create(gpu, model, { format: 'f32', cacheTokens: 100, cuts: [] })
+  const runner = chain.runners[0]!
+  const whole = { start: 0, end: blocks }
+  const code = async (work: Promise<unknown>): Promise<string> =>
+    work.then(
+      () => 'none',
+      (error: unknown) => (error instanceof SwarmError ? error.code : String(error)),
+    )
+  const tokens = (session: string, position: number, ids: number[], topK = 0): StepInput => ({
+    session,
+    position,
+    rows: ids.length,
+    tokens: Uint32Array.from(ids),
+    logits: { topK },
+  })
+  const stepCode = async (input: StepInput): Promise<string> => {
+    const [output] = await runner.step([input])
+    return output !== undefined && 'error' in output ? output.error.code : 'none'
+  }
+
+  expect(
+    'a session within the budget opens',
+    (await code(runner.openSession({ session: A, span: whole, maxTokens: 60 }))) === 'none',
+  )
+  expect(
+    'a second of the same id is refused',
+    (await code(runner.openSession({ session: A, span: whole, maxTokens: 1 }))) === 'BUSY',
+  )
+  expect(
+    'one past the budget is refused',
+    (await code(runner.openSession({ session: B, span: whole, maxTokens: 41 }))) === 'CACHE_FULL',
+  )
+  expect('a refused session takes nothing', runner.status().cacheTokensLeft === 40 && runner.status().sessions === 1)
+  expect(
+    'a part of the span opens',
+    (await code(runner.openSession({ session: B, span: { start: 2, end: 4 }, maxTokens: 30 }))) === 'none',
+  )
+  expect('it costs its blocks only', runner.status().cacheTokensLeft === Math.floor((40 * blocks - 30 * 2) / blocks))
+  expect(
+    'a span past the end is refused',
+    (await code(runner.openSession({ session: C, span: { start: 4, end: blocks + 1 }, maxTokens: 1 }))) === 'NO_ROUTE',
+  )
+  expect(
+    'a context past the model is refused',
+    (await code(runner.openSession({ session: C, span: whole, maxTokens: 257 }))) === 'CONTEXT_FULL',
+  )
+
+  expect('an unknown session is refused', (await stepCode(tokens(C, 0, [1]))) === 'NO_SESSION')
+  expect('a wrong position is refused', (await stepCode(tokens(A, 1, [1]))) === 'WRONG_POSITION')
+  expect(
+    'a token past the vocabulary is refused',
+    (await stepCode(tokens(A, 0, [1, config.vocabSize]))) === 'BAD_TOKEN_ID',
+  )
+  expect(
+    'more rows than the cache are refused',
+    (await stepCode(
+      tokens(
+        A,
+        0,
+        Array.from({ length: 61 }, () => 1),
+      ),
+    )) === 'CACHE_FULL',
+  )
+  expect(
+    'hidden states at block 0 are refused',
+    (await stepCode({ session: A, position: 0, rows: 1, hidden: new Float32Array(config.hiddenSize) })) === 'BAD_FRAME',
+  )
+  const hidden = new Float32Array(2 * config.hiddenSize).fill(0.1)
+  expect(
+    'logits of a span without the head are refused',
+    (await stepCode({ session: B, position: 0, rows: 2, hidden: hidden.slice(), logits: { topK: 1 } })) === 'BAD_FRAME',
+  )
+  expect(
+    'too few hidden states are refused',
+    (await stepCode({ session: B, position: 0, rows: 3, hidden: hidden.slice() })) === 'BAD_FRAME',
+  )
+  expect(
+    'NaN is refused',
+    (await stepCode({ session: B, position: 0, rows: 2, hidden: hidden.with(5, NaN) })) === 'NOT_FINITE',
+  )
+
+  await batchRules(runner, expect, tokens, hidden)
+  await chain.dispose()
+  expect('values that overflow inside are a failure', (await overflow(gpu, model)) === 'NOT_FINITE')
+  expect('a disposed runner takes nothing', (await code(runner.step([tokens(A, 0, [1])]))) === 'GPU_LOST')
+  return broken
+}
+
+async function batchRules(
+  runner: SpanRunner,
+  expect: (rule: string, holds: boolean) => void,
+  tokens: (session: string, position: number, ids: number[], topK?: number) => StepInput,
+  hidden: Float32Array,
+): Promise<void> {
+  const ids = [3, 1, 4, 1, 5, 9, 2, 6]
+  const [first, failed, second] = await runner.step([
+    tokens(A, 0, ids),
+    tokens(C, 0, ids),
+    { session: B, position: 0, rows: 2, hidden: hidden.slice() },
+  ])
+  const row = ok(first).logits!
+  expect(
+    'one failure leaves the batch alone',
+    failed !== undefined && 'error' in failed && ok(second).hidden?.length === hidden.length,
+  )
+  expect(
+    'all logits come, best first',
+    row.ids.length === row.vocabSize && row.values.every((v, i) => i === 0 || v <= row.values[i - 1]!),
+  )
+  const sum = row.values.reduce((total, value) => total + Math.exp(value - row.values[0]!), 0)
+  expect('the log-sum-exp is over all of them', Math.abs(row.logSumExp - row.values[0]! - Math.log(sum)) < 1e-5)
+  const again = await runner.lastLogits(A, { topK: 5 })
+  expect(
+    'the last logits come again',
+    again.ids.join() === row.ids.slice(0, 5).join() && again.logSumExp === row.logSumExp,
+  )
+
+  await runner.truncateSession(A, 3)
+  const [longer] = await Promise.allSettled([runner.truncateSession(A, 4)])
+  expect('cutting to more than there is is refused', longer?.status === 'rejected')
+  const [replayed] = await runner.step([tokens(A, 3, ids.slice(3))])
+  expect('a cut session continues with the same bits', bitsThatDiffer(ok(replayed).logits!, row) === 0)
+
+  const before = runner.status().cacheTokensLeft
+  await runner.closeSession(A)
+  await runner.closeSession(A)
+  expect('closing gives the budget back once', runner.status().cacheTokensLeft === before + 60)
+  await runner.openSession({ session: A, span: runner.span, maxTokens: 60 })
+  const [fresh] = await runner.step([tokens(A, 0, ids)])
+  expect('a fresh session gives the same bits', bitsThatDiffer(ok(fresh).logits!, row) === 0)
+  const [silent] = await runner.step([{ session: A, position: 8, rows: 2, tokens: Uint32Array.of(5, 3) }])
+  expect(
+    'a prefill chunk without logits returns nothing',
+    ok(silent).logits === undefined && ok(silent).hidden === undefined,
+  )
+}
+
+/** The code of a step through a model one of whose matrices holds the largest bf16 everywhere. */
+async function overflow(gpu: Gpu, model: ModelFiles): Promise<string> {
+  const name = 'model.layers.3.mlp.down_proj.weight'
+  const tensor = model.tensors.get(name)!
+  const bytes = tensor.bytes.map(() => 0x7f)
+  const tensors = new Map(model.tensors).set(name, { ...tensor, bytes })
+  const chain = await Chain.create(gpu, { ...model, tensors }, { format: 'f32', cacheTokens: 8, cuts: [] })
+  const runner = chain.runners[0]!
+  await runner.openSession({ session: A, span: { start: 0, end: 4 }, maxTokens: 8 })
+  const [output] = await runner.step([{ session: A, position: 0, rows: 2, tokens: Uint32Array.of(1, 2) }])
+  await chain.dispose()
+  return output !== undefined && 'error' in output ? output.error.code : 'none'
+}

@@ -1,0 +1,243 @@
+/**
+ * What the tests ask the GPU to do, by name, with plain data in and out. Runs in the lab's dedicated Worker over the product's
+ * own web/gpu and web/engine. Each call leaves no buffer behind; a WebGPU validation error fails it.
+ */
+import type { WeightFormat } from '../../../swarm/model/config.ts'
+import type { LogitsRow } from '../../../swarm/span-runner.ts'
+import { measureThroughput } from '../../../web/engine/measure.ts'
+import type { Gpu } from '../../../web/gpu/device.ts'
+import { openGpu } from '../../../web/gpu/device.ts'
+import type { MatMulVariant } from '../../../web/gpu/kernels/kernel-set.ts'
+import { KernelSet } from '../../../web/gpu/kernels/kernel-set.ts'
+import type { FixtureReference } from '../../reference/fixtures.ts'
+import { fixtureFolder, fixtureFrequencies, inF16 } from '../../reference/fixtures.ts'
+import type { ModelFiles, ReadFile } from '../../reference/model-files.ts'
+import { asF32, readJson, readModel, readSafetensors } from '../../reference/model-files.ts'
+import { createReferenceRunner } from '../../reference/runner.ts'
+import { runnerRules } from './contract.ts'
+import { KERNEL_CASES } from './kernel-cases.ts'
+import { KernelLab } from './kernel-lab.ts'
+import { bitsThatDiffer, byId, Chain, greedy, maxDelta, ok } from './model-lab.ts'
+
+let opened: Promise<Gpu> | null = null
+const gpuErrors: string[] = []
+
+async function gpu(): Promise<Gpu> {
+  opened ??= openGpu({ backend: 'auto' }).then((found) => {
+    found.device.addEventListener('uncapturederror', (event) => gpuErrors.push(event.error.message))
+    return found
+  })
+  return opened
+}
+
+/** Fails the call when WebGPU complained meanwhile. */
+async function checked<T>(work: (gpu: Gpu) => Promise<T>): Promise<T> {
+  const found = await gpu()
+  const result = await work(found)
+  await found.device.queue.onSubmittedWorkDone()
+  if (gpuErrors.length > 0) throw new Error(`WebGPU: ${gpuErrors.splice(0).join(' | ')}`)
+  return result
+}
+
+export interface ModelOptions {
+  format: WeightFormat
+  variant: MatMulVariant
+}
+
+export interface FixtureResult {
+  /** Over the logits of all 40 positions, token by token. */
+  maxDelta: number
+  greedy: number[]
+  expectedGreedy: number[]
+  /** Logits of the last position that differ in a bit from decode: prefilled at once, in chunks, over 2–4 spans. */
+  prefillDiffers: number
+  chunksDiffer: number
+  chainDiffers: number
+}
+
+export function createLab(read: ReadFile) {
+  return {
+    async adapter(): Promise<{ description: string; software: boolean }> {
+      const { description, software } = await gpu()
+      return { description, software }
+    },
+
+    /** Mismatches of one group of kernel cases; empty when all agree. */
+    kernelCases(group: string, { format, variant }: ModelOptions): Promise<string[]> {
+      return checked(async (found) => {
+        const kernels = await KernelSet.create(found, format, variant)
+        const failures: string[] = []
+        for (const run of KERNEL_CASES[group]!) {
+          const lab = new KernelLab(found, kernels, format)
+          await run(lab)
+          failures.push(...lab.failures)
+          lab.destroy()
+        }
+        kernels.destroy()
+        return failures
+      })
+    },
+
+    fixture(name: string, { format, variant }: ModelOptions): Promise<FixtureResult> {
+      return checked(async (found) => {
+        const folder = fixtureFolder(name)
+        const model = await readModel(read, folder)
+        const blocks = model.config.numHiddenLayers
+        const reference = (await readJson(read, `${folder}/reference.json`)) as FixtureReference
+        const kept = asF32((await readSafetensors(read, `${folder}/reference.safetensors`)).get('logits')!)
+        const options = {
+          format,
+          matMulVariant: variant,
+          cacheTokens: 200,
+          ropeFrequencies: Float32Array.from(fixtureFrequencies(model.config, name)),
+        }
+        const ids = reference.input_ids
+        // With f16 weights the kept reference is another model's; the plain reference on the rounded weights is this one's.
+        const expected = format === 'f32' ? kept : await plainLogits(model, name, ids)
+        const chain = await Chain.create(found, model, { ...options, cuts: [] })
+        const decode = await chain.open(64)
+        let worst = 0
+        let last: LogitsRow | null = null
+        for (const [position, id] of ids.entries()) {
+          last = await decode.step([id])
+          const { vocabSize } = model.config
+          worst = Math.max(worst, maxDelta(last, expected.subarray(position * vocabSize, (position + 1) * vocabSize)))
+        }
+        const found24 = await greedy(decode, last!, reference.greedy.length)
+        await decode.close()
+
+        const prefill = await chain.open(64)
+        const prefilled = await prefill.step(ids)
+        await prefill.close()
+        const chunked = await chain.open(64)
+        for (const [begin, end] of [
+          [0, 7],
+          [7, 8],
+          [8, 31],
+        ]) {
+          await chunked.step(ids.slice(begin, end))
+        }
+        const inChunks = await chunked.step(ids.slice(31))
+        await chain.dispose()
+
+        const count = Math.min(4, blocks)
+        const cuts = Array.from({ length: count - 1 }, (_, i) => Math.round(((i + 1) * blocks) / count))
+        const parts = await Chain.create(found, model, { ...options, cuts })
+        const overSpans = await (await parts.open(64)).step(ids)
+        await parts.dispose()
+        return {
+          maxDelta: worst,
+          greedy: found24,
+          expectedGreedy: reference.greedy,
+          prefillDiffers: bitsThatDiffer(prefilled, last!),
+          chunksDiffer: bitsThatDiffer(inChunks, last!),
+          chainDiffers: bitsThatDiffer(overSpans, last!),
+        }
+      })
+    },
+
+    /** Cases of a trained model: prompt logits and greedy ids, the reference's ids being fed. */
+    trained(options: {
+      folder: string
+      references: string
+      format: WeightFormat
+      cuts: number[]
+      cases: number
+      tokens: number
+    }): Promise<TrainedResult[]> {
+      return checked(async (found) => {
+        const model = await readModel(read, options.folder)
+        const references = (await readJson(read, `${options.references}/reference.json`)) as TrainedReference[]
+        const logits = await readSafetensors(read, `${options.references}/reference.safetensors`)
+        const chain = await Chain.create(found, model, { format: options.format, cacheTokens: 256, cuts: options.cuts })
+        const results: TrainedResult[] = []
+        for (const [index, reference] of references.slice(0, options.cases).entries()) {
+          const expected = asF32(logits.get(`${index}.prompt_last_logits`)!)
+          const session = await chain.open(256)
+          let row = await session.step(reference.input_ids)
+          const promptDelta = maxDelta(row, expected)
+          const behindBest: number[] = []
+          const started = performance.now()
+          const count = Math.min(options.tokens, reference.greedy.length)
+          for (const id of reference.greedy.slice(0, count)) {
+            behindBest.push(row.values[0]! - row.values[row.ids.indexOf(id)]!)
+            row = await session.step([id])
+          }
+          const decodeMs = (performance.now() - started) / count
+          await session.close()
+          results.push({ promptDelta, behindBest, exactSteps: reference.steps_before_a_near_tie ?? count, decodeMs })
+        }
+        await chain.dispose()
+        return results
+      })
+    },
+
+    throughput(folder: string, format: WeightFormat): Promise<{ blockStepsPerSecond: number }> {
+      return checked(async (found) => {
+        const model = await readModel(read, folder)
+        const chain = await Chain.create(found, model, { format, cacheTokens: 64, cuts: [] })
+        const result = await measureThroughput(chain.runners[0]!, model.config)
+        await chain.dispose()
+        return result
+      })
+    },
+
+    /** The runner's rules on sessions, positions, budgets and bad input; one line for each that is broken. */
+    rules(): Promise<string[]> {
+      return checked(async (found) => runnerRules(found, await readModel(read, fixtureFolder('untied-bf16-sharded'))))
+    },
+
+    /** How a step under way ends when the device goes: its error code. Leaves a fresh device for the next call. */
+    async loss(how: 'device' | 'dispose'): Promise<string> {
+      const found = await gpu()
+      const model = await readModel(read, fixtureFolder('blocks32-bf16-sharded'))
+      const chain = await Chain.create(found, model, { format: 'f32', cacheTokens: 256, cuts: [] })
+      const session = await chain.open(256)
+      const step = session.step(Array.from({ length: 250 }, (_, i) => i)).then(
+        () => 'finished',
+        (error: unknown) => (error as { code?: string }).code ?? String(error),
+      )
+      if (how === 'device') {
+        found.device.destroy()
+        opened = null
+      } else {
+        await chain.dispose()
+      }
+      return step
+    },
+  }
+}
+
+export type Lab = ReturnType<typeof createLab>
+
+/** Logits of all positions by the plain reference on weights rounded to f16, `[T, vocabSize]`. */
+async function plainLogits(model: ModelFiles, name: string, ids: readonly number[]): Promise<Float32Array> {
+  const { config } = model
+  const span = { start: 0, end: config.numHiddenLayers }
+  const frequencies = fixtureFrequencies(config, name)
+  const runner = createReferenceRunner(config, inF16(model), span, { cacheTokens: ids.length, frequencies })
+  const session = 'f'.repeat(32)
+  await runner.openSession({ session, span, maxTokens: ids.length })
+  const out = new Float32Array(ids.length * config.vocabSize)
+  for (const [position, id] of ids.entries()) {
+    const step = { session, position, rows: 1, tokens: Uint32Array.of(id), logits: { topK: 0 } }
+    out.set(byId(ok((await runner.step([step]))[0]).logits!), position * config.vocabSize)
+  }
+  return out
+}
+
+interface TrainedReference {
+  input_ids: number[]
+  greedy: number[]
+  steps_before_a_near_tie?: number
+}
+
+export interface TrainedResult {
+  promptDelta: number
+  /** For each reference id in turn, how far its logit lies behind our best one (0: it is ours). */
+  behindBest: number[]
+  /** How many of them must be exact. */
+  exactSteps: number
+  /** Milliseconds a decode step. */
+  decodeMs: number
+}

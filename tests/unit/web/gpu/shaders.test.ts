@@ -1,0 +1,40 @@
+/** Holds the shader folder to its conventions: bindings, params, header, and the table in its README. */
+import { readdirSync, readFileSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
+import { readBindings, readParams } from '../../../../web/gpu/kernel.ts'
+
+const folder = new URL('../../../../shaders/', import.meta.url)
+const files = readdirSync(folder).filter((name) => name.endsWith('.wgsl'))
+const textOf = (name: string): string => readFileSync(new URL(name, folder), 'utf8')
+/** Put in front of the operations that read weights; these have the third binding from the weight format. */
+const PIECES = ['weights_f32.wgsl', 'weights_f16.wgsl', 'four_rows.wgsl']
+
+it('the README lists exactly the files there are', () => {
+  const listed = [...textOf('README.md').matchAll(/^\| `(\w+\.wgsl)`/gm)].map(([, name]) => name)
+  expect(listed.toSorted()).toEqual(files.toSorted())
+})
+
+describe.each(files.filter((name) => !PIECES.includes(name)))('%s', (name) => {
+  const code = textOf(name)
+  const whole = /load_weights\(/.test(code) ? `${textOf('weights_f32.wgsl')}\n${code}` : code
+
+  it('numbers its bindings 0, 1, 2, …: params and step first, the output last', () => {
+    const bindings = readBindings(name, whole)
+    expect(bindings.slice(0, 2).map(({ buffer }) => buffer?.type)).toEqual(['uniform', 'uniform'])
+    expect(bindings.at(-1)?.buffer?.type).toBe('storage')
+  })
+
+  it('has params of four-byte scalars and the step that every kernel has', () => {
+    expect(readParams(name, code).length).toBeGreaterThan(0)
+    expect(code).toContain('struct Step { rows: u32, position: u32, splits: u32 }')
+  })
+
+  it('says in its header what it computes, how it is dispatched and what its reference is', () => {
+    const header = code.slice(0, code.indexOf('struct'))
+    for (const word of ['Formula', 'In', 'Out', 'Dispatch:', 'Reference: `']) expect(header).toContain(word)
+  })
+
+  it('reaches past 65,535 workgroups', () => {
+    expect(code).toContain('y * grid.x')
+  })
+})
