@@ -1,0 +1,304 @@
+/** One donor at a time: what it shows, refuses, keeps and frees. */
+import { describe, expect, it } from 'vitest'
+import type { DonorDefaults } from '../../../../swarm/app-config.ts'
+import { SwarmError } from '../../../../swarm/errors.ts'
+import type { DonorState } from '../../../../web/donor/state.ts'
+import { seededRandom } from '../../swarm/planner/support.ts'
+import { FakeSwarm, type FakeDonor, type FakeDonorOptions } from './fake-swarm.ts'
+
+function swarmOf(blocks = 16): FakeSwarm {
+  return new FakeSwarm({ blocks, random: seededRandom(3) })
+}
+
+async function started(
+  swarm: FakeSwarm,
+  defaults: DonorDefaults = {},
+  options: FakeDonorOptions = {},
+): Promise<FakeDonor> {
+  const donor = swarm.donor(defaults, options)
+  void donor.donor.start()
+  await swarm.clock.until(() => ['serving', 'failed'].includes(donor.donor.state().status), 60_000)
+  return donor
+}
+
+async function failure(
+  defaults: DonorDefaults,
+  options: FakeDonorOptions = {},
+): Promise<{ code: string; message: string }> {
+  const swarm = swarmOf()
+  const donor = await started(swarm, defaults, options)
+  const state = donor.donor.state()
+  if (state.status !== 'failed') throw new Error(`it is ${state.status}`)
+  expect(donor.engines.every((engine) => engine.isClosed)).toBe(true)
+  expect(donor.donor.log().at(-1)).toMatchObject({ level: 'error' })
+  return state.error
+}
+
+describe('plan', () => {
+  it('says what would be done, loads nothing and joins nothing', async () => {
+    const swarm = swarmOf()
+    const donor = swarm.donor({ numBlocks: 4 })
+    const seen: string[] = []
+    donor.donor.onChange(() => seen.push(donor.donor.state().status))
+    await donor.donor.plan()
+    expect(donor.donor.state()).toMatchObject({
+      status: 'ready',
+      plan: {
+        repo: 'org/model',
+        revision: 'c'.repeat(40),
+        blocks: 16,
+        span: { start: 0, end: 4 },
+        downloadBytes: 60,
+        cachedBytes: 40,
+        weights: 'f32',
+        adapter: 'fake adapter',
+        software: true,
+        mode: 'load-balancing',
+      },
+    })
+    expect(seen).toEqual(['planning', 'ready'])
+    expect(donor.loads).toEqual([])
+    expect(donor.node).toBeNull()
+  })
+
+  it('planned twice holds one GPU, and stopping frees it', async () => {
+    const donor = swarmOf().donor({})
+    await donor.donor.plan()
+    await donor.donor.plan()
+    expect(donor.engines.map((engine) => engine.isClosed)).toEqual([true, false])
+    await donor.donor.stop()
+    expect(donor.engines.map((engine) => engine.isClosed)).toEqual([true, true])
+    expect(donor.donor.state()).toEqual({ status: 'stopped' })
+  })
+
+  it('without num_blocks takes what fits the memory', async () => {
+    const whole = swarmOf().donor({})
+    await whole.donor.plan()
+    expect(whole.donor.state()).toMatchObject({ plan: { span: { start: 0, end: 16 } } })
+    const small = swarmOf().donor({ memoryGb: 0.005 })
+    await small.donor.plan()
+    const state = small.donor.state()
+    const plan = state.status === 'ready' ? state.plan : null
+    expect(plan?.span.end).toBeLessThan(16)
+    expect(plan?.gpuBytes).toBeLessThanOrEqual(0.005e9)
+  })
+})
+
+describe('what a donor refuses', () => {
+  it.each([
+    [{ splits: '8,4', stage: 0 }, 'BAD_OPTION', /not ascending/],
+    [{ splits: '8' }, 'BAD_OPTION', /without stage/],
+    [{ splits: '8,16', stage: 0 }, 'BAD_OPTION', /splits has 16/],
+    [{ totalBlocks: 32 }, 'BAD_OPTION', /config says 16/],
+    [{ numBlocks: 17 }, 'BAD_OPTION', /only 16 blocks/],
+    [{ numBlocks: 0 }, 'BAD_OPTION', /num_blocks is 0/],
+    [
+      { numBlocks: 16, memoryGb: 0.001 },
+      'OUT_OF_MEMORY',
+      /16 blocks in f16 take .* GB, and this tab may use 0\.001 GB/,
+    ],
+    [{ numBlocks: 16, memoryGb: 0.004, weights: 'f32' }, 'OUT_OF_MEMORY', /16 blocks in f32/],
+  ] satisfies [DonorDefaults, string, RegExp][])('%j', async (defaults, code, sentence) => {
+    const error = await failure(defaults)
+    expect(error.code).toBe(code)
+    expect(error.message).toMatch(sentence)
+  })
+
+  it('an identity that another tab holds', async () => {
+    expect((await failure({}, { identityTaken: true })).code).toBe('IDENTITY_TAKEN')
+  })
+
+  it('a model whose weights cannot be loaded: the sentence is the loader’s', async () => {
+    const loadFails = () => new SwarmError('BAD_SAFETENSORS', 'model.safetensors: broken')
+    expect(await failure({}, { loadFails })).toMatchObject({
+      code: 'BAD_SAFETENSORS',
+      message: 'model.safetensors: broken',
+    })
+  })
+})
+
+describe('serving', () => {
+  it('fixed mode serves its stage, says so, and never checks the balance', async () => {
+    const swarm = swarmOf()
+    const donor = await started(swarm, { splits: '4,12', stage: 1, meanBalanceCheckPeriod: 1 })
+    await swarm.clock.advance(30_000)
+    expect(donor.servedSpan()).toEqual({ start: 4, end: 12 })
+    expect(donor.printed).toEqual([
+      'Selected blocks: [4, 5, 6, 7, 8, 9, 10, 11]',
+      'P2P initialized for Fixed mode server, PeerID: peer-00',
+      'Fixed mode server ready, blocks=[4, 5, 6, 7, 8, 9, 10, 11], throughput=12.50 rps',
+    ])
+    expect(donor.node?.record()).toMatchObject({ state: 'online', fixed: true, span: { start: 4, end: 12 } })
+  })
+
+  it('its record says what it can do; its state what it does', async () => {
+    const swarm = swarmOf()
+    const donor = await started(swarm, { numBlocks: 4, simulateSpeed: 60 })
+    expect(donor.node?.record()).toMatchObject({
+      blockStepsPerSecond: 60,
+      simulated: 60,
+      maxBlocks: 4,
+      weights: 'f32',
+      backend: 'software',
+      model: { repo: 'org/model', blocks: 16 },
+    })
+    expect(donor.printed.at(-1)).toMatch(/throughput=15\.00 rps$/)
+    donor.node!.sessions = 2
+    await swarm.clock.advance(1_500)
+    expect(donor.donor.state()).toMatchObject({
+      status: 'serving',
+      throughput: 15,
+      moving: null,
+      stats: { sessions: 2, bytesFetched: 7 },
+    })
+    expect(donor.node?.record()?.sessions).toBe(2)
+  })
+
+  it('measures its speed once and remembers it', async () => {
+    const speeds = new Map<string, number>()
+    const first = await started(swarmOf(), { numBlocks: 4 }, { speeds, speed: 80 })
+    const second = await started(swarmOf(), { numBlocks: 4 }, { speeds, speed: 999 })
+    const longer = await started(swarmOf(), { numBlocks: 8 }, { speeds, speed: 70 })
+    expect([first.measured, second.measured, longer.measured]).toEqual([1, 0, 1])
+    expect(second.printed.at(-1)).toMatch(/throughput=20\.00 rps$/)
+  })
+
+  it('shows each phase on the way', async () => {
+    const swarm = swarmOf()
+    const donor = swarm.donor({ numBlocks: 4 })
+    const seen = new Set<string>()
+    donor.donor.onChange(() => seen.add(describeState(donor.donor.state())))
+    void donor.donor.start()
+    await swarm.clock.until(() => donor.servedSpan() !== null, 30_000)
+    expect([...seen]).toEqual(['planning', 'loading choose', 'loading download', 'loading measure', 'serving'])
+  })
+
+  it('stop says goodbye, frees the GPU and can be started again', async () => {
+    const swarm = swarmOf()
+    const donor = await started(swarm)
+    const watcher = await started(swarm)
+    const stopped = donor.donor.stop()
+    expect(donor.donor.state().status).toBe('stopping')
+    await stopped
+    await swarm.clock.advance(100)
+    expect(donor.donor.state()).toEqual({ status: 'stopped' })
+    expect(watcher.node?.directory.records('').map((record) => record.peerId)).toEqual([watcher.id])
+    expect(donor.engines.every((engine) => engine.isClosed)).toBe(true)
+    void donor.donor.start()
+    await swarm.clock.until(() => donor.servedSpan() !== null, 30_000)
+  })
+
+  it('stop while loading ends the download and leaves nothing', async () => {
+    const swarm = swarmOf()
+    const donor = swarm.donor({})
+    void donor.donor.start()
+    await swarm.clock.until(() => donor.loads.length > 0, 30_000)
+    await donor.donor.stop()
+    await swarm.clock.advance(20_000)
+    expect(donor.donor.state()).toEqual({ status: 'stopped' })
+    expect(donor.engines.every((engine) => engine.isClosed)).toBe(true)
+    expect(swarm.nodes.size).toBe(0)
+  })
+
+  it('a frozen page is left out of routes until it is back', async () => {
+    const swarm = swarmOf()
+    const donor = await started(swarm)
+    const watcher = await started(swarm)
+    const stateOf = () => watcher.node?.directory.get(donor.id)?.state
+    donor.pageEvent('freeze')
+    await swarm.clock.advance(100)
+    expect(stateOf()).toBe('leaving')
+    donor.pageEvent('resume')
+    await swarm.clock.advance(100)
+    expect(stateOf()).toBe('online')
+  })
+})
+
+describe('a lost GPU', () => {
+  it('is opened again once, with the same blocks; the second loss is final and says why', async () => {
+    const swarm = swarmOf()
+    const donor = await started(swarm, { numBlocks: 4 })
+    donor.engines[0]?.lose('driver reset')
+    await swarm.clock.advance(100)
+    expect(donor.node?.record()?.state).toBe('joining')
+    await swarm.clock.advance(10_000)
+    expect(donor.servedSpan()).toEqual({ start: 0, end: 4 })
+    expect(donor.node?.record()?.state).toBe('online')
+    expect(donor.lines(/server ready/)).toHaveLength(2)
+    expect(donor.engines.map((engine) => engine.isClosed)).toEqual([true, false])
+    expect(donor.node?.served()).toEqual([{ start: 0, end: 4 }])
+
+    donor.engines[1]?.lose('driver reset')
+    await swarm.clock.advance(10_000)
+    expect(donor.donor.state()).toMatchObject({ status: 'failed', error: { code: 'GPU_LOST', message: /lost again/ } })
+    expect(swarm.nodes.size).toBe(0)
+  })
+
+  it('while loading counts as well', async () => {
+    let losses = 1
+    const loadFails = () => (losses-- > 0 ? new SwarmError('GPU_LOST', 'device lost') : null)
+    const donor = await started(swarmOf(), { numBlocks: 4 }, { loadFails })
+    expect(donor.servedSpan()).toEqual({ start: 0, end: 4 })
+    expect(donor.engines).toHaveLength(2)
+  })
+})
+
+describe('moving', () => {
+  /** Two hold 0:8, the only holder of 8:16 leaves: the first must move. */
+  async function withHole(first: DonorDefaults, options: FakeDonorOptions = {}) {
+    const swarm = swarmOf()
+    const mover = await started(swarm, { numBlocks: 8, ...first }, options)
+    const other = await started(swarm, { numBlocks: 8 })
+    const replica = await started(swarm, { numBlocks: 8 })
+    expect(swarm.spans()).toEqual(['0:8', '8:16', '0:8'])
+    other.vanish()
+    return { swarm, mover, replica }
+  }
+
+  it('where memory holds one span only, drops the old one first and says so', async () => {
+    const { swarm, mover } = await withHole({ memoryGb: 0.008 })
+    await swarm.clock.advance(10_000)
+    expect(mover.servedSpan()).toEqual({ start: 8, end: 16 })
+    expect(mover.printed).toContain(
+      'Memory holds one span at a time: the old blocks are dropped first, other tabs serve them.',
+    )
+  })
+
+  it('a load that fails leaves it where it was, and the next in line goes', async () => {
+    let loads = 0
+    const loadFails = () => (++loads === 2 ? new SwarmError('HUB_CUT', 'the hub cut the connection') : null)
+    const { swarm, mover, replica } = await withHole({}, { loadFails })
+    await swarm.clock.advance(30_000)
+    expect(mover.servedSpan()).toEqual({ start: 0, end: 8 })
+    expect(mover.printed).toContain(
+      'Stays with its blocks: the others could not be loaded (the hub cut the connection).',
+    )
+    expect(mover.node?.record()).not.toHaveProperty('next')
+    expect(replica.servedSpan()).toEqual({ start: 8, end: 16 })
+    expect(swarm.missing()).toEqual([])
+  })
+
+  it('stop in the middle of a move ends it', async () => {
+    const { swarm, mover, replica } = await withHole({})
+    await swarm.clock.until(() => mover.loads.length === 2, 10_000)
+    await mover.donor.stop()
+    expect(mover.donor.state()).toEqual({ status: 'stopped' })
+    await swarm.clock.advance(30_000)
+    // The one that is left is the last holder of its own blocks.
+    expect(replica.servedSpan()).toEqual({ start: 0, end: 8 })
+  })
+
+  it('the replica leaving during the move keeps the mover where it is needed', async () => {
+    const { swarm, mover, replica } = await withHole({})
+    await swarm.clock.until(() => mover.loads.length === 2, 10_000)
+    replica.vanish()
+    await swarm.clock.advance(20_000)
+    expect(mover.servedSpan()).toEqual({ start: 0, end: 8 })
+    expect(mover.printed).toContain('Stays with its blocks: blocks 0–7 lost their other holder meanwhile.')
+    expect(mover.engines[0]?.disposed).toEqual([{ start: 8, end: 16 }])
+  })
+})
+
+function describeState(state: DonorState): string {
+  return state.status === 'loading' ? `loading ${state.progress.phase}` : state.status
+}
