@@ -99,6 +99,10 @@ export class Snapshots {
         continue
       }
       const shards = (await listFiles(folder)).filter((file) => SHARD.test(file.path))
+      if (shards.length === 0) {
+        this.#log.warn('model is mirrored but not offered: no safetensors weights', { model: folder.repo })
+        continue
+      }
       const sizeBytes = shards.reduce((sum, file) => sum + file.size, 0)
       offers.push({ repo: folder.repo, revision: 'main', hubUrl, blocks, sizeBytes })
     }

@@ -67,6 +67,16 @@ it('offers its models in /config.json, the default first', async () => {
   })
 })
 
+it('offers no folder that has no weights, or whose config says no blocks', async () => {
+  const dir = await modelsDir()
+  await rm(join(dir, 'tiny', 'model.safetensors'))
+  await writeFile(join(dir, 'meta-llama', 'Llama-3.1-8B', 'config.json'), '{"num_hidden_layers": "many"}')
+  const relay = await relayForTest({ modelsDir: [dir] })
+  expect((await relay.appConfig()).models).toEqual([])
+  expect(relay.lines.filter((line) => line.includes('mirrored but not offered'))).toHaveLength(2)
+  expect((await fetch(`${hub(relay)}/tiny/resolve/main/config.json`)).status).toBe(200)
+})
+
 it('answers ranges and conditions with the hub’s headers', async () => {
   const relay = await relayForTest({ modelsDir: [await modelsDir()] })
   const url = `${hub(relay)}/tiny/resolve/main/model.safetensors`
