@@ -90,6 +90,7 @@ class Donate {
 
   async run(): Promise<number> {
     const { signal } = this.#lifecycle
+    donorDefaults(this.#values, this.#values.model ?? EMBEDDED_MODEL)
     const swarm = await this.#findSwarm()
     const { model, revision, hubUrl } = this.#values
     const token = findHubToken()

@@ -103,6 +103,7 @@ class Start {
     const wish = this.#wish()
     const dirs = modelsDirs(this.#runtime.root, this.#values.modelsDir)
     const { signal } = this.#lifecycle
+    donorDefaults(this.#values, this.#values.model ?? EMBEDDED_MODEL)
     const chosen = await chooseDonorModel(wish, dirs, [], EMBEDDED_MODEL, signal)
     const relay = await this.#startRelay(chosen, dirs, oneShot)
     const offer = chosen.offer ?? this.#localOffer((await relay.appConfig()).models, chosen, dirs)
@@ -144,7 +145,7 @@ class Start {
     if (end.error !== undefined) this.#output.progress(errorSentence(end.error))
     if (oneShot || end.finish === 'error' || end.finish === 'cancel') return exitCodeOf(end)
     showAnswer(end, this.#output)
-    showSwarm({ relay, offer, statuses, output: this.#output })
+    showSwarm({ relay, offer: { ...offer, revision: source.revision }, statuses, output: this.#output })
     return this.#keepRunning(swarm)
   }
 

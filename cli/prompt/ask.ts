@@ -8,7 +8,7 @@ import { samplingFor } from '../../session/model/defaults.ts'
 import { preparePrompt, type PromptInput } from '../../session/prompt.ts'
 import type { GenerateEvent, PromptModel, SamplingOptions } from '../../session/types.ts'
 import type { SwarmNode } from '../../net/types.ts'
-import { formatBlockRanges, formatSpan } from '../../swarm/span.ts'
+import { formatSpan } from '../../swarm/span.ts'
 import { errorSentence, type Output } from '../output/console.ts'
 import { parsePromptIds } from './ids.ts'
 
@@ -137,9 +137,9 @@ async function follow(events: AsyncIterable<GenerateEvent>, quiet: boolean, outp
   throw new Error('bug: a generation ended without its end event')
 }
 
+/** The reason names the blocks. */
 function pauseText(event: Extract<GenerateEvent, { type: 'paused' }>): string {
-  if (event.missingBlocks.length === 0) return `Waiting: ${event.reason}. It goes on by itself.`
-  return `Waiting for blocks ${formatBlockRanges(event.missingBlocks)}: nobody serves them now. It goes on by itself.`
+  return `Waiting: ${event.reason.replace(/\.$/, '')}. It goes on by itself.`
 }
 
 /** The tail of a peer id tells peers apart; the head is the same for all. */

@@ -1,15 +1,19 @@
 /** The donor flags of a command as the page's `/config.json` carries them: only what was given. */
 import type { DonorDefaults } from '../../swarm/app-config.ts'
+import { makeDonorSettings } from '../../swarm/donor-settings.ts'
 import type { ValuesOf } from '../options/schema.ts'
 import type { computeOptions, placementOptions } from '../options/shared.ts'
 
 type DonorValues = ValuesOf<typeof placementOptions> & ValuesOf<typeof computeOptions>
 
-/** `model` and `revision` as resolved; `initialPeers` for the tab to join beside the page's relays. */
+/**
+ * `model` as resolved.
+ * @throws SwarmError BAD_OPTION for what cannot be meant together, before a browser is started for it
+ */
 export function donorDefaults(values: DonorValues, model: string): DonorDefaults {
   const { numBlocks, totalBlocks, splits, stage, balanceQuality, meanBalanceCheckPeriod, memoryGb, simulateSpeed } =
     values
-  return {
+  const defaults: DonorDefaults = {
     model,
     weights: values.weights as 'auto' | 'f32' | 'f16',
     backend: values.backend as 'auto' | 'webgpu' | 'software',
@@ -23,4 +27,7 @@ export function donorDefaults(values: DonorValues, model: string): DonorDefaults
     ...(memoryGb === undefined ? {} : { memoryGb }),
     ...(simulateSpeed === undefined ? {} : { simulateSpeed }),
   }
+  // The tab checks the same again, and knows the model then.
+  makeDonorSettings(defaults)
+  return defaults
 }
