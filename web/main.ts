@@ -32,6 +32,7 @@ async function main(): Promise<void> {
     navigator.languages,
   )
   document.documentElement.dataset['theme'] = preferences.theme.peek()
+  document.documentElement.lang = preferences.language.peek()
   if (!isSecureContext) return mountInsecure(root, preferences.language.peek())
   try {
     await build(root, preferences, await loadPageConfig(new URL(location.href)))
@@ -97,7 +98,7 @@ async function build(root: Element, preferences: Preferences, config: PageConfig
   void chats.load()
   // A donor tab has a peer of its own; the asking one is for those who look or ask.
   effect(() => {
-    if (navigation.view.value !== 'donate') afterPaint(() => pageSwarm.joinUnlessAsking())
+    if (navigation.view.value !== 'donate') afterPaint(() => void pageSwarm.joinUnlessAsking())
   })
 }
 

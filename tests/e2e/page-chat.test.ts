@@ -206,7 +206,7 @@ describe('the page', () => {
     })
     page = await phone.newPage()
     await page.goto(url)
-    expect(await page.locator('html').getAttribute('lang')).toBe('ko')
+    await page.locator('html[lang="ko"]').waitFor()
     await send('안녕하세요!')
     await finished(0)
     await page.getByRole('link', { name: '기부' }).click()

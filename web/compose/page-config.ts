@@ -23,8 +23,8 @@ export interface PageConfig {
   wantedModel: string | null
   /** Relay addresses as written in the link that `/config.json` does not name. */
   linkRelays: string[]
-  /** Identity number of this tab within its profile. */
-  tab: number
+  /** Identity number of this tab within its profile, as the command line gives its headless tabs; null: a person's tab. */
+  tab: number | null
 }
 
 /** @throws SwarmError NO_RELAY when the server does not answer as a relay does */
@@ -42,7 +42,6 @@ export function mergeConfig(app: AppConfig, base: URL): PageConfig {
   }
   const donor = { ...app.donor, ...link }
   const revision = donor.revision === undefined ? '' : `@${donor.revision}`
-  const tab = Number(base.searchParams.get('tab') ?? 0)
   return {
     app,
     offers: app.models.map((offer) => toChoice(offer, base)),
@@ -51,8 +50,12 @@ export function mergeConfig(app: AppConfig, base: URL): PageConfig {
     linkError,
     wantedModel: donor.model === undefined ? null : `${donor.model}${revision}`,
     linkRelays: (link.initialPeers ?? []).filter((address) => !app.relays.some((known) => isSameRelay(known, address))),
-    tab: Number.isSafeInteger(tab) && tab >= 0 ? tab : 0,
+    tab: parseTab(base.searchParams.get('tab')),
   }
+}
+
+function parseTab(text: string | null): number | null {
+  return text !== null && /^\d{1,4}$/.test(text) ? Number(text) : null
 }
 
 function toChoice(offer: ModelOffer, base: URL): ModelChoice {

@@ -38,6 +38,8 @@ export class PageDonors implements DonorPort {
     const [{ createDonor }, { browserEnvironment }] = await Promise.all([
       import('../donor/donor.ts'),
       import('../donor/browser-environment.ts'),
+      // A person is shown the blocks that the swarm lacks. Headless tabs choose at the start, without a second peer.
+      tab === null ? this.#swarm.joinUnlessAsking() : null,
     ])
     const mayHaveToken = originOf(model.hubUrl) === originOf(this.#hub.hubUrl)
     const environment = browserEnvironment({

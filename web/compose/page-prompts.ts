@@ -64,6 +64,7 @@ export class PagePrompts implements PromptPort {
     const { numHiddenLayers } = parseLlamaConfig(files.config)
     const id = await makeModelId(source.repo, source.revision, numHiddenLayers, sha256)
     const model = await createPromptModel(files, id, createBrowserTextSandbox())
+    this.#swarm.warm(id.digest)
     return new Opened(model, this.#swarm)
   }
 }

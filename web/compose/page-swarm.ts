@@ -10,6 +10,8 @@ import type { PageConfig } from './page-config.ts'
 
 /** Records expire without an event; the page notices within this time. */
 const EXPIRY_CHECK_MS = 5_000
+/** Of each change; in a large swarm the route is found among the first ones, or dialled when it is chosen. */
+const MAX_WARM_PEERS = 16
 const COMMIT = /^[0-9a-f]{40,64}$/
 
 export async function sha256(bytes: Uint8Array): Promise<Uint8Array> {
@@ -25,6 +27,8 @@ export class PageSwarm implements SwarmPort {
   #agreed: boolean
   #error: PlainError | null = null
   #announced = false
+  readonly #warmed = new Set<string>()
+  readonly #dialled = new Set<string>()
 
   constructor(config: PageConfig) {
     this.#config = config
@@ -32,8 +36,26 @@ export class PageSwarm implements SwarmPort {
   }
 
   /** Joins if nothing has to be asked first. */
-  joinUnlessAsking(): void {
-    if (this.#agreed) void this.join()
+  async joinUnlessAsking(): Promise<void> {
+    if (this.#agreed) await this.join()
+  }
+
+  /** Connects ahead of need to those who serve a model, so that the first answer does not wait for dialling. */
+  warm(digest: string): void {
+    this.#warmed.add(digest)
+    this.#warmUp()
+  }
+
+  #warmUp(): void {
+    const node = this.#node
+    if (node === null) return
+    const serving = [...this.#warmed]
+      .flatMap((digest) => node.directory.records(digest))
+      .filter((record) => record.state === 'online' && !this.#dialled.has(record.peerId))
+      .slice(0, MAX_WARM_PEERS)
+    if (serving.length === 0) return
+    for (const { peerId } of serving) this.#dialled.add(peerId)
+    node.warm(serving.map(({ peerId }) => peerId))
   }
 
   async join(): Promise<void> {
@@ -116,7 +138,11 @@ export class PageSwarm implements SwarmPort {
       log: (line) => console.debug(line),
     })
     this.#node = node
-    const changed = () => this.#notify()
+    const changed = () => {
+      this.#warmUp()
+      this.#notify()
+    }
+    this.#warmUp()
     node.directory.onChange(changed)
     node.onRelayChange(changed)
     setInterval(changed, EXPIRY_CHECK_MS)

@@ -18,7 +18,7 @@ export function DonorOptions() {
     donating.choices.value = { ...choices, ...change }
   }
   const chosen = models.chosen.value
-  const blocks = chosen === null ? null : (models.coverage(chosen)?.blocks ?? chosen.blocks)
+  const blocks = chosen?.blocks ?? null
   return (
     <div class="options">
       <div class="field">

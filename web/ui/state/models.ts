@@ -100,7 +100,9 @@ export function createModels(options: {
     opened,
     problem,
     coverage(choice) {
-      const model = findModel(swarm.snapshot.value, choice)
+      const snapshot = swarm.snapshot.value
+      if (snapshot.state !== 'joined') return null
+      const model = findModel(snapshot, choice)
       const blocks = model?.blocks ?? choice.blocks
       return blocks === null ? null : coverageOfRecords(model?.records ?? [], blocks)
     },

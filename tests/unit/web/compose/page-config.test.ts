@@ -19,7 +19,7 @@ describe('the page’s configuration', () => {
     const config = merge('')
     expect(config.donor).toEqual(APP.donor)
     expect(config.offers[0]).toMatchObject({ hubUrl: 'http://127.0.0.1:8080/hub', embedded: true, source: 'offer' })
-    expect(config).toMatchObject({ wantedModel: 'tinytales', linkRelays: [], linkError: null, tab: 0 })
+    expect(config).toMatchObject({ wantedModel: 'tinytales', linkRelays: [], linkError: null, tab: null })
   })
 
   test('takes the link’s parameters over it', () => {
