@@ -10,6 +10,7 @@ import { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
 import { sha256 } from 'multiformats/hashes/sha2'
 import { SwarmError } from '../swarm/errors.ts'
+import { MAX_DIRECTORY_RECORDS } from '../swarm/limits.ts'
 import { isFresh, openRecord, type SignedRecord, type Verify } from '../swarm/peer-record.ts'
 import { DHT_NAMESPACE, DHT_PROTOCOL, providerKeyText, recordKey } from '../swarm/protocol.ts'
 
@@ -71,6 +72,7 @@ export function dhtService(options: DhtOptions): DhtFactory {
 export function createValidator(
   options: Pick<DhtOptions, 'verify' | 'now' | 'lastSeq'>,
 ): (key: Uint8Array, value: Uint8Array) => Promise<SignedRecord> {
+  const stored = new SeenSequences()
   return async (key, value) => {
     const named = parseRecordKey(key)
     const signed = await openRecord(value, options.verify)
@@ -78,9 +80,26 @@ export function createValidator(
     if (record.peerId !== named.peerId) throw bad(`it is of ${record.peerId}, and its key names ${named.peerId}`)
     if (record.model.digest !== named.modelDigest) throw bad('it is of another model than its key')
     if (!isFresh(record, options.now())) throw bad('it has expired or comes from a wrong clock')
-    const lastSeq = options.lastSeq(record.peerId)
+    const lastSeq = Math.max(options.lastSeq(record.peerId), stored.get(record.peerId))
     if (record.seq < lastSeq) throw bad(`sequence ${record.seq} is lower than ${lastSeq}, which was seen before`)
+    stored.set(record.peerId, record.seq)
     return signed
+  }
+}
+
+/** Sequences of values that passed here, for nodes whose directory does not hear of them. Oldest forgotten first. */
+class SeenSequences {
+  readonly #seqs = new Map<string, number>()
+
+  get(peerId: string): number {
+    return this.#seqs.get(peerId) ?? -1
+  }
+
+  set(peerId: string, seq: number): void {
+    this.#seqs.delete(peerId)
+    this.#seqs.set(peerId, seq)
+    const [oldest] = this.#seqs.keys()
+    if (this.#seqs.size > MAX_DIRECTORY_RECORDS && oldest !== undefined) this.#seqs.delete(oldest)
   }
 }
 

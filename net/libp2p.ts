@@ -85,6 +85,7 @@ export async function createPeerNode(options: Libp2pOptions): Promise<PeerNode> 
       dht: dhtService(options.dht),
     },
   })
+  tolerateWrongClock(libp2p)
   const dht = libp2p.services.dht
   if (options.dht.mode === 'server') await dht.setMode('server')
   const { circuits, components } = made
@@ -94,4 +95,23 @@ export async function createPeerNode(options: Libp2pOptions): Promise<PeerNode> 
     await components.transportManager.listen([multiaddr('/p2p-circuit')])
   }
   return { libp2p, dht, reservations: circuits.reservationStore }
+}
+
+/**
+ * The circuit transport reads the end of a reservation by our clock; where that is ten minutes fast, the time left is
+ * negative, the peer store refuses the tag and the reservation is dropped. A tag of a moment does: the connection to the
+ * relay is kept by `relays.ts` anyway.
+ */
+function tolerateWrongClock(libp2p: Libp2p): void {
+  const { peerStore } = libp2p
+  const merge = peerStore.merge.bind(peerStore)
+  peerStore.merge = (peer, data, options) => {
+    const { tags } = data
+    if (tags === undefined || tags instanceof Map) return merge(peer, data, options)
+    const tolerated = Object.entries(tags).map(([name, tag]) => [
+      name,
+      tag?.ttl === undefined || tag.ttl > 0 ? tag : { ...tag, ttl: 1_000 },
+    ])
+    return merge(peer, { ...data, tags: Object.fromEntries(tolerated) as typeof tags }, options)
+  }
 }

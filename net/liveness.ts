@@ -23,8 +23,10 @@ export interface LivenessOptions {
 
 interface Probe {
   stream: Promise<Stream> | null
-  /** Sent pings without answer: number → when sent and who waits. */
-  readonly pending: Map<number, { sentAt: number; done: (isAlive: boolean) => void }>
+  /** Sent pings without answer: number → when sent. */
+  readonly pending: Map<number, number>
+  /** Who waits for a sign of life. */
+  readonly askers: (() => void)[]
   buffered: number[]
   watchers: number
   lastHeardAt: number
@@ -74,22 +76,25 @@ export class Liveness {
   /** Anything that arrived from the peer is as good as an answer. */
   heard(peerId: string): void {
     const probe = this.#probes.get(peerId)
-    if (probe !== undefined) probe.lastHeardAt = performance.now()
+    if (probe === undefined) return
+    probe.lastHeardAt = performance.now()
+    for (const asker of probe.askers.splice(0)) asker()
   }
 
   rttMs(peerId: string): number | null {
     return this.#probes.get(peerId)?.rttMs ?? null
   }
 
-  /** Whether the peer answers over its direct connection within the time. */
+  /** Whether anything comes from the peer over its direct connection within the time: the answer to a ping, or a frame. */
   async ask(peerId: string, timeoutMs: number): Promise<boolean> {
     const probe = this.#probe(peerId)
     return new Promise<boolean>((resolve) => {
       const timer = setTimeout(() => resolve(false), timeoutMs)
-      this.#ping(peerId, probe, (isAlive) => {
+      probe.askers.push(() => {
         clearTimeout(timer)
-        resolve(isAlive)
+        resolve(true)
       })
+      this.#ping(peerId, probe)
     })
   }
 
@@ -105,7 +110,7 @@ export class Liveness {
   #probe(peerId: string): Probe {
     let probe = this.#probes.get(peerId)
     if (probe === undefined) {
-      probe = { stream: null, pending: new Map(), buffered: [], watchers: 0, lastHeardAt: 0, rttMs: null }
+      probe = { stream: null, pending: new Map(), askers: [], buffered: [], watchers: 0, lastHeardAt: 0, rttMs: null }
       this.#probes.set(peerId, probe)
     }
     return probe
@@ -124,15 +129,15 @@ export class Liveness {
         probe.lastHeardAt = now
         this.#options.onDead(peerId, silentMs)
       } else {
-        this.#ping(peerId, probe, () => undefined)
+        this.#ping(peerId, probe)
       }
     }
   }
 
-  #ping(peerId: string, probe: Probe, done: (isAlive: boolean) => void): void {
+  #ping(peerId: string, probe: Probe): void {
     const id = this.#next
     this.#next += 1
-    probe.pending.set(id, { sentAt: performance.now(), done })
+    probe.pending.set(id, performance.now())
     this.#stream(peerId, probe).then(
       (stream) => {
         if (stream.status === 'open') stream.send(encodePing(id))
@@ -149,7 +154,10 @@ export class Liveness {
     const opening = connection
       .newStream(LIVENESS_PROTOCOL, { signal: AbortSignal.timeout(HEARTBEAT_DEAD_MS) })
       .then((stream) => {
-        stream.addEventListener('message', (event) => this.#answered(probe, event.data.subarray()))
+        stream.addEventListener('message', (event) => {
+          this.heard(peerId)
+          this.#answered(probe, event.data.subarray())
+        })
         stream.addEventListener('close', () => {
           if (probe.stream === opening) probe.stream = null
         })
@@ -171,16 +179,14 @@ export class Liveness {
   }
 
   #answered(probe: Probe, bytes: Uint8Array): void {
-    probe.lastHeardAt = performance.now()
     probe.buffered.push(...bytes.subarray(0, MAX_PING_CHUNK_BYTES))
     while (probe.buffered.length >= PING_BYTES) {
       const id = decodePing(Uint8Array.from(probe.buffered.splice(0, PING_BYTES)))
-      const ping = probe.pending.get(id)
-      if (ping === undefined) continue
+      const sentAt = probe.pending.get(id)
+      if (sentAt === undefined) continue
       for (const older of [...probe.pending.keys()].filter((key) => key <= id)) probe.pending.delete(older)
-      const rttMs = probe.lastHeardAt - ping.sentAt
+      const rttMs = probe.lastHeardAt - sentAt
       probe.rttMs = probe.rttMs === null ? rttMs : probe.rttMs * 0.75 + rttMs * 0.25
-      ping.done(true)
     }
   }
 }

@@ -104,6 +104,7 @@ class LibSwarmNode implements ServingNode, Leaving {
   #toldAt = 0
   #reservedBefore = ''
   #isStopped = false
+  readonly #release: () => void
 
   static async create(options: NodeOptions, serves: boolean): Promise<LibSwarmNode> {
     const privateKey = await privateKeyFromSeed(options.privateKey)
@@ -136,6 +137,7 @@ class LibSwarmNode implements ServingNode, Leaving {
   ) {
     const { libp2p } = node
     this.#options = options
+    this.#release = options.platform.hold()
     this.#serves = serves
     this.#node = node
     this.#clock = clock
@@ -286,7 +288,7 @@ class LibSwarmNode implements ServingNode, Leaving {
     this.#halt()
     this.#peers.abortEverything(new Error('leaving'))
     // A page is gone by now; a Node process must not come back to its relays.
-    void this.#node.libp2p.stop()
+    void Promise.resolve(this.#node.libp2p.stop()).then(() => this.#release())
   }
 
   async stop(): Promise<void> {
@@ -297,6 +299,7 @@ class LibSwarmNode implements ServingNode, Leaving {
     this.#halt()
     await this.#refreshing?.catch(() => undefined)
     await this.#node.libp2p.stop()
+    this.#release()
   }
 
   #halt(): void {

@@ -12,11 +12,16 @@ import type { LossReason } from './types.ts'
 
 /**
  * How long a peer has to answer a ping over WebRTC after its circuit closed while the relay lives. A live tab answers in
- * 2–10 ms (36 ms with a busy page); a dead one is found in well under the promised 500 ms.
+ * 2–10 ms (36 ms with a busy page); a dead one is found in under the promised 500 ms: the relay tells within 50 ms.
  */
-const ASK_BACK_MS = 200
-/** With the relay gone too there is no hurry to believe anything: two pings within this time. */
-const ASK_BACK_WITHOUT_RELAY_MS = 500
+const ASK_BACK_MS = 350
+/** How long a circuit may take to end after the direct connection did, when a peer is gone. */
+const SETTLE_MS = 50
+/**
+ * With the relay gone too nothing points at this peer, and everyone is asked in the same moment on a machine that may be
+ * busy: two pings, and time. Peers with sessions are under heartbeats anyway.
+ */
+const ASK_BACK_WITHOUT_RELAY_MS = 1_500
 
 export interface PeersOptions {
   libp2p: Libp2p
@@ -121,7 +126,7 @@ export class Peers {
   /** null: nothing can be known. */
   async #isAlive(peerId: string, isRelayAlive: boolean): Promise<boolean | null> {
     if (this.direct(peerId) === null) {
-      await delay(ASK_BACK_MS / 4)
+      await delay(SETTLE_MS)
       if (this.circuits(peerId).length > 0) return null
       return isRelayAlive ? false : null
     }
@@ -149,7 +154,7 @@ export class Peers {
     const isTrustworthy = (): boolean => relay !== null && this.#options.isRelayTrustworthy(relay)
     if (!isTrustworthy()) return this.suspect(peerId, 'closed', false)
     if (this.direct(peerId) !== null && (await this.#options.ask(peerId, ASK_BACK_MS))) return
-    if (this.direct(peerId) === null) await delay(ASK_BACK_MS / 4)
+    if (this.direct(peerId) === null) await delay(SETTLE_MS)
     if (this.#isStopped || this.circuits(peerId).length > 0) return
     if (isTrustworthy()) this.lose(peerId, 'closed')
     else await this.suspect(peerId, 'closed', false)

@@ -7,4 +7,5 @@ export const browserPlatform: Platform = {
   kind: 'browser',
   webRtc: (init) => webRTC(init),
   webSockets: () => webSockets(),
+  hold: () => () => undefined,
 }

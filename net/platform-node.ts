@@ -6,13 +6,24 @@ import './compat.ts'
 import './websocket-node.ts'
 import { webRTC } from '@libp2p/webrtc'
 import { webSockets } from '@libp2p/websockets'
+import { cleanup } from 'node-datachannel'
 import type { Platform } from './platform.ts'
 import { holdCandidatesUntilAnswered } from './webrtc-node-race.ts'
 
 holdCandidatesUntilAnswered()
 
+let running = 0
+
 export const nodePlatform: Platform = {
   kind: 'node',
   webRtc: (init) => webRTC(init),
   webSockets: () => webSockets(),
+  hold() {
+    running += 1
+    return () => {
+      running -= 1
+      // Native threads keep the process alive after a connection that ended while streams were open.
+      if (running === 0) cleanup()
+    }
+  },
 }

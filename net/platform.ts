@@ -10,4 +10,6 @@ export interface Platform {
   readonly kind: 'browser' | 'node'
   webRtc(init: WebRTCTransportInit): WebRtcFactory
   webSockets(): WebSocketsFactory
+  /** Called when a node begins; what it returns is called when that node has stopped. */
+  hold(): () => void
 }

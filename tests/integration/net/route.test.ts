@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { readLogits } from '../../../swarm/codec.ts'
 import type { SwarmNode } from '../../../net/types.ts'
-import { next, nextFailure, openFrame, SESSION, tokensFrame } from '../../unit/net/requester.ts'
+import { next, openFrame, SESSION, tokensFrame } from '../../unit/net/requester.ts'
 import { emptyFrame } from '../../../swarm/codec.ts'
 import { MODEL, startClient, startDonor, startTestRelay, until, type Donor, type TestRelay } from './support.ts'
 

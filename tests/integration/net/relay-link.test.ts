@@ -1,0 +1,89 @@
+/** The link to a relay: versions, clocks that are wrong, and a process that ends by itself when its peer stops. */
+import { afterEach, expect, test } from 'vitest'
+import { startDonorProcess } from './processes.ts'
+import { openSession } from './session.ts'
+import { MODEL, startClient, startDonor, startTestRelay, until } from './support.ts'
+
+const cleanups: (() => Promise<void>)[] = []
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup()
+})
+
+test('a relay of another version is shown as refused, with what to do', async () => {
+  const relay = await startTestRelay({ version: '9.3' })
+  cleanups.push(() => relay.kill())
+  const client = await startClient([relay.address])
+  cleanups.push(() => client.stop())
+  await until('refused', () => client.relays()[0]?.state === 'refused')
+  expect(client.relays()[0]?.reason).toMatch(/9\.3.*Reload the page/u)
+})
+
+test('a relay that is not there is shown as lost, and is found when it comes', async () => {
+  const seed = new Uint8Array(32).fill(9)
+  const before = await startTestRelay({ seed })
+  const { address, port } = before
+  await before.kill()
+  const client = await startClient([address])
+  cleanups.push(() => client.stop())
+  expect(client.relays()[0]?.state).toBe('lost')
+  const relay = await startTestRelay({ port, seed })
+  cleanups.push(() => relay.kill())
+  await until('connected', () => client.relays()[0]?.state === 'connected')
+})
+
+test.each([600_000, -600_000])('clocks that are %i ms off do not matter', async (clockOffsetMs) => {
+  const relay = await startTestRelay()
+  cleanups.push(() => relay.kill())
+  const donor = await startDonorProcess([relay.address], { start: 0, end: 9 }, { clockOffsetMs })
+  cleanups.push(async () => {
+    donor.child.kill('SIGKILL')
+    await donor.exited
+  })
+  const client = await startClient([relay.address])
+  cleanups.push(() => client.stop())
+  await until('listed', () => (client.directory.get(donor.peerId)?.relays.length ?? 0) > 0)
+  expect(Math.abs((client.directory.get(donor.peerId)?.issuedAt ?? 0) - Date.now())).toBeLessThan(20_000)
+  const session = await openSession(client, [{ peerId: donor.peerId, span: { start: 0, end: 9 } }])
+  expect(await session.token(1)).toBe(37)
+  await session.close()
+})
+
+test('a process ends by itself after its peer has stopped', async () => {
+  const relay = await startTestRelay()
+  cleanups.push(() => relay.kill())
+  const donor = await startDonorProcess([relay.address], { start: 0, end: 9 })
+  const client = await startClient([relay.address])
+  cleanups.push(() => client.stop())
+  await until('listed', () => (client.directory.get(donor.peerId)?.relays.length ?? 0) > 0)
+  await client.openInference(donor.peerId, AbortSignal.timeout(10_000))
+  const startedAt = performance.now()
+  donor.child.kill('SIGTERM')
+  expect(await donor.exited).toBe(0)
+  console.log(`stopped and ended after ${Math.round(performance.now() - startedAt)} ms`)
+  expect(donor.output()).toContain('stopped')
+  await until('gone', () => client.directory.get(donor.peerId) === undefined)
+})
+
+test('a hop of another model is refused by name, and dials to strangers are not made', async () => {
+  const relay = await startTestRelay()
+  cleanups.push(() => relay.kill())
+  const ours = await startDonor([relay.address], { start: 0, end: 3 })
+  const other = { ...MODEL, digest: 'e'.repeat(32), revision: 'def' }
+  const foreign = await startDonor([relay.address], { start: 3, end: 9 }, { model: other })
+  for (const { node } of [ours, foreign]) cleanups.push(() => node.stop())
+  const client = await startClient([relay.address])
+  cleanups.push(() => client.stop())
+  await until('both listed', () => client.directory.models().length === 2)
+  await until('known to the first hop', () => ours.node.directory.get(foreign.node.peerId) !== undefined)
+  const hops = [
+    { peerId: ours.node.peerId, span: { start: 0, end: 3 } },
+    { peerId: foreign.node.peerId, span: { start: 3, end: 9 } },
+  ]
+  await expect(openSession(client, hops)).rejects.toThrow(/WRONG_MODEL|another model|serves model/u)
+  await expect(ours.node.openPush(foreign.node.peerId, AbortSignal.timeout(5_000))).rejects.toMatchObject({
+    code: 'WRONG_PEER',
+  })
+  await expect(
+    client.openInference('12D3KooWGRUVh7TUkf9kbHaeVvHbzKZSbBLCKPVhGXPvb1pJMkEn', AbortSignal.timeout(12_000)),
+  ).rejects.toMatchObject({ code: 'DIAL_FAILED' })
+})
