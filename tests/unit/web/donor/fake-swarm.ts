@@ -32,6 +32,8 @@ export class FakeSwarm {
   readonly loadMs: [number, number]
   readonly donors: FakeDonor[] = []
   readonly nodes = new Set<FakeNode>()
+  /** Runners that were let go voluntarily while nobody else held their blocks. */
+  readonly holesOpened: string[] = []
   /** Called whenever somebody begins or ends taking sessions. */
   onServing: () => void = () => undefined
 
@@ -241,7 +243,9 @@ export class FakeNode implements ServingNode {
       retireRunner: async (runner) => {
         await this.#swarm.clock.sleep(30)
         this.retired.push(runner.span)
+        const before = this.#swarm.missing().length
         this.#runners.delete(runner)
+        if (this.#swarm.missing().length > before) this.#swarm.holesOpened.push(`${this.peerId} ${runner.span.start}`)
         this.#swarm.onServing()
       },
       stats: () => ({
