@@ -58,7 +58,7 @@ function usualPaths(env: NodeJS.ProcessEnv, platform: NodeJS.Platform): string[]
       .filter((root) => root !== undefined)
       .map((root) => join(root, 'Google', 'Chrome', 'Application', 'chrome.exe'))
   }
-  return ['/opt/google/chrome/chrome', '/usr/lib/chromium/chromium', '/snap/bin/chromium']
+  return ['/opt/google/chrome/chrome']
 }
 
 /** '' when this platform has no Playwright build; the path may name a file that was never downloaded. */
