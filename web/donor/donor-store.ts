@@ -44,12 +44,7 @@ export class DonorStore {
     for (const candidate of numbers) {
       const release = await holdLock(`tabswarm-identity-${candidate}`)
       if (release === null) continue
-      try {
-        return { seed: await this.#seed(candidate), release }
-      } catch (error) {
-        release()
-        throw error
-      }
+      return { seed: await this.#seed(candidate), release }
     }
     throw new SwarmError(
       'IDENTITY_TAKEN',
@@ -59,12 +54,16 @@ export class DonorStore {
   }
 
   async #seed(number: number): Promise<Uint8Array> {
-    const database = await this.#database
-    const kept = await database.get('seeds', number)
-    if (kept?.length === SEED_BYTES) return kept
-    const seed = crypto.getRandomValues(new Uint8Array(SEED_BYTES))
-    await database.put('seeds', seed, number)
-    return seed
+    const fresh = crypto.getRandomValues(new Uint8Array(SEED_BYTES))
+    try {
+      const database = await this.#database
+      const kept = await database.get('seeds', number)
+      if (kept?.length === SEED_BYTES) return kept
+      await database.put('seeds', fresh, number)
+    } catch {
+      // A browser that keeps nothing (some private windows): it donates as a new peer at each visit.
+    }
+    return fresh
   }
 }
 

@@ -3,22 +3,20 @@
  * thread and decides nothing about placement itself (`swarm/planner`), touches no GPU (`worker.ts`) and no page (`ui`).
  */
 import type { InferenceServer } from '../../net/types.ts'
-import { fixedSpan, makeDonorSettings, type DonorSettings } from '../../swarm/donor-settings.ts'
+import { fixedSpan } from '../../swarm/donor-settings.ts'
 import type { DonorDefaults } from '../../swarm/app-config.ts'
 import { SwarmError, toPlainError } from '../../swarm/errors.ts'
 import { petalsRule } from '../../swarm/planner/petals.ts'
-import { viewOf } from '../../swarm/planner/view.ts'
 import { DonorLog } from './donor-log.ts'
-import { readDonorModel, type DonorModel, type ModelRequest } from './donor-model.ts'
-import type { Engine } from './engine.ts'
+import type { ModelRequest } from './donor-model.ts'
 import type { DonorEnvironment } from './environment.ts'
 import { joinSwarm } from './joining.ts'
 import { initializedLine, selectedLine, type DonorMode } from './lines.ts'
 import { Member } from './member.ts'
+import { preparePlan, type Prepared } from './prepare-plan.ts'
 import { Serving } from './serving.ts'
-import { bytesOf, chooseSizing, type Sizing } from './sizing.ts'
 import { SpanLoader, type LoadedSpan } from './span-loader.ts'
-import type { Donor, DonorLogLine, DonorPlan, DonorState, LoadProgress } from './state.ts'
+import type { Donor, DonorLogLine, DonorState, LoadProgress } from './state.ts'
 
 export interface DonorOptions {
   model: ModelRequest
@@ -29,15 +27,6 @@ export interface DonorOptions {
 
 export function createDonor(options: DonorOptions): Donor {
   return new TabDonor(options)
-}
-
-/** What a plan has found out and `start` goes on with. */
-interface Prepared {
-  settings: DonorSettings
-  model: DonorModel
-  sizing: Sizing
-  engine: Engine
-  plan: DonorPlan
 }
 
 const CHOOSING: LoadProgress = {
@@ -129,48 +118,20 @@ class TabDonor implements Donor {
   }
 
   async #prepare(signal: AbortSignal): Promise<Prepared> {
-    const environment = this.#environment
-    const settings = makeDonorSettings(this.#defaults)
-    for (const note of settings.notes) this.#log.info(note)
-    const model = await readDonorModel(environment, this.#model, settings, signal)
-    const engine = await environment.openEngine(settings.backend)
-    this.#undo(signal, () => {
-      engine.close()
-      this.#prepared = null
+    const prepared = await preparePlan({
+      environment: this.#environment,
+      request: this.#model,
+      defaults: this.#defaults,
+      log: this.#log,
+      onEngine: (engine) =>
+        this.#undo(signal, () => {
+          engine.close()
+          this.#prepared = null
+        }),
+      signal,
     })
-    signal.throwIfAborted()
-    const { adapter } = engine
-    const sizing = chooseSizing(model.config, settings, {
-      software: adapter.software,
-      deviceMemoryGb: environment.deviceMemoryGb,
-    })
-    const { placement } = settings
-    const blocks = model.config.numHiddenLayers
-    const span =
-      placement.mode === 'fixed'
-        ? fixedSpan(placement, blocks)
-        : petalsRule.chooseSpan(viewOf(environment.knownRecords(model.id.digest), blocks), {
-            peerId: '',
-            length: sizing.length,
-            blockStepsPerSecond: 1,
-          })
-    const files = await environment.countFiles(model.source, model.config, span, signal)
-    signal.throwIfAborted()
-    const plan: DonorPlan = {
-      repo: model.id.repo,
-      revision: model.id.revision,
-      blocks,
-      span,
-      downloadBytes: files.downloadBytes,
-      cachedBytes: files.cachedBytes,
-      gpuBytes: bytesOf(model.config, span, sizing),
-      weights: sizing.format,
-      adapter: adapter.description,
-      software: adapter.software,
-      mode: placement.mode,
-    }
-    this.#prepared = { settings, model, sizing, engine, plan }
-    return this.#prepared
+    this.#prepared = prepared
+    return prepared
   }
 
   async #join(prepared: Prepared, signal: AbortSignal): Promise<void> {

@@ -55,6 +55,20 @@ describe('a swarm of donors', () => {
     },
   )
 
+  it('without the directory, claims are looked for in the DHT before they stand', async () => {
+    for (let seed = 1; seed <= 10; seed += 1) {
+      const random = seededRandom(seed)
+      // What is not asked for comes with the next refresh, long after a claim has settled.
+      const swarm = new FakeSwarm({ blocks: 32, random, delay: [8_000, 12_000], loadMs: [50, 100], directory: 'off' })
+      const donors = Array.from({ length: 4 }, () => swarm.donor(EIGHT))
+      for (const donor of donors) swarm.clock.after(1_000 * random(), () => void donor.donor.start())
+      await swarm.clock.advance(1_000)
+      await serving(swarm, donors)
+      expect(swarm.missing()).toEqual([])
+      expect(donors.map((donor) => donor.loads.length)).toEqual([1, 1, 1, 1])
+    }
+  })
+
   it('many that start at once end where they would have ended one after another, in claim order', async () => {
     for (let seed = 1; seed <= 25; seed += 1) {
       const random = seededRandom(seed)

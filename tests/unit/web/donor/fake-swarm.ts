@@ -22,6 +22,8 @@ export interface SwarmOptions {
   delay?: [number, number]
   /** Loading a span, ms. */
   loadMs?: [number, number]
+  /** off: records are found only by asking the DHT, and late by its own refresh. */
+  directory?: 'on' | 'off'
 }
 
 export class FakeSwarm {
@@ -30,6 +32,7 @@ export class FakeSwarm {
   readonly random: () => number
   readonly delay: [number, number]
   readonly loadMs: [number, number]
+  readonly directory: 'on' | 'off'
   readonly donors: FakeDonor[] = []
   readonly nodes = new Set<FakeNode>()
   /** Runners that were let go voluntarily while nobody else held their blocks. */
@@ -37,11 +40,12 @@ export class FakeSwarm {
   /** Called whenever somebody begins or ends taking sessions. */
   onServing: () => void = () => undefined
 
-  constructor({ blocks, random, delay = [5, 60], loadMs = [500, 3_000] }: SwarmOptions) {
+  constructor({ blocks, random, delay = [5, 60], loadMs = [500, 3_000], directory = 'on' }: SwarmOptions) {
     this.blocks = blocks
     this.random = random
     this.delay = delay
     this.loadMs = loadMs
+    this.directory = directory
   }
 
   donor(defaults: DonorDefaults, options: FakeDonorOptions = {}): FakeDonor {
@@ -158,7 +162,7 @@ export class FakeDonor {
       },
       deviceMemoryGb: options.deviceMemoryGb ?? 8,
       knownRecords: () => [],
-      directory: 'on',
+      directory: swarm.directory,
       onPageEvent: (listener) => {
         this.pageEvent = listener
         return () => undefined
@@ -268,7 +272,11 @@ export class FakeNode implements ServingNode {
   openPush = () => Promise.reject(new Error('not here'))
   warm = () => undefined
   onPeerLost = () => () => undefined
-  refreshFromDht = () => Promise.resolve(0)
+  refreshFromDht = async () => {
+    await this.#swarm.clock.sleep(300)
+    for (const node of this.#swarm.nodes) node.#own().forEach((record) => this.deliver(record))
+    return 0
+  }
   rttMs = () => null
   stop(): Promise<void> {
     this.leaveNow()

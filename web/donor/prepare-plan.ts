@@ -1,0 +1,78 @@
+/**
+ * What a donor would do, before it does it: settings checked, model read as far as its headers, GPU opened to know what fits,
+ * bytes counted. Downloads no weights and joins nothing; the choice of blocks is made again at the start.
+ */
+import type { DonorDefaults } from '../../swarm/app-config.ts'
+import { fixedSpan, makeDonorSettings, type DonorSettings } from '../../swarm/donor-settings.ts'
+import { petalsRule } from '../../swarm/planner/petals.ts'
+import { viewOf } from '../../swarm/planner/view.ts'
+import type { Span } from '../../swarm/span.ts'
+import type { DonorLog } from './donor-log.ts'
+import { readDonorModel, type DonorModel, type ModelRequest } from './donor-model.ts'
+import type { Engine } from './engine.ts'
+import type { DonorEnvironment } from './environment.ts'
+import { bytesOf, chooseSizing, type Sizing } from './sizing.ts'
+import type { DonorPlan } from './state.ts'
+
+/** What a plan has found out and a start goes on with. */
+export interface Prepared {
+  settings: DonorSettings
+  model: DonorModel
+  sizing: Sizing
+  engine: Engine
+  plan: DonorPlan
+}
+
+export interface PlanOptions {
+  environment: DonorEnvironment
+  request: ModelRequest
+  defaults: DonorDefaults
+  log: DonorLog
+  /** The engine belongs to the caller from here on, also when the plan fails later. */
+  onEngine: (engine: Engine) => void
+  signal: AbortSignal
+}
+
+/** @throws SwarmError BAD_OPTION, HUB_*, BAD_CONFIG, UNSUPPORTED_MODEL, NO_WEBGPU, NO_ADAPTER, OUT_OF_MEMORY, BAD_SAFETENSORS */
+export async function preparePlan(options: PlanOptions): Promise<Prepared> {
+  const { environment, log, signal } = options
+  const settings = makeDonorSettings(options.defaults)
+  for (const note of settings.notes) log.info(note)
+  const model = await readDonorModel(environment, options.request, settings, signal)
+  const engine = await environment.openEngine(settings.backend)
+  options.onEngine(engine)
+  signal.throwIfAborted()
+  const { adapter } = engine
+  const sizing = chooseSizing(model.config, settings, {
+    software: adapter.software,
+    deviceMemoryGb: environment.deviceMemoryGb,
+  })
+  const span = likelySpan(environment, settings, model, sizing)
+  const files = await environment.countFiles(model.source, model.config, span, signal)
+  signal.throwIfAborted()
+  const plan: DonorPlan = {
+    repo: model.id.repo,
+    revision: model.id.revision,
+    blocks: model.id.blocks,
+    span,
+    downloadBytes: files.downloadBytes,
+    cachedBytes: files.cachedBytes,
+    gpuBytes: bytesOf(model.config, span, sizing),
+    weights: sizing.format,
+    adapter: adapter.description,
+    software: adapter.software,
+    mode: settings.placement.mode,
+  }
+  return { settings, model, sizing, engine, plan }
+}
+
+function likelySpan(
+  environment: DonorEnvironment,
+  { placement }: DonorSettings,
+  { id }: DonorModel,
+  { length }: Sizing,
+): Span {
+  if (placement.mode === 'fixed') return fixedSpan(placement, id.blocks)
+  const view = viewOf(environment.knownRecords(id.digest), id.blocks)
+  return petalsRule.chooseSpan(view, { peerId: '', length, blockStepsPerSecond: 1 })
+}
