@@ -19,6 +19,11 @@ export interface DhtDirectoryOptions {
   selfId: string
   /** Merges a record; true when it was new. */
   take: (bytes: Uint8Array) => Promise<boolean>
+  /**
+   * A provider was found. Connecting to it apart from the DHT's own short-lived dials (one second) makes the queries that
+   * lead through it answer at all on a busy machine.
+   */
+  onProvider: (peerId: string) => void
   log: (text: string) => void
 }
 
@@ -66,6 +71,7 @@ export class DhtDirectory {
             if (seen.has(peerId) || seen.size > MAX_PROVIDERS) continue
             seen.add(peerId)
             waiting.push(peerId)
+            this.#options.onProvider(peerId)
           }
         }
       } catch (error) {

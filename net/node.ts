@@ -190,6 +190,9 @@ class LibSwarmNode implements ServingNode, Leaving {
       dht: node.dht,
       selfId: this.peerId,
       take: (bytes) => this.#take(bytes),
+      onProvider: (peerId) => {
+        if (!serves || this.#peers.isDialler(peerId)) this.#dialler.warm([peerId])
+      },
       log: options.log,
     })
     this.announcer = new RecordAnnouncer({
