@@ -169,10 +169,9 @@ class Start {
       },
     )
     const format = values.logFormat === 'json' ? 'json' : 'text'
-    const relay = await startRelay(
-      config,
-      createLog(format, (line) => this.#output.progress(line.trimEnd())),
-    )
+    const log = createLog(format, (line) => this.#output.progress(line.trimEnd()))
+    // The line of addresses is shown with the rest, when everything is up.
+    const relay = await startRelay(config, { ...log, print: () => undefined })
     this.#lifecycle.onClose('relay', () => relay.stop({ announce: false }))
     this.#lifecycle.signal.throwIfAborted()
     return relay
