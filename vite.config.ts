@@ -40,7 +40,11 @@ export default defineConfig(({ mode }) => {
       reporters: ['default'],
       server: { deps: { inline: ['@libp2p/webrtc'] } },
       projects: [
-        { extends: true, test: { name: 'unit', include: ['tests/unit/**/*.test.ts'], environment: 'node' } },
+        {
+          extends: true,
+          // Properties take seconds on a machine that does other things besides.
+          test: { name: 'unit', include: ['tests/unit/**/*.test.ts'], environment: 'node', testTimeout: 20_000 },
+        },
         {
           extends: true,
           test: {

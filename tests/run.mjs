@@ -63,6 +63,7 @@ async function runProject(project, chromium) {
     TABSWARM_SETUP: 'skip',
     TABSWARM_CHROMIUM: chromium,
     ...(long ? { TABSWARM_LONG: '1' } : {}),
+    ...(process.stdout.isTTY ? {} : { NO_COLOR: '1', FORCE_COLOR: undefined }),
   }
   const { code, output } = await run(process.execPath, [...args, ...filters], env)
   const entries = readReport(report)
