@@ -21,14 +21,16 @@ export const relayCommand = command<typeof networkOptions>({
   },
   options: networkOptions,
   linesTo: () => 'stdout',
-  async run({ values, words }, runtime, output) {
+  async run({ values, words, sources }, runtime, output) {
     refuseWords('relay', words)
     const { lifecycle } = runtime
     const log = createLog(values.logFormat === 'json' ? 'json' : 'text', (line) => output.line(line.trimEnd()))
-    // Another identity for each port: two relays on one machine are two peers.
-    const folder = join(dataDir(values.dataDir), `relay-${values.port}`)
+    // In the per-user folder each port has an identity of its own, because two relays on one machine are two peers; a
+    // folder that was named on the command line is this relay's alone.
+    const base = dataDir(values.dataDir)
+    const folder = sources.get('dataDir')?.startsWith('-') === true ? base : join(base, `relay-${values.port}`)
     const config = makeRelayConfig(
-      { ...values, dataDir: values.dataDir ?? folder, modelsDir: modelsDirs(runtime.root, values.modelsDir) },
+      { ...values, dataDir: folder, modelsDir: modelsDirs(runtime.root, values.modelsDir) },
       { dataDir: folder, webRoot: runtime.webRoot },
     )
     const relay = await startRelay(config, log)
