@@ -116,7 +116,7 @@ test('without a replica the answer pauses with the blocks named, and goes on whe
   await underWay(prompt)
   const leaver = holderOf(donors, prompt, 6)
   signalAll(browserTree(leaver), 'SIGKILL')
-  await prompt.waitForLine(/^Waiting for blocks 6–7/, 60_000)
+  await prompt.waitForLine(/^Waiting: nobody serves blocks 6–7/, 60_000)
   swarm.donor([...SLOW, '--num_blocks', '2'])
   await expectWholeStory(prompt, 180_000)
 })
