@@ -33,7 +33,7 @@ export function DonateView() {
         <p class="lead">{donate.lead}</p>
       </header>
       {needsHelp ? <WebGpuHelp /> : !isRunning(state) && <DonorOptions />}
-      <div class="donor" data-status={state.status}>
+      <div class="donor" data-status={state.status} hidden={needsHelp && state.status === 'idle'}>
         <p class={`donor-state donor-state-${state.status}`} data-testid="donate-state" role="status">
           {stateText(state, texts)}
         </p>
