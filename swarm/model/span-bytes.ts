@@ -2,6 +2,7 @@
  * How many bytes of GPU memory a span takes: the one place where the planner, the loader and the page get the figure, and the
  * sizes from which the engine makes its buffers. What the driver adds on top is not counted.
  */
+import { MAX_SESSIONS } from '../limits.ts'
 import type { Span } from '../span.ts'
 import { spanLength } from '../span.ts'
 import type { LlamaConfig, WeightFormat } from './config.ts'
@@ -108,7 +109,8 @@ function activationBytes(config: LlamaConfig, span: Span, options: SpanBytesOpti
     headDim + // rotary table
     1 // token id
   // The head works on one row; results are read back through a staging buffer of the same size.
-  const head = span.end === config.numHiddenLayers ? 2 * hidden + 2 * vocabSize : 0
+  // Logits are also kept for each session, 4 bytes a word of the vocabulary: counted for as many as a tab takes.
+  const head = span.end === config.numHiddenLayers ? 2 * hidden + (2 + MAX_SESSIONS) * vocabSize : 0
   const readBack = options.maxRows * hidden
   return (
     4 * (options.maxRows * row + head + readBack) + attentionUnits(config, span, options) * attentionUnitBytes(config)

@@ -35,7 +35,7 @@ describe('kernels agree with the plain reference', () => {
   it.each([F32, F16])('embed, $format', async (options) => {
     expect(await lab.call('kernelCases', 'embed', options)).toEqual([])
   })
-  it.each(['rms_norm', 'pointwise', 'attention'])('%s', async (group) => {
+  it.each(['rms_norm', 'pointwise', 'attention', 'top_k'])('%s', async (group) => {
     expect(await lab.call('kernelCases', group, F32)).toEqual([])
   })
 })

@@ -119,3 +119,18 @@ export function add(x: Rows, y: Rows): Float64Array {
 export function addBias(y: Rows, bias: Rows): Float64Array {
   return Float64Array.from(y, (value, i) => value + bias[i % bias.length]!)
 }
+
+/** Ids of the best `k` logits, best first, ties to the lower id. */
+export function topK(logits: Rows, k: number): number[] {
+  const order = Array.from(logits.keys()).toSorted((a, b) => logits[b]! - logits[a]! || a - b)
+  return order.slice(0, k)
+}
+
+/** log Σ exp(logit). */
+export function logSumExp(logits: Rows): number {
+  let highest = -Infinity
+  for (const logit of logits) highest = Math.max(highest, logit)
+  let sum = 0
+  for (const logit of logits) sum += Math.exp(logit - highest)
+  return highest + Math.log(sum)
+}

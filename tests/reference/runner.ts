@@ -229,11 +229,7 @@ function refuseNotFinite(values: Float32Array, what: string): Float32Array {
 }
 
 function best(logits: Float32Array, topK: number): LogitsRow {
-  const order = Array.from(logits.keys()).toSorted((a, b) => logits[b]! - logits[a]! || a - b)
-  const ids = Uint32Array.from(topK === 0 ? order : order.slice(0, topK))
-  const highest = logits[ids[0]!]!
-  let sum = 0
-  for (const logit of logits) sum += Math.exp(logit - highest)
+  const ids = Uint32Array.from(ops.topK(logits, topK === 0 ? logits.length : topK))
   const values = Float32Array.from(ids, (id) => logits[id]!)
-  return { ids, values, logSumExp: highest + Math.log(sum), vocabSize: logits.length }
+  return { ids, values, logSumExp: ops.logSumExp(logits), vocabSize: logits.length }
 }

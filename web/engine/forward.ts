@@ -147,8 +147,8 @@ export class Forward {
     }
   }
 
-  #readHidden(rows: number): Promise<Float32Array> {
-    return this.#readback.read(this.#hiddenBytes(rows))
+  async #readHidden(rows: number): Promise<Float32Array> {
+    return new Float32Array(await this.#readback.read(this.#hiddenBytes(rows)))
   }
 
   #hiddenBytes(rows: number): number {

@@ -27,7 +27,6 @@ import { KvBudget } from './kv-cache.ts'
 import type { KvCache } from './kv-cache.ts'
 import type { SessionLimits } from './step-checks.ts'
 import { checkStep, refuseNotFinite } from './step-checks.ts'
-import { topLogits } from './top-k.ts'
 import type { SpanWeights } from './weights.ts'
 
 export interface SpanRunnerOptions {
@@ -42,8 +41,10 @@ export interface SpanRunnerOptions {
 interface Session extends SessionLimits {
   cache: KvCache
   blocks: Dispatch[][]
-  /** Logits of the last step that asked for them. */
-  lastLogits: Float32Array | null
+  /** Logits of the session's last step, on the GPU; null for a span without the head. */
+  logits: GPUBuffer | null
+  /** Whether the last step asked for logits and nothing was cut since. */
+  hasLogits: boolean
 }
 
 /**
@@ -88,6 +89,7 @@ interface RunnerParts {
 class GpuSpanRunner implements SpanRunner {
   readonly span: Span
   readonly hasHead: boolean
+  readonly #gpu: Gpu
   readonly #config: LlamaConfig
   readonly #forward: Forward
   readonly #head: Head | null
@@ -104,6 +106,7 @@ class GpuSpanRunner implements SpanRunner {
   constructor(gpu: Gpu, config: LlamaConfig, span: Span, { forward, head, budget, parts }: RunnerParts) {
     this.span = span
     this.hasHead = head !== null
+    this.#gpu = gpu
     this.#config = config
     this.#forward = forward
     this.#head = head
@@ -134,15 +137,22 @@ class GpuSpanRunner implements SpanRunner {
       }
       if (this.#sessions.has(session)) throw new SwarmError('BUSY', `session ${session} is already open`)
       const cache = await this.#budget.allocate(session, span, maxTokens)
+      const head = span.end === this.#config.numHiddenLayers ? this.#head : null
+      const { value: logits, ready } = allocating(this.#gpu, 'logits', () => head?.createRow() ?? null)
       const blocks = this.#forward.sessionPlan(span, cache)
-      this.#sessions.set(session, { span, maxTokens, length: 0, cache, blocks, lastLogits: null })
+      this.#sessions.set(session, { span, maxTokens, length: 0, cache, blocks, logits, hasLogits: false })
+      try {
+        await ready
+      } catch (error) {
+        this.#free(session)
+        throw error
+      }
     })
   }
 
   closeSession(session: string): Promise<void> {
     return this.#serially(async () => {
-      this.#sessions.get(session)?.cache.free()
-      this.#sessions.delete(session)
+      this.#free(session)
     })
   }
 
@@ -158,7 +168,7 @@ class GpuSpanRunner implements SpanRunner {
           },
         )
       }
-      if (length < found.length) found.lastLogits = null
+      if (length < found.length) found.hasLogits = false
       found.length = length
     })
   }
@@ -175,9 +185,9 @@ class GpuSpanRunner implements SpanRunner {
 
   lastLogits(session: string, request: LogitsRequest): Promise<LogitsRow> {
     return this.#serially(async () => {
-      const { lastLogits } = this.#find(session)
-      if (lastLogits === null) throw new SwarmError('NO_SESSION', `session ${session} has no logits to give again`)
-      return topLogits(lastLogits, request.topK)
+      const { logits, hasLogits } = this.#find(session)
+      if (this.#head !== null && logits !== null && hasLogits) return this.#head.again(logits, request.topK)
+      throw new SwarmError('NO_SESSION', `session ${session} has no logits to give again`)
     })
   }
 
@@ -189,8 +199,7 @@ class GpuSpanRunner implements SpanRunner {
     this.#stop(gpuLost('the tab gave its blocks up'))
     // A step under way ends at its next submit; its buffers are destroyed after it.
     await this.#tail
-    for (const session of this.#sessions.values()) session.cache.free()
-    this.#sessions.clear()
+    for (const session of this.#sessions.keys()) this.#free(session)
     for (const part of this.#parts.splice(0)) part.destroy()
   }
 
@@ -220,18 +229,25 @@ class GpuSpanRunner implements SpanRunner {
       checkStopped,
     })
     const output: StepOutput = { session: input.session, position: input.position, rows: input.rows, computeMs: 0 }
-    let logits: Float32Array | null = null
     if (hidden !== null) {
       refuseNotFinite(hidden, `the hidden states after block ${session.span.end - 1}`)
       output.hidden = hidden
-    } else if (input.logits !== undefined && this.#head !== null) {
-      logits = await this.#head.run(this.#forward.hidden, lastRow)
-      output.logits = topLogits(logits, input.logits.topK)
+    } else if (input.logits !== undefined && this.#head !== null && session.logits !== null) {
+      // Overwritten from here on, also when the new ones turn out not to be finite.
+      session.hasLogits = false
+      output.logits = await this.#head.run(this.#forward.hidden, lastRow, session.logits, input.logits.topK)
     }
     // Committed only now: a failed step leaves the session as it was; what it wrote past its length is overwritten.
     session.length += input.rows
-    session.lastLogits = logits
+    session.hasLogits = output.logits !== undefined
     return output
+  }
+
+  #free(session: string): void {
+    const found = this.#sessions.get(session)
+    found?.cache.free()
+    found?.logits?.destroy()
+    this.#sessions.delete(session)
   }
 
   #find(session: string): Session {

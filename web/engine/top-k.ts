@@ -1,5 +1,30 @@
-/** The best logits of a row and its log-sum-exp, on the CPU: exact, and a row of 128 k logits takes about a millisecond. */
+/**
+ * The best logits of a row and its log-sum-exp: of a whole row on the CPU, and from what `top_k.wgsl` chose. Both give the same ids and
+ * values; the log-sum-exp of the GPU is summed in f32.
+ */
+import { assert } from '../../swarm/errors.ts'
 import type { LogitsRow } from '../../swarm/span-runner.ts'
+
+/** Words in front of the pairs that `top_k.wgsl` writes: not finite, max, sum, taken. */
+export const TOP_K_HEADER = 4
+
+/** Sorts what the kernel chose: it writes the pairs in no order. */
+export function rowOfBest(read: ArrayBuffer, k: number, vocabSize: number): LogitsRow {
+  const words = new Uint32Array(read)
+  const floats = new Float32Array(read)
+  assert(words[3] === k, `top_k took ${words[3]} of ${k}`)
+  const pairs = Array.from({ length: k }, (_, i) => {
+    return { id: words[TOP_K_HEADER + 2 * i] as number, value: floats[TOP_K_HEADER + 2 * i + 1] as number }
+  })
+  pairs.sort((a, b) => b.value - a.value || a.id - b.id)
+  const [, highest, sum] = floats as unknown as [number, number, number]
+  return {
+    ids: Uint32Array.from(pairs, ({ id }) => id),
+    values: Float32Array.from(pairs, ({ value }) => value),
+    logSumExp: highest + Math.log(sum),
+    vocabSize,
+  }
+}
 
 /** Best first, ties to the lower id; `topK` 0 or past the vocabulary gives the whole row. Logits are finite. */
 export function topLogits(logits: Float32Array, topK: number): LogitsRow {

@@ -60,7 +60,7 @@ export class Readback {
   }
 
   /** Resolves once the GPU has done what was submitted. @throws SwarmError GPU_LOST */
-  async read(bytes: number): Promise<Float32Array<ArrayBuffer>> {
+  async read(bytes: number): Promise<ArrayBuffer> {
     try {
       await this.#buffer.mapAsync(GPUMapMode.READ, 0, bytes)
     } catch (error) {
@@ -71,7 +71,7 @@ export class Readback {
         cause: error,
       })
     }
-    const values = new Float32Array(this.#buffer.getMappedRange(0, bytes).slice(0))
+    const values = this.#buffer.getMappedRange(0, bytes).slice(0)
     this.#buffer.unmap()
     return values
   }

@@ -5,12 +5,14 @@
 import type { LlamaConfig } from '../../../swarm/model/config.ts'
 import { paddedWidth } from '../../../swarm/model/span-bytes.ts'
 import { ropeTable } from '../../../web/engine/rope-tables.ts'
+import { rowOfBest, TOP_K_HEADER } from '../../../web/engine/top-k.ts'
 import type { Gpu } from '../../../web/gpu/device.ts'
 import { attention } from '../../../web/gpu/kernels/attention.ts'
 import { embed, matMul } from '../../../web/gpu/kernels/matrix.ts'
 import { add, addBias, rmsNorm, siluMul } from '../../../web/gpu/kernels/pointwise.ts'
 import * as ops from '../../reference/ops.ts'
 import type { KernelLab } from './kernel-lab.ts'
+import { POISON } from './kernel-lab.ts'
 
 const step = (rows: number, position = 0) => ({ rows, position, splits: Math.ceil((position + rows) / 128) })
 
@@ -150,6 +152,34 @@ async function attentionCase(lab: KernelLab, { heads, kvHeads, headDim, steps }:
   }
 }
 
+/** `top_k` chooses what a full sort chooses; values repeat, so that ties decide. */
+async function topKCase(lab: KernelLab, size: number, k: number, distinct: number): Promise<void> {
+  const logits = lab.random(size).map((value) => Math.round((value * distinct) / 2) * 1.75)
+  const out = lab.output(TOP_K_HEADER + 2 * k)
+  lab.run([lab.kernels.dispatch('topK', 'top k', { size, k }, [lab.upload(logits), out], () => 1)], step(1))
+  const read = await lab.read(out)
+  const row = rowOfBest(read.buffer as ArrayBuffer, k, size)
+  const expected = ops.topK(logits, k)
+  const label = `top_k ${k} of ${size}, ${distinct} values`
+  if (row.ids.join() !== expected.join()) lab.failures.push(`${label}: ${row.ids.join()}, expected ${expected.join()}`)
+  if (row.values.some((value, i) => value !== logits[row.ids[i]!]))
+    lab.failures.push(`${label}: values are not the ids'`)
+  const lse = ops.logSumExp(logits)
+  if (!(Math.abs(row.logSumExp - lse) <= 1e-5))
+    lab.failures.push(`${label}: log-sum-exp ${row.logSumExp}, expected ${lse}`)
+  if (read[TOP_K_HEADER + 2 * k] !== POISON) lab.failures.push(`${label}: wrote past the end`)
+}
+
+/** Values that are not finite are counted, whatever they are. */
+async function notFiniteCase(lab: KernelLab): Promise<void> {
+  const logits = lab.random(700)
+  logits.set([NaN, -NaN, Infinity, -Infinity], 300)
+  const out = lab.output(TOP_K_HEADER + 2)
+  lab.run([lab.kernels.dispatch('topK', 'top k', { size: 700, k: 1 }, [lab.upload(logits), out], () => 1)], step(1))
+  const [count] = new Uint32Array((await lab.read(out)).buffer)
+  if (count !== 4) lab.failures.push(`top_k counted ${count} values that are not finite, expected 4`)
+}
+
 /** The adapter with limits small enough that a matrix of a few rows is cut. */
 function smallGpu(gpu: Gpu, bytes: number): Gpu {
   return { ...gpu, limits: { maxBufferSize: bytes, maxStorageBufferBindingSize: bytes } as GPUSupportedLimits }
@@ -158,6 +188,16 @@ function smallGpu(gpu: Gpu, bytes: number): Gpu {
 type Case = (lab: KernelLab) => Promise<void>
 
 export const KERNEL_CASES: Readonly<Record<string, Case[]>> = {
+  top_k: [
+    (lab) => topKCase(lab, 1, 1, 10),
+    (lab) => topKCase(lab, 255, 255, 4),
+    (lab) => topKCase(lab, 1003, 5, 1000),
+    (lab) => topKCase(lab, 1003, 256, 1000),
+    (lab) => topKCase(lab, 70_001, 1024, 100_000),
+    (lab) => topKCase(lab, 70_001, 300, 3),
+    (lab) => topKCase(lab, 5000, 1000, 0),
+    (lab) => notFiniteCase(lab),
+  ],
   embed: [
     (lab) => embedCase(lab, 5, 4, 1),
     (lab) => embedCase(lab, 1003, 84, 40),

@@ -16,6 +16,7 @@ import matVecSource from '../../../shaders/mat_vec.wgsl?raw'
 import rmsNormSource from '../../../shaders/rms_norm.wgsl?raw'
 import ropeSource from '../../../shaders/rope.wgsl?raw'
 import siluMulSource from '../../../shaders/silu_mul.wgsl?raw'
+import topKSource from '../../../shaders/top_k.wgsl?raw'
 import weightsF16Source from '../../../shaders/weights_f16.wgsl?raw'
 import weightsF32Source from '../../../shaders/weights_f32.wgsl?raw'
 import type { WeightFormat } from '../../../swarm/model/config.ts'
@@ -48,6 +49,7 @@ function sources(format: WeightFormat, variant: MatMulVariant) {
     siluMul: siluMulSource,
     add: addSource,
     addBias: addBiasSource,
+    topK: topKSource,
   }
 }
 

@@ -9,7 +9,7 @@ function learned(rows: number, blockMs: number): SubmitPacer {
 }
 
 it('keeps a decode step in one submit up to 250 ms and cuts it past that', () => {
-  expect(learned(1, 10).blocksPerSubmit(1)).toBe(25)
+  expect(learned(1, 9).blocksPerSubmit(1)).toBe(27)
   expect(learned(1, 100).blocksPerSubmit(1)).toBe(2)
 })
 
