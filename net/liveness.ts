@@ -137,11 +137,13 @@ export class Liveness {
   #ping(peerId: string, probe: Probe): void {
     const id = this.#next
     this.#next += 1
-    probe.pending.set(id, performance.now())
     this.#stream(peerId, probe).then(
       (stream) => {
-        if (stream.status === 'open') stream.send(encodePing(id))
-        else this.#dropStream(probe)
+        if (stream.status === 'open') {
+          // From here on: the round trip is not to count the opening of the stream.
+          probe.pending.set(id, performance.now())
+          stream.send(encodePing(id))
+        } else this.#dropStream(probe)
       },
       () => this.#dropStream(probe),
     )

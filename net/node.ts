@@ -4,7 +4,6 @@
  * this one only knows how they meet.
  */
 import type { Connection, Stream } from '@libp2p/interface'
-import { RELAY_V2_HOP_CODEC } from '@libp2p/circuit-relay-v2'
 import { describeError, SwarmError } from '../swarm/errors.ts'
 import { MAX_SESSIONS, RECORD_REFRESH_MS } from '../swarm/limits.ts'
 import type { SignedRecord } from '../swarm/peer-record.ts'
@@ -17,14 +16,15 @@ import { DirectoryStore } from './directory-store.ts'
 import { Libp2pFrameStream } from './frame-stream.ts'
 import { createPeerNode, type PeerNode } from './libp2p.ts'
 import { Liveness } from './liveness.ts'
-import { LpChannel } from './lp-channel.ts'
 import { peerIdOfAddress } from './multiaddr.ts'
 import { neighboursOf } from './neighbours.ts'
-import { Peers, relayOfCircuit } from './peers.ts'
+import { Peers } from './peers.ts'
 import type { Platform } from './platform.ts'
 import { privateKeyFromSeed, signWith, verifySignature } from './record-crypto.ts'
 import { RecordsExchange } from './records-exchange.ts'
 import { Relays } from './relays.ts'
+import { refreshReservation } from './reservation.ts'
+import { Sensors } from './sensors.ts'
 import { FrameServer } from './serve/server.ts'
 import type {
   Announcer,
@@ -64,7 +64,6 @@ const FIRST_RELAY_MS = 4_000
 const DHT_REFRESH_MS = 30_000
 /** Without a directory the DHT is all there is. */
 const DHT_REFRESH_ALONE_MS = 3_000
-const SENSOR_RETRY_MS = 2_000
 
 export async function createRequestingNode(options: NodeOptions): Promise<SwarmNode & Leaving> {
   const node = await LibSwarmNode.create(options, false)
@@ -92,11 +91,11 @@ class LibSwarmNode implements ServingNode, Leaving {
   readonly #dialler: Dialler
   readonly #exchange: RecordsExchange
   readonly #dht: DhtDirectory
+  readonly #sensors: Sensors
   readonly #lossListeners = new Set<(peerId: string, reason: LossReason) => void>()
   /** Peers whose loss was reported since their last direct connection: one loss is one report. */
   readonly #reported = new Set<string>()
   readonly #goneNotices = new Map<string, Set<string>>()
-  readonly #sensorTriedAt = new Map<string, number>()
   #server: FrameServer | null = null
   #timer: ReturnType<typeof setInterval> | null = null
   #refreshing: Promise<unknown> | null = null
@@ -180,6 +179,13 @@ class LibSwarmNode implements ServingNode, Leaving {
       record: (peerId) => store.get(peerId),
       connectedRelays: () => this.#relays.connectedAddresses(),
       waitsFor: (peerId) => serves && store.get(peerId) !== undefined && !this.#peers.isDialler(peerId),
+    })
+    this.#sensors = new Sensors({
+      peers: this.#peers,
+      record: (peerId) => store.get(peerId),
+      connectedRelays: () => this.#relays.connectedAddresses(),
+      isOurs: (peerId) => !serves || this.#peers.isDialler(peerId),
+      dialCircuit: (peerId, signal) => this.#dialler.dialCircuit(peerId, signal),
     })
     this.#exchange = new RecordsExchange({
       libp2p,
@@ -445,7 +451,7 @@ class LibSwarmNode implements ServingNode, Leaving {
     this.directory.sweep()
     this.#reservationsChanged()
     this.#peers.tidy((connection) => connection.streams.some(({ protocol }) => SESSION_PROTOCOLS.has(protocol)))
-    this.#keepSensors()
+    this.#sensors.keep()
     const now = performance.now()
     const isAlone = !this.#usesDirectory || !this.#relays.isAnyConnected
     if (now - this.#refreshedAt > (isAlone ? DHT_REFRESH_ALONE_MS : DHT_REFRESH_MS)) this.#refresh()
@@ -467,35 +473,6 @@ class LibSwarmNode implements ServingNode, Leaving {
       this.#refreshedAt = performance.now()
     })
   }
-
-  /** A direct connection without a circuit beside it (the relay was restarted) would notice a death late. */
-  #keepSensors(): void {
-    const relays = new Set(this.#relays.connectedAddresses().map(peerIdOfAddress))
-    for (const peerId of this.#peers.directPeers()) {
-      if (this.#serves && !this.#peers.isDialler(peerId)) continue
-      const record = this.directory.get(peerId)
-      const isReachable = record !== undefined && record.relays.some((address) => relays.has(peerIdOfAddress(address)))
-      const hasSensor = this.#peers.circuits(peerId).some((circuit) => relays.has(relayOfCircuit(circuit)))
-      if (hasSensor || !isReachable) continue
-      const now = performance.now()
-      if (now - (this.#sensorTriedAt.get(peerId) ?? 0) < SENSOR_RETRY_MS) continue
-      this.#sensorTriedAt.set(peerId, now)
-      this.#dialler.dialCircuit(peerId, AbortSignal.timeout(SENSOR_RETRY_MS)).catch(() => undefined)
-    }
-  }
 }
 
 const SESSION_PROTOCOLS: ReadonlySet<string> = new Set([INFERENCE_PROTOCOL, PUSH_PROTOCOL])
-
-/**
- * Asks a relay to prolong our reservation: HopMessage{RESERVE}. The library does it by the relay's clock read on ours,
- * too late where ours is slow; a reservation that ends takes every circuit with it.
- */
-async function refreshReservation(connection: Connection): Promise<void> {
-  const signal = AbortSignal.timeout(5_000)
-  const stream = await connection.newStream(RELAY_V2_HOP_CODEC, { signal })
-  const channel = new LpChannel(stream, { maxMessageBytes: 16 * 1024, maxQueuedBytes: 64 * 1024 })
-  await channel.send(Uint8Array.of(0x08, 0x00))
-  await channel.receive(signal)
-  await channel.close()
-}

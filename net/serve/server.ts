@@ -5,23 +5,18 @@
  */
 import { emptyFrame, failureFrame, jsonFrame, type Frame, type OpenedMessage } from '../../swarm/codec.ts'
 import { SwarmError, toPlainError } from '../../swarm/errors.ts'
-import {
-  ATTACH_TIMEOUT_MS,
-  MAX_SESSIONS,
-  MAX_SESSIONS_PER_PEER,
-  OPEN_TIMEOUT_MS,
-  SESSION_IDLE_MS,
-  SESSION_LIFE_MS,
-} from '../../swarm/limits.ts'
+import { ATTACH_TIMEOUT_MS, OPEN_TIMEOUT_MS, SESSION_IDLE_MS, SESSION_LIFE_MS } from '../../swarm/limits.ts'
 import type { PeerRecord } from '../../swarm/peer-record.ts'
 import { PROTOCOL_VERSION } from '../../swarm/protocol.ts'
 import { containsSpan, formatSpan } from '../../swarm/span.ts'
 import type { SpanRunner } from '../../swarm/span-runner.ts'
 import type { FrameStream, InferenceServer } from '../types.ts'
 import { Batcher } from './batcher.ts'
+import { checkAdmission } from './admission.ts'
 import { asSwarmError, HopSession, openedFrame } from './hop-session.ts'
 import { readOpen, type OpenRequest } from './open-message.ts'
 import { Pacer } from './pacer.ts'
+import { SessionWaiters } from './session-waiters.ts'
 
 export interface ServerOptions {
   selfId: string
@@ -44,9 +39,6 @@ interface Slot {
 }
 
 const WATCH_INTERVAL_MS = 2_000
-/** Push streams that wait for their session to be opened, all peers together. */
-const MAX_WAITING_ATTACHES = 32
-
 export class FrameServer implements InferenceServer {
   readonly #options: ServerOptions
   readonly #pacer: Pacer | null
@@ -54,12 +46,11 @@ export class FrameServer implements InferenceServer {
   readonly #sessions = new Map<string, HopSession>()
   /** Sessions being opened: they count against the limits and their ids are taken. */
   readonly #opening = new Map<string, string>()
-  readonly #sessionWaiters = new Set<() => void>()
+  readonly #waiters = new SessionWaiters((id) => this.#sessions.get(id))
   readonly #listeners = new Set<() => void>()
   readonly #ended = new Set<Promise<void>>()
   readonly #watch: ReturnType<typeof setInterval>
   readonly #stats = { stepsServed: 0, tokensServed: 0, bytesIn: 0, bytesOut: 0, computeMs: 0 }
-  #waitingAttaches = 0
   #isStopped = false
 
   constructor(options: ServerOptions) {
@@ -101,7 +92,7 @@ export class FrameServer implements InferenceServer {
     if (this.#isStopped) return
     this.#isStopped = true
     clearInterval(this.#watch)
-    const leaving = new SwarmError('PEER_REFUSED', `peer ${this.#options.selfId} stopped serving`, { retryable: true })
+    const leaving = stopped(this.#options.selfId)
     await Promise.all([...this.#sessions.values()].map((session) => session.fail(leaving)))
     await Promise.all(this.#ended)
   }
@@ -166,7 +157,8 @@ export class FrameServer implements InferenceServer {
 
   async #open(request: OpenRequest, requester: FrameStream): Promise<HopSession> {
     const startedAt = performance.now()
-    this.#checkOpen(request, requester.peerId)
+    if (this.#isStopped) throw stopped(this.#options.selfId)
+    checkAdmission(request, requester.peerId, { ...this.#options, owners: this.#owners() })
     const slot = this.#slotFor(request)
     const { selfId, weights, backend } = this.#options
     this.#opening.set(request.session, requester.peerId)
@@ -191,7 +183,7 @@ export class FrameServer implements InferenceServer {
     } finally {
       this.#opening.delete(request.session)
     }
-    for (const waiter of this.#sessionWaiters) waiter()
+    this.#waiters.check()
     this.#changed()
     try {
       if (slot.isRetired || this.#isStopped) throw moved(request, selfId)
@@ -207,40 +199,10 @@ export class FrameServer implements InferenceServer {
     return session
   }
 
-  #checkOpen(request: OpenRequest, requesterId: string): void {
-    const { modelDigest, selfId } = this.#options
-    if (this.#isStopped) throw new SwarmError('PEER_REFUSED', `peer ${selfId} stopped serving`, { retryable: true })
-    if (request.modelDigest !== modelDigest) {
-      throw new SwarmError('WRONG_MODEL', `this peer serves model ${modelDigest}, not ${request.modelDigest}`)
-    }
-    if (this.#sessions.has(request.session) || this.#opening.has(request.session)) {
-      throw new SwarmError('PEER_REFUSED', 'a session with this id is open already')
-    }
-    const owners = [...[...this.#sessions.values()].map((session) => session.requesterId), ...this.#opening.values()]
-    if (owners.length >= MAX_SESSIONS) {
-      throw new SwarmError('BUSY', `this peer serves ${owners.length} sessions, its limit`, { retryable: true })
-    }
-    const own = owners.filter((owner) => owner === requesterId).length
-    if (own >= MAX_SESSIONS_PER_PEER) {
-      throw new SwarmError('BUSY', `one peer may have ${MAX_SESSIONS_PER_PEER} sessions here`, { retryable: true })
-    }
-    const { next } = request
-    if (next === selfId) throw new SwarmError('BAD_FRAME', 'a hop cannot push to itself')
-    if (next !== null && next !== requesterId) this.#checkNext(next)
-  }
-
-  /** A hop dials only peers that serve the same model by their own signature, never an address somebody handed it. */
-  #checkNext(next: string): void {
-    const record = this.#options.record(next)
-    if (record === undefined) {
-      throw new SwarmError('WRONG_PEER', `no fresh record of the next hop ${next} is known here`, {
-        retryable: true,
-        peerId: next,
-      })
-    }
-    if (record.model.digest !== this.#options.modelDigest) {
-      throw new SwarmError('WRONG_MODEL', `the next hop ${next} serves another model`, { peerId: next })
-    }
+  /** Session id → requesting peer, sessions that are being opened included. */
+  #owners(): Map<string, string> {
+    const open = [...this.#sessions.values()].map((session) => [session.id, session.requesterId] as const)
+    return new Map([...this.#opening, ...open])
   }
 
   #slotFor(request: OpenRequest): Slot {
@@ -283,44 +245,13 @@ export class FrameServer implements InferenceServer {
 
   async #attach(frame: Frame, stream: FrameStream): Promise<HopSession> {
     if (frame.type !== 'attach') throw new SwarmError('BAD_FRAME', `a push stream begins with ${frame.type}`)
-    const session = await this.#waitForSession(frame.session)
+    const session = await this.#waiters.wait(frame.session)
     if (session.previous !== stream.peerId) {
       throw new SwarmError('WRONG_PEER', 'another peer is the previous hop of this session', { peerId: stream.peerId })
     }
     if (frame.epoch !== session.epoch) throw new SwarmError('NO_SESSION', 'the session has another epoch')
     session.attachIncoming(stream)
     return session
-  }
-
-  /** The previous hop may be faster than the requesting peer's own stream to us. */
-  async #waitForSession(id: string): Promise<HopSession> {
-    const known = this.#sessions.get(id)
-    if (known !== undefined) return known
-    if (this.#waitingAttaches >= MAX_WAITING_ATTACHES) {
-      throw new SwarmError('BUSY', 'too many streams wait for their session', { retryable: true })
-    }
-    this.#waitingAttaches += 1
-    try {
-      return await new Promise<HopSession>((resolve, reject) => {
-        const done = (): void => {
-          clearTimeout(timer)
-          this.#sessionWaiters.delete(check)
-        }
-        const check = (): void => {
-          const session = this.#sessions.get(id)
-          if (session === undefined) return
-          done()
-          resolve(session)
-        }
-        const timer = setTimeout(() => {
-          done()
-          reject(new SwarmError('NO_SESSION', `session ${id} was not opened within ${ATTACH_TIMEOUT_MS} ms`))
-        }, ATTACH_TIMEOUT_MS)
-        this.#sessionWaiters.add(check)
-      })
-    } finally {
-      this.#waitingAttaches -= 1
-    }
   }
 
   /** @throws SwarmError for what ends the session */
@@ -384,6 +315,10 @@ async function refuse(stream: FrameStream, frame: Frame | null, error: SwarmErro
   } catch {
     stream.abort(error)
   }
+}
+
+function stopped(selfId: string): SwarmError {
+  return new SwarmError('PEER_REFUSED', `peer ${selfId} stopped serving`, { retryable: true })
 }
 
 function moved(request: OpenRequest, selfId: string): SwarmError {
