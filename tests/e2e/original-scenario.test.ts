@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { startHubStandIn, type HubStandIn } from '../support/hub-stand-in.ts'
 import { clientCommand, firstAddress, method1, method2, SERVER_PORTS, toArguments } from '../support/original-guide.ts'
 import {
@@ -47,6 +47,8 @@ afterAll(async () => {
   await hub.close()
   removeTempDir(dataDir)
 })
+
+afterEach(stopServers)
 
 function server(command: string, extra: string[] = []): StartedProcess {
   const process = startTabswarm([...toArguments(command), ...extra], { dataDir, env: { HF_ENDPOINT: hub.url } })
@@ -134,13 +136,11 @@ test('method 1: four servers pick different blocks, the client is answered, and 
   await fifth.waitForLine(READY, 120_000)
   expect(selectedBlocks(fifth)).toEqual(lost)
   expect(await ask()).toEqual(chat.greedy)
-  await stopServers()
 })
 
 test('method 2: the same without the balance flags', async () => {
   const { servers } = await startOneAfterAnother(method2)
   expectAllCovered(servers)
-  await stopServers()
 })
 
 test('fixed splits: stages 0 to 3 serve their own ranges', async () => {
@@ -161,5 +161,4 @@ test('fixed splits: stages 0 to 3 serve their own ranges', async () => {
   await Promise.all(all.map((process) => process.waitForLine(READY, 180_000)))
   expect(all.map((process) => selectedBlocks(process)[0])).toEqual([0, 8, 16, 24])
   expectAllCovered(all)
-  await stopServers()
 })

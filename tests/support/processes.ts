@@ -99,8 +99,11 @@ export function startProcess(
   child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()))
   const stdout = collectLines(child.stdout, both, notify)
   const stderr = collectLines(child.stderr, both, notify)
+  // Not `exitCode`: the last lines, which say why it ended, may come after it.
+  let closed = false
   const end = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) => {
     child.on('close', (code, signal) => {
+      closed = true
       resolve({ code, signal })
       notify()
     })
@@ -113,7 +116,7 @@ export function startProcess(
     both,
     stdoutText: () => text,
     waitForLine: (pattern, timeoutMs = 60_000) =>
-      waitForLine({ pattern, timeoutMs, both, listeners, gone: () => child.exitCode !== null, tail }),
+      waitForLine({ pattern, timeoutMs, both, listeners, gone: () => closed, tail }),
     exited: (timeoutMs = 60_000) => withTimeout(end, timeoutMs, () => `process ${child.pid} still runs:\n${tail()}`),
     signal: (name) => void child.kill(name),
     stop: () => stopChild(child, end),
