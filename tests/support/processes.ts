@@ -100,10 +100,10 @@ export function startProcess(
   const stdout = collectLines(child.stdout, both, notify)
   const stderr = collectLines(child.stderr, both, notify)
   // Not `exitCode`: the last lines, which say why it ended, may come after it.
-  let closed = false
+  let closed: string | null = null
   const end = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) => {
     child.on('close', (code, signal) => {
-      closed = true
+      closed = `code ${code}, signal ${signal}`
       resolve({ code, signal })
       notify()
     })
@@ -150,7 +150,8 @@ async function waitForLine(watch: {
   timeoutMs: number
   both: readonly string[]
   listeners: Set<() => void>
-  gone: () => boolean
+  /** How it ended; null while it runs. */
+  gone: () => string | null
   tail: () => string
 }): Promise<string> {
   return new Promise((resolve, reject) => {
@@ -162,7 +163,8 @@ async function waitForLine(watch: {
     const check = (): void => {
       const line = watch.both.find((candidate) => watch.pattern.test(candidate))
       if (line !== undefined) finish(() => resolve(line))
-      else if (watch.gone()) finish(() => reject(new Error(`ended before ${watch.pattern}:\n${watch.tail()}`)))
+      else if (watch.gone() !== null)
+        finish(() => reject(new Error(`ended (${watch.gone()}) before ${watch.pattern}:\n${watch.tail()}`)))
     }
     const timer = setTimeout(
       () => finish(() => reject(new Error(`no line ${watch.pattern} in ${watch.timeoutMs} ms:\n${watch.tail()}`))),
