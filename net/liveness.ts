@@ -10,6 +10,8 @@ import { LIVENESS_PROTOCOL } from '../swarm/protocol.ts'
 const PING_BYTES = 8
 /** An answerer takes this much at once; a peer that sends more is not pinging. */
 const MAX_PING_CHUNK_BYTES = 512
+/** Looked at twice a beat, so that three seconds of silence are not nearly four. */
+const TICK_MS = HEARTBEAT_INTERVAL_MS / 2
 /** Our own page stood still for longer than this between two ticks: silence proves nothing. */
 const OWN_STALL_MS = 2_000
 
@@ -30,6 +32,7 @@ interface Probe {
   buffered: number[]
   watchers: number
   lastHeardAt: number
+  lastPingAt: number
   rttMs: number | null
 }
 
@@ -47,7 +50,7 @@ export class Liveness {
   async start(): Promise<void> {
     await this.#options.libp2p.handle(LIVENESS_PROTOCOL, answerPings, { maxInboundStreams: 4 })
     this.#lastTickAt = performance.now()
-    this.#timer = setInterval(() => this.#tick(), HEARTBEAT_INTERVAL_MS)
+    this.#timer = setInterval(() => this.#tick(), TICK_MS)
   }
 
   stop(): void {
@@ -110,7 +113,16 @@ export class Liveness {
   #probe(peerId: string): Probe {
     let probe = this.#probes.get(peerId)
     if (probe === undefined) {
-      probe = { stream: null, pending: new Map(), askers: [], buffered: [], watchers: 0, lastHeardAt: 0, rttMs: null }
+      probe = {
+        stream: null,
+        pending: new Map(),
+        askers: [],
+        buffered: [],
+        watchers: 0,
+        lastHeardAt: 0,
+        lastPingAt: 0,
+        rttMs: null,
+      }
       this.#probes.set(peerId, probe)
     }
     return probe
@@ -118,17 +130,18 @@ export class Liveness {
 
   #tick(): void {
     const now = performance.now()
-    const stalledMs = now - this.#lastTickAt - HEARTBEAT_INTERVAL_MS
+    const stalledMs = now - this.#lastTickAt - TICK_MS
     this.#lastTickAt = now
     for (const [peerId, probe] of this.#probes) {
       if (probe.watchers === 0) continue
       if (stalledMs > OWN_STALL_MS) probe.lastHeardAt = now
       const silentMs = now - probe.lastHeardAt
       // The next tick would be too late: dead means at most HEARTBEAT_DEAD_MS after the last sign of life.
-      if (silentMs >= HEARTBEAT_DEAD_MS - HEARTBEAT_INTERVAL_MS / 2) {
+      if (silentMs >= HEARTBEAT_DEAD_MS - TICK_MS) {
         probe.lastHeardAt = now
         this.#options.onDead(peerId, silentMs)
-      } else {
+      } else if (now - probe.lastPingAt > HEARTBEAT_INTERVAL_MS - TICK_MS / 2) {
+        probe.lastPingAt = now
         this.#ping(peerId, probe)
       }
     }

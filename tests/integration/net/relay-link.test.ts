@@ -52,6 +52,7 @@ test('a process ends by itself after its peer has stopped', async () => {
   const relay = await startTestRelay()
   cleanups.push(() => relay.kill())
   const donor = await startDonorProcess([relay.address], { start: 0, end: 9 })
+  cleanups.push(async () => void donor.child.kill('SIGKILL'))
   const client = await startClient([relay.address])
   cleanups.push(() => client.stop())
   await until('listed', () => (client.directory.get(donor.peerId)?.relays.length ?? 0) > 0)
