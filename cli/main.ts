@@ -42,9 +42,19 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<AnyCommand
 
 /** `root`: the project's folder. Ends the process. */
 export async function main(args: readonly string[], root: string): Promise<void> {
+  process.once('beforeExit', reportStall)
   process.exitCode = await run(args, root)
   // Libraries may keep timers and sockets; everything of ours is closed by now.
   process.exit()
+}
+
+/**
+ * The event loop is empty while the command still waits: Node would end with 0 and no word. That is a bug of ours, said
+ * as one, because a server that vanishes silently is the worst kind.
+ */
+function reportStall(): void {
+  console.error('The command stopped while it was waiting for something that can no longer come. Please report this.')
+  process.exit(EXIT_FAILED)
 }
 
 async function run(args: readonly string[], root: string): Promise<number> {

@@ -38,10 +38,13 @@ export interface RelayEntry {
 
 /** null when nothing (or something else) answers there. */
 export async function readRelayConfig(origin: string, signal: AbortSignal): Promise<RelayEntry | null> {
+  // A timer of our own: Node's fetch may neither settle nor keep the process alive when a connection is accepted and cut
+  // at once (a forwarded port whose server is dead), and AbortSignal.timeout does not keep it alive either. Seen: the
+  // whole command ended without a word.
+  const late = new AbortController()
+  const timer = setTimeout(() => late.abort(new Error(`no answer in ${TIMEOUT_MS} ms`)), TIMEOUT_MS)
   try {
-    const response = await fetch(`${origin}/config.json`, {
-      signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
-    })
+    const response = await fetch(`${origin}/config.json`, { signal: AbortSignal.any([signal, late.signal]) })
     if (!response.ok) return null
     const text = await response.text()
     if (text.length > MAX_CONFIG_CHARS) return null
@@ -56,6 +59,8 @@ export async function readRelayConfig(origin: string, signal: AbortSignal): Prom
     if (error instanceof SyntaxError) return null
     // Refused, timed out, cut: this relay is dead, and the caller has others.
     return null
+  } finally {
+    clearTimeout(timer)
   }
 }
 
