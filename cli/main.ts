@@ -106,7 +106,7 @@ async function runCommand(command: AnyCommand, args: readonly string[], runtime:
   const output = consoleOutput(command.linesTo(parsed))
   for (const [name, source] of parsed.sources) {
     const ignored = command.options[name]?.ignored
-    if (ignored !== undefined) output.progress(`${source} is accepted and does nothing here: ${ignored}.`)
+    if (ignored !== undefined) output.progress(`${source} is accepted and means nothing here: ${ignored}.`)
   }
   return command.run(parsed, runtime, output)
 }
