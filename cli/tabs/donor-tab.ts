@@ -75,6 +75,7 @@ class HeadlessTab implements DonorTab {
   readonly #serving = Promise.withResolvers<TabStatus>()
   readonly #ended = Promise.withResolvers<SwarmError>()
   #status: TabStatus = { status: 'opening' }
+  readonly #toldTroubles = new Set<string>()
   #closing = false
   #timer: NodeJS.Timeout | null = null
 
@@ -133,7 +134,15 @@ class HeadlessTab implements DonorTab {
 
   #onConsole(message: ConsoleMessage): void {
     if (message.type() === 'log') this.#options.onLogLine(message.text())
-    else if (message.type() === 'warning' || message.type() === 'error') this.#options.onTrouble(message.text())
+    else if (message.type() === 'warning' || message.type() === 'error') this.#tellTrouble(message.text())
+  }
+
+  /** Once a cause: a dead relay is dialled every second, and the browser reports each try with one of several reasons. */
+  #tellTrouble(text: string): void {
+    const cause = text.replace(/ failed: .*/s, ' failed')
+    if (this.#toldTroubles.has(cause)) return
+    this.#toldTroubles.add(cause)
+    this.#options.onTrouble(text)
   }
 
   #poll(): void {
