@@ -36,6 +36,8 @@ export interface PeersOptions {
 
 export class Peers {
   readonly #options: PeersOptions
+  /** Peers whose direct connection ended, until they are given up. */
+  readonly #wasDirect = new Set<string>()
   readonly #suspects = new Set<string>()
   /** Connections that this side closes on purpose: no sign of anything. */
   readonly #deliberate = new WeakSet<Connection>()
@@ -92,6 +94,7 @@ export class Peers {
 
   /** The peer is gone: everything to it is closed at once, so that whatever waits on a stream learns of it. */
   lose(peerId: string, reason: LossReason): void {
+    this.#wasDirect.delete(peerId)
     this.#options.onLost(peerId, reason, true)
     this.#abortAll(peerId)
   }
@@ -140,6 +143,7 @@ export class Peers {
     if (this.#isStopped || this.#deliberate.has(connection) || this.#options.isRelay(peerId)) return
     if (isDirect(connection.remoteAddr)) {
       if (this.direct(peerId) !== null) return
+      this.#wasDirect.add(peerId)
       // Sessions on it are broken whatever the peer's state; only the other signs say whether it is gone for good.
       this.#options.onLost(peerId, 'closed', false)
       if (this.circuits(peerId).length === 0) void this.suspect(peerId, 'closed', true)
@@ -151,6 +155,9 @@ export class Peers {
 
   /** When a relay dies its circuits may close a moment before our own connection to it: look again after the question. */
   async #circuitClosed(peerId: string, relay: string | null): Promise<void> {
+    // A circuit that never had a direct connection beside it only carried a dial: it also closes when our own dial runs
+    // out of time, and that says nothing of the peer. The relay's notice does.
+    if (this.direct(peerId) === null && !this.#wasDirect.has(peerId)) return
     const isTrustworthy = (): boolean => relay !== null && this.#options.isRelayTrustworthy(relay)
     if (!isTrustworthy()) return this.suspect(peerId, 'closed', false)
     if (this.direct(peerId) !== null && (await this.#options.ask(peerId, ASK_BACK_MS))) return
