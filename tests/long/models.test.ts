@@ -12,7 +12,6 @@ import { argmax, joinSwarm, type RouteClient } from '../support/route-client.ts'
 import { makeSmolLm2, SMOLLM2, SMOLLM2_SOURCE, WHY_SKIPPED } from '../support/smollm2.ts'
 import { freePort, tinytalesCases, type ReferenceCase } from '../support/swarm.ts'
 
-const LONG = process.env['TABSWARM_LONG'] === '1'
 const LOGIT_TOLERANCE = 2e-3
 const NEAR_BEST = 0.02
 
@@ -88,8 +87,7 @@ describe('the embedded model over four tabs', () => {
   )
 })
 
-// All but two of the eight cases take minutes on a software adapter: they run in `npm run test:long`.
-const SMOLLM2_CASES = LONG ? [0, 2, 4, 5, 6, 7] : [1, 3]
+const SMOLLM2_CASES = [0, 1, 2, 3, 4, 5, 6, 7]
 
 describe.skipIf(SMOLLM2_SOURCE === null)(
   `SmolLM2 over four tabs${SMOLLM2_SOURCE === null ? ` (skipped: ${WHY_SKIPPED})` : ''}`,
