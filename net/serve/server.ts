@@ -4,7 +4,7 @@
  * in tests over streams in memory.
  */
 import { emptyFrame, failureFrame, jsonFrame, type Frame, type OpenedMessage } from '../../swarm/codec.ts'
-import { SwarmError, toPlainError } from '../../swarm/errors.ts'
+import { describeError, SwarmError, toPlainError } from '../../swarm/errors.ts'
 import { ATTACH_TIMEOUT_MS, OPEN_TIMEOUT_MS, SESSION_IDLE_MS, SESSION_LIFE_MS } from '../../swarm/limits.ts'
 import type { PeerRecord } from '../../swarm/peer-record.ts'
 import { PROTOCOL_VERSION } from '../../swarm/protocol.ts'
@@ -106,6 +106,7 @@ export class FrameServer implements InferenceServer {
   async serveRequester(stream: FrameStream): Promise<void> {
     let first: Frame | null = null
     let session: HopSession
+    const startedAt = performance.now()
     try {
       first = await stream.receive(AbortSignal.timeout(OPEN_TIMEOUT_MS))
       if (first === null) return
@@ -115,6 +116,12 @@ export class FrameServer implements InferenceServer {
       return
     }
     try {
+      await this.#connectNext(session, stream.peerId)
+      const connectMs = Math.round(performance.now() - startedAt)
+      const { weights, backend } = this.#options
+      await stream.send(
+        openedFrame(session, { version: PROTOCOL_VERSION, weights, backend, connectMs } satisfies OpenedMessage),
+      )
       for (let frame = await stream.receive(); frame !== null; frame = await stream.receive()) {
         if (frame.type === 'close') break
         this.#fromRequester(session, frame, stream)
@@ -156,11 +163,10 @@ export class FrameServer implements InferenceServer {
   }
 
   async #open(request: OpenRequest, requester: FrameStream): Promise<HopSession> {
-    const startedAt = performance.now()
     if (this.#isStopped) throw stopped(this.#options.selfId)
     checkAdmission(request, requester.peerId, { ...this.#options, owners: this.#owners() })
     const slot = this.#slotFor(request)
-    const { selfId, weights, backend } = this.#options
+    const { selfId } = this.#options
     this.#opening.set(request.session, requester.peerId)
     let session: HopSession
     try {
@@ -185,17 +191,7 @@ export class FrameServer implements InferenceServer {
     }
     this.#waiters.check()
     this.#changed()
-    try {
-      if (slot.isRetired || this.#isStopped) throw moved(request, selfId)
-      await this.#connectNext(session, requester.peerId)
-      const connectMs = Math.round(performance.now() - startedAt)
-      await requester.send(
-        openedFrame(session, { version: PROTOCOL_VERSION, weights, backend, connectMs } satisfies OpenedMessage),
-      )
-    } catch (error) {
-      await session.end(null)
-      throw error
-    }
+    if (slot.isRetired || this.#isStopped) await session.fail(moved(request, selfId))
     return session
   }
 
@@ -220,8 +216,8 @@ export class FrameServer implements InferenceServer {
 
   async #connectNext(session: HopSession, requesterId: string): Promise<void> {
     const { next } = session
-    if (next === null || next === requesterId) return
-    const stream = await this.#options.openPush(next, AbortSignal.timeout(2 * OPEN_TIMEOUT_MS))
+    if (next === null || next === requesterId || session.isEnded) return
+    const stream = await this.#openPush(next)
     if (session.isEnded) {
       stream.abort(new Error('the session ended meanwhile'))
       return
@@ -230,6 +226,19 @@ export class FrameServer implements InferenceServer {
     await stream.send(emptyJson('attach', session))
     // What comes back on it (attached, a failure, its end) is read beside the session's own work.
     void this.#watchNext(session, stream, next)
+  }
+
+  /** @throws SwarmError naming the next hop: whoever asked must not take it for this hop's loss */
+  async #openPush(next: string): Promise<FrameStream> {
+    const signal = AbortSignal.timeout(2 * OPEN_TIMEOUT_MS)
+    try {
+      return await this.#options.openPush(next, signal)
+    } catch (error) {
+      if (error instanceof SwarmError && error.code !== 'CANCELLED') throw blame(error, next)
+      const reason = signal.aborted ? `no answer in ${seconds(2 * OPEN_TIMEOUT_MS)}` : describeError(error)
+      const message = `the next hop ${next} could not be reached: ${reason}`
+      throw new SwarmError('DIAL_FAILED', message, { retryable: true, peerId: next, cause: error })
+    }
   }
 
   async #watchNext(session: HopSession, stream: FrameStream, next: string): Promise<void> {

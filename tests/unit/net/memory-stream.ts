@@ -9,6 +9,8 @@ class MemoryStream implements FrameStream {
   other: MemoryStream | null = null
   readonly #queue: Uint8Array[] = []
   #end: { error: Error | null } | null = null
+  /** By this side. */
+  #closed = false
   #waiter: (() => void) | null = null
 
   constructor(peerId: string) {
@@ -16,7 +18,8 @@ class MemoryStream implements FrameStream {
   }
 
   async send(frame: Frame): Promise<void> {
-    if (this.#end?.error !== undefined && this.#end.error !== null) throw this.#end.error
+    // As a real stream: what is sent after the end is an error, not silence.
+    if (this.#closed) throw this.#end?.error ?? new Error('the stream is closed')
     this.sendBytes(encodeFrame(frame))
   }
 
@@ -47,11 +50,13 @@ class MemoryStream implements FrameStream {
   }
 
   async close(): Promise<void> {
+    this.#closed = true
     this.other?.finish(null)
     this.finish(null)
   }
 
   abort(error: Error): void {
+    this.#closed = true
     this.other?.finish(error)
     this.finish(error)
   }

@@ -1,9 +1,10 @@
 /** The serving end over streams in memory: who may send what, positions, limits, controls, batching, pacing, moving. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { emptyFrame, encodeFrame, readHidden, readJson, readLogits } from '../../../../swarm/codec.ts'
+import { SwarmError } from '../../../../swarm/errors.ts'
 import { MAX_QUEUED_STEPS, MAX_SESSIONS, MAX_SESSIONS_PER_PEER } from '../../../../swarm/limits.ts'
 import type { PeerRecord } from '../../../../swarm/peer-record.ts'
-import { FrameServer } from '../../../../net/serve/server.ts'
+import { FrameServer, type ServerOptions } from '../../../../net/serve/server.ts'
 import { FakeRunner } from '../fake-runner.ts'
 import { memoryPair, type MemoryStream } from '../memory-stream.ts'
 import { hiddenFrame, next, nextFailure, openFrame, SESSION, tokensFrame } from '../requester.ts'
@@ -25,7 +26,7 @@ afterEach(async () => {
 
 function createServer(
   span: { start: number; end: number },
-  extra: { simulateSpeed?: number } = {},
+  extra: Partial<Pick<ServerOptions, 'simulateSpeed' | 'openPush'>> = {},
 ): { server: FrameServer; runner: FakeRunner } {
   const server = new FrameServer({
     selfId: 'hop',
@@ -128,6 +129,19 @@ describe('opening', () => {
     await foreign.send(openFrame({ start: 0, end: 3, next: 'stranger' }))
     expect(await nextFailure(foreign)).toMatchObject({ code: 'WRONG_MODEL', peerId: 'stranger' })
     expect(pushed).toHaveLength(0)
+    expect(runner.sessions.size).toBe(0)
+  })
+
+  test.each([
+    ['is lost', new SwarmError('PEER_LOST', 'no way', { retryable: true, peerId: 'after' }), 'PEER_LOST'],
+    ['does not take the stream', new Error('reset'), 'DIAL_FAILED'],
+  ])('tells the requesting peer that the next hop %s, instead of just closing', async (_name, error, code) => {
+    const { server, runner } = createServer({ start: 0, end: 3 }, { openPush: () => Promise.reject(error) })
+    records.set('after', { model: { repo: 'r', revision: 'r', digest: DIGEST, blocks: 9 } })
+    const stream = connect(server)
+    await stream.send(openFrame({ start: 0, end: 3, next: 'after' }))
+    expect(await nextFailure(stream)).toMatchObject({ code, peerId: 'after' })
+    expect(await stream.receive()).toBeNull()
     expect(runner.sessions.size).toBe(0)
   })
 
