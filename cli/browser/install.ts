@@ -45,19 +45,30 @@ async function downloadWithPlaywright(options: EnsureOptions): Promise<void> {
   const withLibraries = process.platform === 'linux' && isRoot() && existsSync('/usr/bin/apt-get')
   const tries = withLibraries ? [['--with-deps'], []] : [[]]
   for (const extra of tries) {
-    if (await runStep(process.execPath, [cli, 'install', ...extra, 'chromium'], options)) return
+    if (await runStep('Playwright’s download', process.execPath, [cli, 'install', ...extra, 'chromium'], options))
+      return
   }
 }
 
 async function installWithPackageManager(options: EnsureOptions): Promise<void> {
   if (process.platform !== 'linux' || !isRoot() || !existsSync('/usr/bin/apt-get')) return
   options.progress('Installing the distribution’s Chromium …')
-  await runStep('apt-get', ['update', '-qq'], options)
-  await runStep('apt-get', ['install', '-y', '-qq', '--no-install-recommends', 'chromium'], options)
+  await runStep('apt-get update', 'apt-get', ['update', '-qq'], options)
+  await runStep(
+    'apt-get install chromium',
+    'apt-get',
+    ['install', '-y', '-qq', '--no-install-recommends', 'chromium'],
+    options,
+  )
 }
 
-/** Runs one installer; its last lines are shown when it fails. */
-async function runStep(command: string, args: readonly string[], options: EnsureOptions): Promise<boolean> {
+/** Runs one installer; when it fails, what it said last is shown in one line. */
+async function runStep(
+  name: string,
+  command: string,
+  args: readonly string[],
+  options: EnsureOptions,
+): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], signal: options.signal })
     let output = ''
@@ -67,13 +78,22 @@ async function runStep(command: string, args: readonly string[], options: Ensure
     child.once('error', (error) => {
       if (options.signal.aborted) reject(error)
       else {
-        options.progress(`${command} could not be run: ${error.message}`)
+        options.progress(`${name} could not be run: ${error.message}`)
         resolve(false)
       }
     })
     child.once('close', (code) => {
-      if (code !== 0) options.progress(`${command} failed: ${output.trim().split('\n').slice(-3).join(' · ')}`)
+      if (code !== 0) options.progress(`${name} failed: ${lastWords(output)}`)
       resolve(code === 0)
     })
   })
+}
+
+/** An installer's own reason: the first line that speaks of an error, which the later ones only wrap. */
+export function lastWords(output: string): string {
+  const lines = output
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '' && !/^at |^[{}]/.test(line))
+  return lines.find((line) => /error|failed|unable|^E:/i.test(line)) ?? lines.at(-1) ?? 'it said nothing'
 }

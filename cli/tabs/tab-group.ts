@@ -30,6 +30,7 @@ const PROGRESS_MS = 1_000
 
 export async function openTabGroup(options: TabGroupOptions): Promise<TabGroup> {
   const progress = new GroupProgress(options.count, options.output)
+  const printer = new LinePrinter(options.output)
   const name = (index: number): string => (options.count === 1 ? '' : `tab ${index}: `)
   const opening = Array.from({ length: options.count }, (_, index) =>
     openDonorTab({
@@ -37,7 +38,7 @@ export async function openTabGroup(options: TabGroupOptions): Promise<TabGroup> 
       index,
       query: options.query,
       token: options.token,
-      onLogLine: (line) => options.output.line(line),
+      onLogLine: (line) => printer.print(line),
       onTrouble: (line) => options.output.progress(`${name(index)}${line}`),
       onStatus: (status) => progress.update(index, status),
       signal: options.signal,
@@ -60,6 +61,27 @@ export async function openTabGroup(options: TabGroupOptions): Promise<TabGroup> 
     serving: () => Promise.all(tabs.map((tab) => tab.serving())),
     firstEnd: () => Promise.race(tabs.map(async (tab) => ({ index: tab.index, error: await tab.ended() }))),
     close,
+  }
+}
+
+/** What every tab says of the whole swarm in its own log. */
+const SWARM_LINE = /^(Missing blocks: |No block is missing)/
+
+/** Prints the tabs' log lines; what several tabs say of the swarm in the same words is printed once. */
+export class LinePrinter {
+  readonly #output: Output
+  #lastOfSwarm = ''
+
+  constructor(output: Output) {
+    this.#output = output
+  }
+
+  print(line: string): void {
+    if (SWARM_LINE.test(line)) {
+      if (line === this.#lastOfSwarm) return
+      this.#lastOfSwarm = line
+    }
+    this.#output.line(line)
   }
 }
 
@@ -94,12 +116,16 @@ class GroupProgress {
   }
 }
 
+/** "Ready" is what the original says of a tab that serves; one whose plan stands has not begun. */
+const WORD_OF_STATUS: Readonly<Record<string, string>> = { ready: 'planned' }
+
 /** '' once all serve: the ready lines say more. */
 export function describeProgress(statuses: readonly TabStatus[]): string {
   if (statuses.every((status) => status.status === 'serving')) return ''
   const parts = new Map<string, number>()
   for (const status of statuses) {
-    const doing = status.status === 'loading' ? (status.phase ?? 'loading') : status.status
+    const doing =
+      status.status === 'loading' ? (status.phase ?? 'loading') : (WORD_OF_STATUS[status.status] ?? status.status)
     parts.set(doing, (parts.get(doing) ?? 0) + 1)
   }
   const loading = statuses.filter((status) => status.status === 'loading')

@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { findBrowsers } from '../../../cli/browser/find.ts'
 import { chromiumArgs } from '../../../cli/browser/flags.ts'
+import { lastWords } from '../../../cli/browser/install.ts'
 import { refuseSwallowedByNpm, refuseWords } from '../../../cli/commands/words.ts'
 import { editDistance, nearestName } from '../../../cli/options/nearest.ts'
 import { errorSentence } from '../../../cli/output/console.ts'
@@ -14,7 +15,7 @@ import { chooseModel } from '../../../cli/prompt/model-source.ts'
 import { findHubToken } from '../../../cli/tabs/hub-token.ts'
 import { checkTabMemory } from '../../../cli/tabs/memory.ts'
 import { sharePerTab } from '../../../cli/tabs/start-tabs.ts'
-import { describeProgress } from '../../../cli/tabs/tab-group.ts'
+import { describeProgress, LinePrinter } from '../../../cli/tabs/tab-group.ts'
 import type { LlamaConfig } from '../../../swarm/model/config.ts'
 import { makeTempDir, removeTempDir } from '../../support/processes.ts'
 
@@ -209,6 +210,22 @@ describe('tabs', () => {
     const loading = { status: 'loading', phase: 'download', doneBytes: 1e6, totalBytes: 4e6 }
     expect(describeProgress([loading, loading])).toBe('Tabs: 2 download (2.0 of 8.0 MB)')
     expect(describeProgress([{ status: 'serving' }])).toBe('')
+    expect(describeProgress([{ status: 'ready' }])).toBe('Tabs: 1 planned')
+  })
+
+  it('prints once what every tab says of the swarm, and again when it changes', () => {
+    const lines: string[] = []
+    const printer = new LinePrinter({ line: (text) => lines.push(text), progress: () => {}, answer: () => {} })
+    const said = ['Missing blocks: 6–7', 'Selected blocks: [2]', 'Missing blocks: 6–7', 'Selected blocks: [2]']
+    for (const line of [...said, 'No block is missing any more.', 'Missing blocks: 6–7']) printer.print(line)
+    expect(lines).toEqual([said[0], said[1], said[3], 'No block is missing any more.', said[0]])
+  })
+
+  it('finds the reason in what a failed installer printed', () => {
+    const output = 'Downloading …\nError: getaddrinfo ENOTFOUND x\n    at Fn (node:1)\n}\nFailed to install browsers\n'
+    expect(lastWords(output)).toBe('Error: getaddrinfo ENOTFOUND x')
+    expect(lastWords('one\ntwo\n')).toBe('two')
+    expect(lastWords('')).toBe('it said nothing')
   })
 
   it('refuses more tabs than memory, and says how many fit', () => {
