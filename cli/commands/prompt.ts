@@ -13,7 +13,7 @@ import {
   samplingOptions,
 } from '../options/shared.ts'
 import { text, type AnyOption, type OptionTable, type ValuesOf } from '../options/schema.ts'
-import { ask, exitCodeOf } from '../prompt/ask.ts'
+import { ask, exitCodeOf, prepareQuestion } from '../prompt/ask.ts'
 import { chooseModel, openPlace, type ModelWish } from '../prompt/model-source.ts'
 import { loadPromptModel } from '../prompt/prompt-model.ts'
 import { startRequestingNode } from '../prompt/requesting-node.ts'
@@ -74,6 +74,7 @@ async function promptSwarm(values: Values, hubUrlGiven: boolean, runtime: Runtim
   const source = await openPlace(place, wish, lifecycle.signal)
   const model = await loadPromptModel(source, runtime.workerFile)
   lifecycle.onClose('tokenizer', () => model.tokenizer?.dispose())
+  const prepared = await prepareQuestion(model, values, output)
   const node = await startRequestingNode({
     relays: swarm.relays,
     iceServers: swarm.entries[0]?.config.iceServers ?? [],
@@ -81,7 +82,7 @@ async function promptSwarm(values: Values, hubUrlGiven: boolean, runtime: Runtim
     log: (line) => output.progress(line),
   })
   lifecycle.onClose('client', () => node.stop())
-  const end = await ask(node, model, values, output, lifecycle.signal)
+  const end = await ask(node, model, prepared, values, output, lifecycle.signal)
   if (end.error !== undefined) output.progress(errorSentence(end.error))
   return exitCodeOf(end)
 }

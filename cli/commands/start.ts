@@ -24,7 +24,7 @@ import {
 import { errorSentence, type Output } from '../output/console.ts'
 import { dataDir } from '../profile/data-dir.ts'
 import { forget, takeSlot, type Slot } from '../profile/slots.ts'
-import { ask, exitCodeOf, type EndEvent } from '../prompt/ask.ts'
+import { ask, exitCodeOf, prepareQuestion, type EndEvent } from '../prompt/ask.ts'
 import { openPlace, type ModelWish } from '../prompt/model-source.ts'
 import { loadPromptModel } from '../prompt/prompt-model.ts'
 import { startRequestingNode } from '../prompt/requesting-node.ts'
@@ -116,6 +116,8 @@ class Start {
     const source = await openPlace(place, wish, signal)
     const model = await loadPromptModel(source, this.#runtime.workerFile)
     this.#lifecycle.onClose('tokenizer', () => model.tokenizer?.dispose())
+    const question = this.#question(oneShot, model.tokenizer !== null)
+    const prepared = await prepareQuestion(model, question, this.#output)
     const swarm = await openSwarmTabs({
       values: this.#values,
       port: relay.port,
@@ -135,13 +137,7 @@ class Start {
     })
     this.#lifecycle.onClose('client', () => node.stop())
     const statuses = await swarm.serving()
-    const end = await ask(
-      node,
-      model,
-      this.#question(oneShot, model.tokenizer !== null),
-      this.#askOutput(oneShot),
-      signal,
-    )
+    const end = await ask(node, model, prepared, question, this.#askOutput(oneShot), signal)
     if (end.error !== undefined) this.#output.progress(errorSentence(end.error))
     if (oneShot || end.finish === 'error' || end.finish === 'cancel') return exitCodeOf(end)
     showAnswer(end, this.#output)

@@ -5,7 +5,7 @@
 import { randomBytes, randomInt } from 'node:crypto'
 import { ChatSession } from '../../session/generate.ts'
 import { samplingFor } from '../../session/model/defaults.ts'
-import { preparePrompt, type PromptInput } from '../../session/prompt.ts'
+import { preparePrompt, type PreparedPrompt, type PromptInput } from '../../session/prompt.ts'
 import type { GenerateEvent, PromptModel, SamplingOptions } from '../../session/types.ts'
 import type { SwarmNode } from '../../net/types.ts'
 import { formatSpan } from '../../swarm/span.ts'
@@ -36,20 +36,33 @@ const DEFAULT_MAX_TOKENS = 512
 const PAUSE_SHOWN_AFTER_MS = 1_500
 
 /**
- * Streams the answer to `output.answer`; a failed answer is an `end` event with its error, not a throw.
- * @throws SwarmError what `preparePrompt` and `samplingFor` refuse
+ * The prompt's ids, before anything is started for them.
+ * @throws SwarmError what `preparePrompt` refuses
  */
-export async function ask(
-  node: SwarmNode,
+export async function prepareQuestion(
   model: PromptModel,
   options: AskOptions,
   output: Output,
-  signal: AbortSignal,
-): Promise<EndEvent> {
+): Promise<PreparedPrompt> {
   const prepared = await preparePrompt(model, inputOf(options))
   if (prepared.form === 'raw' && !options.raw) {
     output.progress(`${model.id.repo} has no chat template: it is prompted raw.`)
   }
+  return prepared
+}
+
+/**
+ * Streams the answer to `output.answer`; a failed answer is an `end` event with its error, not a throw.
+ * @throws SwarmError what `samplingFor` refuses
+ */
+export async function ask(
+  node: SwarmNode,
+  model: PromptModel,
+  prepared: PreparedPrompt,
+  options: AskOptions,
+  output: Output,
+  signal: AbortSignal,
+): Promise<EndEvent> {
   // The seed is told, so that a sampled answer can be had again.
   const sampling = samplingFor(model, askedSampling(options), randomInt(2 ** 31))
   if (sampling.temperature > 0 && options.seed === undefined) output.progress(`Sampling with --seed ${sampling.seed}.`)

@@ -2,7 +2,7 @@
  * The model that donor tabs of this process serve: in a models folder of this machine (served by its own mirror), on a
  * relay's mirror, or on a hub. What comes out is the offer for the page's `/config.json`, pinned to a commit.
  */
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ModelSource } from '../../hub/source.ts'
 import type { ModelOffer } from '../../swarm/app-config.ts'
@@ -19,8 +19,17 @@ export interface ChosenModel {
   needsToken: boolean
 }
 
-/** Folders with models: the given ones before the embedded one's, so that a person's own copy wins. */
+/**
+ * Folders with models: the given ones before the embedded one's, so that a person's own copy wins.
+ * @throws SwarmError BAD_OPTION for one that is not there: its models would be looked for on the hub in its place
+ */
 export function modelsDirs(root: string, given: readonly string[]): string[] {
+  const missing = given.find((dir) => statSync(dir, { throwIfNoEntry: false })?.isDirectory() !== true)
+  if (missing !== undefined) {
+    throw new SwarmError('BAD_OPTION', `--models-dir ${missing} is not a folder`, {
+      action: 'Name the folder that holds NAME/ or ORG/NAME/ with its config.json.',
+    })
+  }
   return [...given, join(root, 'models')]
 }
 
@@ -56,7 +65,17 @@ async function openModelOrSayWhere(
   try {
     return await openPlace(place, wish, signal)
   } catch (error) {
-    if (!(error instanceof SwarmError) || !['HUB_NOT_FOUND', 'UNKNOWN_MODEL'].includes(error.code)) throw error
+    if (!(error instanceof SwarmError)) throw error
+    if (error.code === 'HUB_UNREACHABLE') {
+      const { message, action, retryable, details } = error
+      throw new SwarmError(error.code, `Model ${place.repo} is not in ${dirs.join(', ')}, and ${message}`, {
+        retryable,
+        details,
+        cause: error,
+        ...(action === undefined ? {} : { action }),
+      })
+    }
+    if (!['HUB_NOT_FOUND', 'UNKNOWN_MODEL'].includes(error.code)) throw error
     throw new SwarmError(
       'UNKNOWN_MODEL',
       `Model ${place.repo} is neither on ${place.hubUrl} nor in ${dirs.join(', ')}`,

@@ -35,7 +35,7 @@ export async function openSwarmTabs(options: StartTabsOptions): Promise<TabGroup
     software: values.backend === 'software' || !mayHaveGpu(),
   })
   const browser = await openBrowser({ ...values, port: options.port, slot: options.slot, lifecycle, output })
-  output.progress(`Opening ${values.tabs} donor tabs, ${numBlocks} blocks each …`)
+  output.progress(`Opening ${counted(values.tabs, 'donor tab')} with ${counted(numBlocks, 'block')} each …`)
   const isFixed = values.splits !== undefined && values.stage !== undefined && !values.useLoadBalancing
   const group = await openTabGroup({
     context: browser.context,
@@ -53,4 +53,8 @@ export async function openSwarmTabs(options: StartTabsOptions): Promise<TabGroup
 /** Blocks a tab serves so that all tabs together cover the model once, with as few hops as that allows. */
 export function sharePerTab(blocks: number, tabs: number): number {
   return Math.ceil(blocks / Math.max(1, tabs))
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`
 }

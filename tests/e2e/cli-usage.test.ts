@@ -40,7 +40,7 @@ describe('tabswarm', () => {
     expect(wrong).toMatchObject({ code: 2, stderr: 'There is no command "strat". Did you mean start?' })
   })
 
-  it.each([
+  const refusals: [args: string[], code: number, sentence: string][] = [
     [['start', '--tab', '2'], 2, 'There is no option --tab. Did you mean --tabs?'],
     [['start', '9000'], 2, 'start takes no plain words, and was given "9000". With npm, write -- before the options'],
     [['start', '--prompt', 'a', '--tabs', '0'], 2, '--prompt needs tabs that answer, and --tabs is 0.'],
@@ -48,11 +48,17 @@ describe('tabswarm', () => {
     [['donate', '--num_blocks', '0', '--dht_port', '0'], 2, '--num_blocks is "0", and must be 1 or more.'],
     [['donate', '--dht_initial_peers', 'nonsense'], 2, 'nonsense'],
     [['donate', '--splits', '8,16', '--dht_port', '0'], 2, 'stage'],
+    [['start', '--models-dir', '/nowhere'], 2, '--models-dir /nowhere is not a folder.'],
+    [['start', '--port', '0', '--prompt', '  '], 1, 'the prompt is empty. Write something first.'],
+    [['start', '--port', '0', '--prompt', 'word '.repeat(1200)], 1, 'the prompt has 1'],
+    [['start', '--port', '0', '--prompt-ids', '1,4096'], 1, 'token id 4096 is not from 0 to 2047.'],
     [['prompt'], 1, 'There is no prompt.'],
     [['prompt', 'hi', '--stage', '2'], 2, '--stage 2 is a server, and prompt is the client (stage 0).'],
     [['prompt', 'hi', '--prompt', 'ho'], 2, 'The prompt was given more than once.'],
     [['prompt', 'hi', '--dht_initial_peers', '/ip4/999.1.1.1/tcp/1/p2p/x'], 2, '/ip4/999.1.1.1'],
-  ])('%j ends with %i and one sentence', async (args, code, sentence) => {
+  ]
+  const named = refusals.map(([args, ...rest]) => [JSON.stringify(args).slice(0, 80), args, ...rest] as const)
+  it.each(named)('%s ends with one sentence', async (_name, args, code, sentence) => {
     const run = await runTabswarm(args)
     expect(oneSentence(run.stderr)).toContain(sentence)
     expect(run).toMatchObject({ code, stdout: '' })
