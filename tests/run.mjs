@@ -1,7 +1,7 @@
 /**
  * `npm test`: gets packages, builds and a browser ready, runs the Vitest projects one after another, lists what failed,
  * and ends with one plain line `N passed, N failed`. A missing adapter or browser is a failure, never a skip.
- * `--long` adds the tests tagged long, `--bench` runs the benchmarks; other words go to Vitest as file filters.
+ * `--long` runs what that leaves out, `--bench` the benchmarks; other words go to Vitest as file filters.
  */
 import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, existsSync, rmSync } from 'node:fs'
@@ -35,7 +35,7 @@ async function main() {
   await prepare(root, { dev: true })
   const program = await import(pathToFileURL(join(root, 'dist', 'node', 'main.js')).href)
   const chromium = await program.ensureBrowser()
-  const projects = bench ? ['bench'] : ['unit', 'gpu', 'integration', 'e2e', ...(long ? ['long'] : [])]
+  const projects = bench ? ['bench'] : long ? ['long'] : ['unit', 'gpu', 'integration', 'e2e']
   /** @type {Entry[]} */
   const entries = []
   for (const project of projects) entries.push(...(await runProject(project, chromium)))
@@ -62,7 +62,6 @@ async function runProject(project, chromium) {
     TABSWARM_TEST_REPORT: report,
     TABSWARM_SETUP: 'skip',
     TABSWARM_CHROMIUM: chromium,
-    ...(long ? { TABSWARM_LONG: '1' } : {}),
     ...(process.stdout.isTTY ? {} : { NO_COLOR: '1', FORCE_COLOR: undefined }),
   }
   const { code, output } = await run(process.execPath, [...args, ...filters], env)
