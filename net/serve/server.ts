@@ -68,12 +68,12 @@ export class FrameServer implements InferenceServer {
     const slot = this.#slots.find((candidate) => candidate.runner === runner)
     if (slot === undefined) return
     slot.isRetired = true
-    await slot.batcher.idle(null)
-    const reason = `peer ${this.#options.selfId} moved to other blocks`
+    const error = new SwarmError('PEER_REFUSED', `peer ${this.#options.selfId} moved to other blocks`, {
+      retryable: true,
+    })
+    // Each between two steps of its own: with several sessions the runner may never rest.
     const leaving = [...this.#sessions.values()].filter((session) => session.runner === runner)
-    await Promise.all(
-      leaving.map((session) => session.fail(new SwarmError('PEER_REFUSED', reason, { retryable: true }))),
-    )
+    await Promise.all(leaving.map((session) => slot.batcher.idle(session.id).then(() => session.fail(error))))
     await Promise.all(this.#ended)
     this.#slots.splice(this.#slots.indexOf(slot), 1)
     this.#changed()

@@ -437,6 +437,36 @@ describe('runners', () => {
     expect(server.stats().sessions).toBe(1)
   })
 
+  test('a runner that never rests is retired all the same: each session leaves between two of its own steps', async () => {
+    const { server, runner } = createServer({ start: 0, end: 9 })
+    const sessions = [1, 2].map((number) => ({ id: sessionId(number), stream: connect(server), step: 0 }))
+    for (const { stream, id } of sessions) await open(stream, { start: 0, end: 9 }, id)
+    const gates: (() => void)[] = []
+    const hold = (): void => void (runner.gate = new Promise((resolve) => gates.push(resolve)))
+    const send = async (session: (typeof sessions)[number]): Promise<void> => {
+      session.step += 1
+      const at = { step: session.step, position: session.step - 1, session: session.id }
+      await session.stream.send(tokensFrame([1], at))
+    }
+    const [a, b] = sessions as [(typeof sessions)[number], (typeof sessions)[number]]
+    hold()
+    await send(a)
+    await settled(() => runner.batches.length === 1)
+    await send(b)
+    const retired = server.retireRunner(runner)
+    // While the step of one is run, the other's waits: at no moment is the queue empty.
+    hold()
+    gates.shift()?.()
+    expect((await next(a.stream)).type).toBe('done')
+    expect(await nextFailure(a.stream)).toMatchObject({ code: 'PEER_REFUSED', retryable: true })
+    expect(runner.batches).toHaveLength(2)
+    gates.shift()?.()
+    expect((await next(b.stream)).type).toBe('done')
+    expect(await nextFailure(b.stream)).toMatchObject({ code: 'PEER_REFUSED', retryable: true })
+    await retired
+    expect(server.stats().sessions).toBe(0)
+  })
+
   test('simulated speed: rows × blocks of all sessions pay, one after another', async () => {
     const { server } = createServer({ start: 0, end: 9 }, { simulateSpeed: 900 })
     const a = connect(server)
