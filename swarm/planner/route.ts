@@ -1,9 +1,12 @@
 /**
  * Which way a session goes: through as few peers as hold the model, and among those routes the one with the least expected
- * time a token. A hop may run part of its peer's span. Replicas that are about equally good share sessions by chance.
+ * time a token, queues included. Where that route is busy already, a longer one that is clearly faster is taken: one
+ * session has the fewest hops, many use all peers. A hop may run part of its peer's span. Replicas that are about
+ * equally good share sessions by chance.
  *
  * In a route of the fewest hops the peers' spans overlap only with their direct neighbours (otherwise one could be left
- * out), so each hand-over point can be chosen by itself, and the search is over sequences of peers alone.
+ * out), so each hand-over point can be chosen by itself, and the search is over sequences of peers alone. Longer routes are
+ * searched in the same way, which finds good ones and not always the best.
  */
 import { missingBlocks } from './coverage.ts'
 import type { PlannerPeer, RouteHop, RouteRequest, RouteResult, SwarmView } from './types.ts'
@@ -13,6 +16,8 @@ import type { Span } from '../span.ts'
 const UNKNOWN_RTT_MS = 50
 /** How much worse a replica may look and still get sessions by chance. */
 const JITTER = 0.2
+/** What a longer route's time may be of a shorter one's to be taken: further hops are further peers that may leave. */
+const LONGER_ROUTE_SHARE = 0.75
 /** A peer that is about to move will send its sessions away: taken only where others are clearly slower. */
 const MOVING_PENALTY = 2
 /** More than any route costs: peers without room for the session are used only where nobody else is. */
@@ -33,6 +38,7 @@ export function planRoute(request: RouteRequest): RouteResult {
 interface Candidate {
   peer: PlannerPeer
   hasRoom: boolean
+  isBusy: boolean
   /** Expected time of one block and one token, queue included, ms. */
   blockMs: number
 }
@@ -40,14 +46,34 @@ interface Candidate {
 function candidatesOf(request: RouteRequest, range: Span): Candidate[] {
   const { view, exclude, maxTokens, random } = request
   const moving = new Set(view.peers.filter((peer) => peer.state === 'claimed').map((peer) => peer.peerId))
+  const queueAt = queues(view)
   return view.peers
     .filter((peer) => peer.state === 'online' && !exclude.has(peer.peerId))
     .filter((peer) => peer.span.start < range.end && peer.span.end > range.start)
     .map((peer) => {
       const penalty = moving.has(peer.peerId) ? MOVING_PENALTY : 1
-      const blockMs = (1000 / peer.blockStepsPerSecond) * (1 + peer.sessions) * penalty * (1 + JITTER * random())
-      return { peer, hasRoom: peer.cacheTokensLeft >= maxTokens, blockMs }
+      const blockMs = (1000 / peer.blockStepsPerSecond) * (1 + queueAt(peer)) * penalty * (1 + JITTER * random())
+      return { peer, hasRoom: peer.cacheTokensLeft >= maxTokens, isBusy: peer.sessions > 0, blockMs }
     })
+}
+
+/**
+ * How many of a peer's sessions stand before a step that comes to it, in the mean. A session's token is at one hop at a time:
+ * at this one for its time here, at others for what the rest of the model takes where its holders are typical.
+ */
+function queues(view: SwarmView): (peer: PlannerPeer) => number {
+  const online = view.peers.filter((peer) => peer.state === 'online')
+  const blockMs = (peer: PlannerPeer): number => 1000 / peer.blockStepsPerSecond
+  const typicalMs = Array.from({ length: view.blocks }, (_, block) => {
+    const times = online.filter(({ span }) => span.start <= block && block < span.end).map(blockMs)
+    return times.length === 0 ? 0 : times.reduce((sum, ms) => sum + ms, 0) / times.length
+  })
+  return (peer) => {
+    const { start, end } = peer.span
+    const hereMs = (end - start) * blockMs(peer)
+    const elsewhereMs = typicalMs.reduce((sum, ms, block) => (block < start || block >= end ? sum + ms : sum), 0)
+    return (peer.sessions * hereMs) / (hereMs + elsewhereMs)
+  }
 }
 
 /** Best way to have run everything up to the end of a candidate's span, with it as the last hop so far. */
@@ -75,16 +101,32 @@ function cheapestRoute(candidates: readonly Candidate[], range: Span, request: R
         (endOf(candidate) - range.start) * candidate.blockMs +
         roomPenalty(candidate),
     }))
-  for (let hops = 1; layer.length > 0; hops += 1) {
+  let best: PartialRoute | null = null
+  for (let hops = 1; layer.length > 0 && hops <= candidates.length; hops += 1) {
     const done = layer.filter((partial) => endOf(partial.candidate) === range.end)
-    if (done.length > 0) return hopsOf(cheapestWithReturn(done, halfRtt), range)
-    if (hops > candidates.length) return null
+    if (done.length > 0) {
+      const found = cheapestWithReturn(done, halfRtt)
+      if (best === null || found.costMs < best.costMs * LONGER_ROUTE_SHARE) best = found
+    }
+    if (best !== null) {
+      if (!isBusy(best)) break
+      // What costs as much already does not get cheaper by going on.
+      const most = best.costMs * LONGER_ROUTE_SHARE
+      layer = layer.filter((partial) => partial.costMs < most)
+    }
     layer = candidates.flatMap((candidate) => {
-      const best = cheapestExtension(layer, candidate, endOf, halfRtt)
-      return best === null ? [] : [{ ...best, costMs: best.costMs + roomPenalty(candidate) }]
+      const extended = cheapestExtension(layer, candidate, endOf, halfRtt)
+      return extended === null ? [] : [{ ...extended, costMs: extended.costMs + roomPenalty(candidate) }]
     })
   }
-  return null
+  return best === null ? null : hopsOf(best, range)
+}
+
+function isBusy(route: PartialRoute): boolean {
+  for (let partial: PartialRoute | null = route; partial !== null; partial = partial.previous) {
+    if (partial.candidate.isBusy) return true
+  }
+  return false
 }
 
 function cheapestExtension(
@@ -116,8 +158,11 @@ function cheapestWithReturn(
   halfRtt: (from: string | null, to: string) => number,
 ): PartialRoute {
   // The way back to the requesting peer is part of every token.
-  const total = (partial: PartialRoute): number => partial.costMs + halfRtt(null, partial.candidate.peer.peerId)
-  return done.reduce((best, partial) => (total(partial) < total(best) ? partial : best))
+  const whole = done.map((partial) => ({
+    ...partial,
+    costMs: partial.costMs + halfRtt(null, partial.candidate.peer.peerId),
+  }))
+  return whole.reduce((best, partial) => (partial.costMs < best.costMs ? partial : best))
 }
 
 function hopsOf(last: PartialRoute, range: Span): RouteHop[] {

@@ -29,6 +29,29 @@ describe('planRoute', () => {
     expect(route(swarm)).toBe('c[0:8]')
   })
 
+  it('takes more hops where the fewest are busy and the longer way is clearly faster', () => {
+    const quarters = [0, 2, 4, 6].map((start) => peer(`q${start}`, start, start + 2))
+    const busy = (sessions: number): SwarmView => view(8, ...quarters, peer('whole', 0, 8, { sessions }))
+    expect(route(busy(0))).toBe('whole[0:8]')
+    expect(route(busy(2))).toBe('q0[0:2] q2[2:4] q4[4:6] q6[6:8]')
+    const slow = quarters.map((each) => ({ ...each, blockStepsPerSecond: 40 }))
+    expect(route(view(8, ...slow, peer('whole', 0, 8, { sessions: 1 })))).toBe('whole[0:8]')
+  })
+
+  it('a queue counts for what of its sessions stands here: sessions spread by what each way can carry', () => {
+    // Four in a row and one that holds all, of the same speed: 4 to 1, whatever the number of sessions in one.
+    const sessions = { chain: 0, whole: 0 }
+    const random = seededRandom(5)
+    for (let i = 0; i < 40; i += 1) {
+      const quarters = [0, 2, 4, 6].map((start) => peer(`q${start}`, start, start + 2, { sessions: sessions.chain }))
+      const swarm = view(8, ...quarters, peer('whole', 0, 8, { sessions: sessions.whole }))
+      if (route(swarm, { random, rttMs: () => 1 }) === 'whole[0:8]') sessions.whole += 1
+      else sessions.chain += 1
+    }
+    expect(sessions.chain).toBeGreaterThanOrEqual(26)
+    expect(sessions.whole).toBeGreaterThanOrEqual(6)
+  })
+
   it('gives blocks that two hold to the faster one', () => {
     const slow = peer('a', 0, 6, { blockStepsPerSecond: 10 })
     expect(route(view(8, slow, peer('b', 2, 8, { blockStepsPerSecond: 1000 })))).toBe('a[0:2] b[2:8]')
