@@ -3,6 +3,8 @@
  * the public address is loopback, the pasted peer ids are those that were printed, and `python -m src.main` is a
  * subcommand of `tabswarm`. The model keeps its name and comes from a stand-in for the hub.
  */
+import { cleanEnv, ENTRY, REPO_ROOT, startProcess, type StartedProcess } from './processes.ts'
+
 const COMMON = `
     --model meta-llama/Llama-3.1-8B \\
     --splits "8,16,24" \\
@@ -59,6 +61,30 @@ export function clientCommand(initialPeers: string): string {
     --public_rpc_port 23619 \\
     --prompt "Hello, how are you?"
 `
+}
+
+/** `stage1_server1.sh` and `stage1_server2.sh`. */
+export function startScript(index: 0 | 1, initialPeer?: string): string {
+  if (index === 0) return `#!/bin/bash\n${method1(0)}`
+  return `#!/bin/bash
+# 첫 번째 서버의 DHT peer ID를 여기에 입력
+DHT_PEER="${initialPeer ?? ''}"
+
+${method1(1, '$DHT_PEER')}`
+}
+
+/** Runs a start script by bash as it stands, but for the public address and `python -m src.main`. */
+export function startGuideScript(
+  script: string,
+  { dataDir, env }: { dataDir: string; env: Record<string, string> },
+): StartedProcess {
+  const text = script
+    .replaceAll('119.59.0.14', '127.0.0.1')
+    .replace('python -m src.main', 'exec "$NODE" "$TABSWARM" donate')
+  return startProcess('bash', ['-c', text], {
+    env: cleanEnv({ TABSWARM_DATA_DIR: dataDir, NODE: process.execPath, TABSWARM: ENTRY, ...env }),
+    cwd: REPO_ROOT,
+  })
 }
 
 function portLines(index: number): string {

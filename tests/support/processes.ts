@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 export const REPO_ROOT = fileURLToPath(new URL('../..', import.meta.url))
-const ENTRY = join(REPO_ROOT, 'cli/tabswarm.mjs')
+export const ENTRY = join(REPO_ROOT, 'cli/tabswarm.mjs')
 
 export interface StartedProcess {
   readonly pid: number
@@ -17,6 +17,8 @@ export interface StartedProcess {
   readonly stdout: string[]
   readonly stderr: string[]
   readonly both: string[]
+  /** When each line of `both` came, ms of `performance.now`. */
+  readonly times: readonly number[]
   /** Standard output as it came, for tests of exact bytes. */
   stdoutText(): string
   /** Resolves with the first line, past or future, that matches. @throws Error when it ends or the time is over */
@@ -93,12 +95,17 @@ export function startProcess(
   const child = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] })
   if (child.pid === undefined) throw new Error(`could not start ${command}`)
   const both: string[] = []
+  const times: number[] = []
+  const add = (line: string): void => {
+    both.push(line)
+    times.push(performance.now())
+  }
   const listeners = new Set<() => void>()
   const notify = (): void => listeners.forEach((listener) => listener())
   let text = ''
   child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()))
-  const stdout = collectLines(child.stdout, both, notify)
-  const stderr = collectLines(child.stderr, both, notify)
+  const stdout = collectLines(child.stdout, add, notify)
+  const stderr = collectLines(child.stderr, add, notify)
   // Not `exitCode`: the last lines, which say why it ended, may come after it.
   let closed: string | null = null
   const end = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) => {
@@ -114,6 +121,7 @@ export function startProcess(
     stdout,
     stderr,
     both,
+    times,
     stdoutText: () => text,
     waitForLine: (pattern, timeoutMs = 60_000) =>
       waitForLine({ pattern, timeoutMs, both, listeners, gone: () => closed, tail }),
@@ -123,12 +131,12 @@ export function startProcess(
   }
 }
 
-function collectLines(stream: NodeJS.ReadableStream, both: string[], notify: () => void): string[] {
+function collectLines(stream: NodeJS.ReadableStream, onLine: (line: string) => void, notify: () => void): string[] {
   const lines: string[] = []
   let rest = ''
   const add = (line: string): void => {
     lines.push(line)
-    both.push(line)
+    onLine(line)
   }
   stream.setEncoding('utf8')
   stream.on('data', (chunk: string) => {
