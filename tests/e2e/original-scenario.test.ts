@@ -1,31 +1,34 @@
 /**
- * The original's scenario with its own command lines: four servers with browsers of their own on a 32-block model, a client
- * with two initial peers, the first server killed. `tests/support/original-guide.ts` has the commands.
+ * The original's scenario with its own command lines: servers with browsers of their own on a 32-block model, a client with
+ * two initial peers, servers that die, join and leave. `tests/support/original-guide.ts` has the commands.
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { startHubStandIn, type HubStandIn } from '../support/hub-stand-in.ts'
-import { clientCommand, firstAddress, method1, method2, SERVER_PORTS, toArguments } from '../support/original-guide.ts'
 import {
-  makeTempDir,
-  removeTempDir,
-  REPO_ROOT,
-  runTabswarm,
-  startTabswarm,
-  type StartedProcess,
-} from '../support/processes.ts'
-import { READY, selectedBlocks } from '../support/swarm.ts'
+  clientCommand,
+  firstAddress,
+  method1,
+  method2,
+  SERVER_PORTS,
+  startGuideScript,
+  startScript,
+  toArguments,
+} from '../support/original-guide.ts'
+import { makeTempDir, removeTempDir, REPO_ROOT, startTabswarm, type StartedProcess } from '../support/processes.ts'
+import { answerOf, READY, SELECTED, selectedBlocks } from '../support/swarm.ts'
 import { startTcpForward, type TcpForward } from '../support/tcp-forward.ts'
 
 const MODEL_DIR = join(REPO_ROOT, 'tests/fixtures/models/blocks32-bf16-sharded')
+const WHOLE_AGAIN = 'No block is missing any more.'
 const ALL_BLOCKS = Array.from({ length: 32 }, (_, i) => i)
 
 interface Chat {
-  prompt: string
   input_ids: number[]
   greedy: number[]
 }
+const CHAT = (JSON.parse(readFileSync(join(MODEL_DIR, 'reference.json'), 'utf8')) as { chat: Chat }).chat
 
 let hub: HubStandIn
 let dataDir: string
@@ -74,68 +77,117 @@ async function startOneAfterAnother(command: typeof method1): Promise<{ servers:
   return { servers, address }
 }
 
+/** A further server on the same machine: a port of its own, which its public address names as well. */
+function onPort(command: string, port: number): string {
+  return command.replace('--dht_port 8002', `--dht_port ${port}`).replace('22452', String(port))
+}
+
+function expectLinesOfTheGuide(each: StartedProcess): void {
+  const lines = [
+    /^splits and stage are ignored: under load balancing each tab picks its own blocks\.$/,
+    SELECTED,
+    /^P2P initialized for Load Balancing server, PeerID: 12D3KooW\w+$/,
+    /^Load Balancing server ready, blocks=\[\d+(, \d+){7}\], throughput=\d+\.\d\d rps$/,
+  ]
+  const at = lines.map((pattern) => each.both.findIndex((line) => pattern.test(line)))
+  expect(at).not.toContain(-1)
+  expect(at).toEqual(at.toSorted((a, b) => a - b))
+  for (const pattern of lines) expect(each.both.filter((line) => pattern.test(line))).toHaveLength(1)
+}
+
+/** What a donor prints when it moves to blocks that lost their last holder. */
+function expectMove(each: StartedProcess, blocks: readonly number[]): void {
+  const list = blocks.join(', ')
+  const from = each.stdout.findLastIndex((line) => line.startsWith('Missing blocks: '))
+  // A check of the period may fall between.
+  const story = each.stdout.slice(from).filter((line) => !/^Swarm balance quality: (?!0\.0%)/.test(line))
+  expect(story).toEqual([
+    `Missing blocks: ${blocks[0]}–${blocks.at(-1)} (nobody serves or loads them).`,
+    expect.stringMatching(/^Swarm balance quality: 0\.0% \(initial=0\.00, new=\d+\.\d\d\)$/),
+    'Load balancing detected imbalance, will rebalance blocks',
+    `Selected blocks: [${list}]`,
+    expect.stringMatching(
+      new RegExp(`^Load Balancing server ready, blocks=\\[${list}\\], throughput=\\d+\\.\\d\\d rps$`),
+    ),
+    WHOLE_AGAIN,
+  ])
+}
+
+/** The reference's greedy ids, through four hops. */
+async function expectAnswer(prompt: StartedProcess): Promise<void> {
+  const answer = await answerOf(prompt)
+  expect(answer.promptIds).toEqual(CHAT.input_ids)
+  expect(answer.ids).toEqual(CHAT.greedy)
+  expect(answer.route).toHaveLength(4)
+}
+
 function expectAllCovered(servers: StartedProcess[]): void {
   const blocks = servers.flatMap(selectedBlocks)
   expect(blocks.toSorted((a, b) => a - b)).toEqual(ALL_BLOCKS)
 }
 
-test('method 1: four servers pick different blocks, the client is answered, and still is when server 1 is dead', async () => {
-  const chat = (JSON.parse(readFileSync(join(MODEL_DIR, 'reference.json'), 'utf8')) as { chat: Chat }).chat
+test('method 1: four servers split the model, and it stays whole while servers die, join and leave', async () => {
   const { servers, address } = await startOneAfterAnother(method1)
   expect(address).toMatch(/^\/ip4\/127\.0\.0\.1\/tcp\/22452\/(ws\/)?p2p\/12D3KooW/)
   expectAllCovered(servers)
-  for (const each of servers) {
-    expect(
-      each.both.filter((line) => /^P2P initialized for Load Balancing server, PeerID: 12D3KooW\w+$/.test(line)),
-    ).toHaveLength(1)
-    expect(
-      each.both.some((line) =>
-        /^Load Balancing server ready, blocks=\[\d+(, \d+){7}\], throughput=\d+\.\d\d rps$/.test(line),
-      ),
-    ).toBe(true)
-    const order = [/^Selected blocks: /, /^P2P initialized/, /^Load Balancing server ready/].map((pattern) =>
-      each.both.findIndex((line) => pattern.test(line)),
-    )
-    expect(order.includes(-1)).toBe(false)
-    expect(order[0]).toBeLessThan(order[2] as number)
-  }
-
+  servers.forEach(expectLinesOfTheGuide)
   const second = firstAddress(await (servers[1] as StartedProcess).waitForLine(/DHT visible multiaddrs/))
-  const ask = async (): Promise<number[]> => {
-    const run = await runTabswarm(
-      [
-        ...toArguments(clientCommand(`${address},${second}`)),
-        '--temperature',
-        '0',
-        '--max-tokens',
-        '24',
-        '--ignore-eos',
-        '--json',
-      ],
-      { dataDir, env: { HF_ENDPOINT: hub.url }, timeoutMs: 120_000 },
-    )
-    expect(run.stderr).not.toMatch(/^\s+at /m)
-    expect(run.code, run.stderr).toBe(0)
-    const answer = JSON.parse(run.stdout) as { ids: number[]; promptIds: number[]; route: unknown[] }
-    expect(answer.promptIds).toEqual(chat.input_ids)
-    expect(answer.route).toHaveLength(4)
-    return answer.ids
+  const client = (): StartedProcess => {
+    const exact = ['--temperature', '0', '--max-tokens', '24', '--ignore-eos', '--json']
+    return server(clientCommand(`${address},${second}`), exact)
   }
-  expect(await ask()).toEqual(chat.greedy)
+  await expectAnswer(client())
 
-  // The blocks of server 1 go with it: a fifth takes them, joining through server 2's address as the client does.
-  const dead = servers[0] as StartedProcess
+  // With only four, what server 1 served is missing, and everybody says so. Its relay is dead as well: the client comes in
+  // through server 2's address.
+  const dead = servers.shift() as StartedProcess
   const lost = selectedBlocks(dead)
+  const lostRange = `${lost[0]}–${lost.at(-1)}`
   dead.signal('SIGKILL')
   await dead.exited(10_000)
-  const fifth = server(
-    method1(0, `${address},${second}`)
-      .replace('--dht_port 8002', '--dht_port 8012')
-      .replace('--public_dht_port 22452', '--public_dht_port 8012'),
-  )
+  const missing = new RegExp(`^Missing blocks: ${lostRange} \\(nobody serves or loads them\\)\\.$`)
+  await Promise.all(servers.map((each) => each.waitForLine(missing, 60_000)))
+  const waiting = client()
+  await waiting.waitForLine(new RegExp(`^Waiting: nobody serves blocks ${lostRange}\\.`), 60_000)
+
+  // A fifth takes them, and the answer goes on by itself.
+  const fifth = server(onPort(method1(0, `${address},${second}`), 8012))
   await fifth.waitForLine(READY, 120_000)
   expect(selectedBlocks(fifth)).toEqual(lost)
-  expect(await ask()).toEqual(chat.greedy)
+  servers.push(fifth)
+  await expectAnswer(waiting)
+
+  // One more joins the four that cover everything: a replica.
+  const replica = server(onPort(method1(0, `${address},${second}`), 8010))
+  await replica.waitForLine(READY, 120_000)
+  const holders = (blocks: readonly number[]): StartedProcess[] =>
+    [...servers, replica].filter((each) => selectedBlocks(each)[0] === blocks[0])
+  expect(holders(selectedBlocks(replica))).toHaveLength(2)
+
+  // The only holder of a span leaves: one of those two takes it, long before the period of 120 s says so.
+  const leaver = servers.find((each) => each !== servers[0] && holders(selectedBlocks(each)).length === 1)
+  const left = selectedBlocks(leaver as StartedProcess)
+  const movers = holders(selectedBlocks(replica))
+  await leaver?.stop()
+  const moved = (): StartedProcess[] =>
+    movers.filter((each) => selectedBlocks(each)[0] === left[0] && each.stdout.at(-1) === WHOLE_AGAIN)
+  await expect.poll(() => moved().length, { timeout: 60_000 }).toBe(1)
+  expectMove(moved()[0] as StartedProcess, left)
+  await expectAnswer(client())
+}, 480_000)
+
+test('the start scripts, run as they stand: two servers with different blocks', async () => {
+  const runScript = (script: string): StartedProcess => {
+    const process = startGuideScript(script, { dataDir, env: { HF_ENDPOINT: hub.url } })
+    started.push(process)
+    return process
+  }
+  const first = runScript(startScript(0))
+  const address = firstAddress(await first.waitForLine(/DHT visible multiaddrs/, 60_000))
+  await first.waitForLine(READY, 120_000)
+  const second = runScript(startScript(1, address))
+  await second.waitForLine(READY, 120_000)
+  expect([first, second].map((each) => selectedBlocks(each)[0])).toEqual([0, 8])
 })
 
 test('method 2: the same without the balance flags', async () => {

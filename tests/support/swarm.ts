@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { firstAddress } from './original-guide.ts'
-import { makeTempDir, removeTempDir, REPO_ROOT, runTabswarm, startTabswarm, type StartedProcess } from './processes.ts'
+import { makeTempDir, removeTempDir, REPO_ROOT, startTabswarm, type StartedProcess } from './processes.ts'
 
 export const READY = /server ready, blocks=/
 export const SELECTED = /^Selected blocks: \[([\d, ]+)\]$/
@@ -48,6 +48,13 @@ export function selectedBlocks(donor: StartedProcess): number[] {
   const blocks = SELECTED.exec(line ?? '')?.[1]
   if (blocks === undefined) throw new Error(`no "Selected blocks" line:\n${donor.both.slice(-20).join('\n')}`)
   return blocks.split(', ').map(Number)
+}
+
+/** The answer of a `prompt --json` that runs. @throws Error with all that it printed */
+export async function answerOf(prompt: StartedProcess, timeoutMs = 120_000): Promise<PromptAnswer> {
+  const { code } = await prompt.exited(timeoutMs)
+  if (code !== 0) throw new Error(`prompt ended with ${code}:\n${prompt.both.join('\n')}`)
+  return JSON.parse(prompt.stdoutText()) as PromptAnswer
 }
 
 /** A port that was free a moment ago. */
@@ -116,13 +123,15 @@ export class TestSwarm {
     options: { initialPeers?: string; timeoutMs?: number } = {},
   ): Promise<PromptAnswer> {
     const peers = options.initialPeers ?? this.addresses.join(',')
-    const run = await runTabswarm(['prompt', '--dht_initial_peers', peers, '--json', ...args], {
+    const prompt = startTabswarm(['prompt', '--dht_initial_peers', peers, '--json', ...args], {
       dataDir: this.dataDir,
       env: this.env,
-      timeoutMs: options.timeoutMs ?? 120_000,
     })
-    if (run.code !== 0) throw new Error(`prompt ended with ${run.code}:\n${run.stderr}\n${run.stdout}`)
-    return JSON.parse(run.stdout) as PromptAnswer
+    try {
+      return await answerOf(prompt, options.timeoutMs)
+    } finally {
+      await prompt.stop()
+    }
   }
 
   /** A prompt that runs on while the test breaks things. */

@@ -2,6 +2,7 @@
 import { connect, createServer, type Socket } from 'node:net'
 
 export interface TcpForward {
+  /** 0 on a Unix socket. */
   readonly port: number
   /** Destroys what is open and refuses what comes, until `mend`. */
   cut(): void
@@ -12,6 +13,8 @@ export interface TcpForward {
 export async function startTcpForward(options: {
   port?: number
   host?: string
+  /** A Unix socket to listen on in place of a port: reached from other network namespaces too. */
+  path?: string
   toPort: number
   toHost?: string
 }): Promise<TcpForward> {
@@ -40,13 +43,13 @@ export async function startTcpForward(options: {
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
-    server.listen(options.port ?? 0, options.host ?? '127.0.0.1', resolve)
+    const { path, port = 0, host = '127.0.0.1' } = options
+    server.listen(path === undefined ? { port, host } : { path }, resolve)
   })
   const address = server.address()
-  if (address === null || typeof address === 'string') throw new Error('a TCP server has a port')
   const destroyAll = (): void => open.forEach((socket) => socket.destroy())
   return {
-    port: address.port,
+    port: address === null || typeof address === 'string' ? 0 : address.port,
     cut() {
       isCut = true
       destroyAll()
