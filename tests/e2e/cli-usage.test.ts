@@ -58,8 +58,8 @@ describe('tabswarm', () => {
     [['prompt', 'hi', '--prompt', 'ho'], 2, 'The prompt was given more than once.'],
     [['prompt', 'hi', '--dht_initial_peers', '/ip4/999.1.1.1/tcp/1/p2p/x'], 2, '/ip4/999.1.1.1'],
   ]
-  const named = refusals.map(([args, ...rest]) => [JSON.stringify(args).slice(0, 80), args, ...rest] as const)
-  it.each(named)('%s ends with one sentence', async (_name, args, code, sentence) => {
+  const cases = refusals.map(([args, ...rest]) => [JSON.stringify(args).slice(0, 80), args, ...rest] as const)
+  it.each(cases)('%s ends with one sentence', async (_name, args, code, sentence) => {
     const run = await runTabswarm(args)
     expect(oneSentence(run.stderr)).toContain(sentence)
     expect(run).toMatchObject({ code, stdout: '' })
