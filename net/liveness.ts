@@ -134,7 +134,8 @@ export class Liveness {
     this.#lastTickAt = now
     for (const [peerId, probe] of this.#probes) {
       if (probe.watchers === 0) continue
-      if (stalledMs > OWN_STALL_MS) probe.lastHeardAt = now
+      // Without a direct connection there is nobody to ask: its end was told elsewhere, or it is being dialled again.
+      if (stalledMs > OWN_STALL_MS || this.#options.directConnection(peerId) === null) probe.lastHeardAt = now
       const silentMs = now - probe.lastHeardAt
       // The next tick would be too late: dead means at most HEARTBEAT_DEAD_MS after the last sign of life.
       if (silentMs >= HEARTBEAT_DEAD_MS - TICK_MS) {

@@ -243,9 +243,11 @@ class LibSwarmNode implements ServingNode, Leaving {
   }
 
   async openInference(peerId: string, signal: AbortSignal): Promise<FrameStream> {
+    const connection = await this.#dialler.connect(peerId, signal)
+    // Not before: a peer that is still being dialled cannot answer, and would be taken for dead in the middle of it.
     const stopWatching = this.#liveness.watch(peerId)
     try {
-      return await this.#openStream(peerId, INFERENCE_PROTOCOL, signal, stopWatching)
+      return await this.#openStream(connection, INFERENCE_PROTOCOL, signal, stopWatching)
     } catch (error) {
       stopWatching()
       throw error
@@ -261,7 +263,8 @@ class LibSwarmNode implements ServingNode, Leaving {
         peerId,
       })
     }
-    return this.#openStream(peerId, PUSH_PROTOCOL, signal, () => undefined)
+    const connection = await this.#dialler.connect(peerId, signal)
+    return this.#openStream(connection, PUSH_PROTOCOL, signal, () => undefined)
   }
 
   warm(peerIds: readonly string[]): void {
@@ -326,12 +329,12 @@ class LibSwarmNode implements ServingNode, Leaving {
   }
 
   async #openStream(
-    peerId: string,
+    connection: Connection,
     protocol: string,
     signal: AbortSignal,
     onEnd: () => void,
   ): Promise<Libp2pFrameStream> {
-    const connection = await this.#dialler.connect(peerId, signal)
+    const peerId = connection.remotePeer.toString()
     let stream: Stream
     try {
       stream = await connection.newStream(protocol, { signal, maxOutboundStreams: 4 * MAX_SESSIONS })

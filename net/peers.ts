@@ -46,7 +46,9 @@ export class Peers {
   constructor(options: PeersOptions) {
     this.#options = options
     options.libp2p.addEventListener('connection:open', (event) => {
-      if (isDirect(event.detail.remoteAddr)) options.onDirect(event.detail)
+      if (!isDirect(event.detail.remoteAddr)) return
+      this.#wasDirect.delete(event.detail.remotePeer.toString())
+      options.onDirect(event.detail)
     })
     options.libp2p.addEventListener('connection:close', (event) => this.#closed(event.detail))
   }

@@ -1,0 +1,103 @@
+/** When a peer publishes itself: at once, on change, regularly, and again when relays come back. */
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { RecordAnnouncer } from '../../../net/announcer.ts'
+import type { AnnouncedFields } from '../../../net/types.ts'
+import { MAX_RECORD_TTL_MS, RECORD_REFRESH_MS } from '../../../swarm/limits.ts'
+import type { PeerRecord } from '../../../swarm/peer-record.ts'
+
+beforeEach(() => void vi.useFakeTimers({ now: 1_700_000_000_000 }))
+afterEach(() => void vi.useRealTimers())
+
+const MODEL = { repo: 'r', revision: 'a'.repeat(40), digest: 'd'.repeat(32), blocks: 9 }
+const FIELDS: AnnouncedFields = {
+  model: MODEL,
+  state: 'online',
+  span: { start: 0, end: 3 },
+  claimedAt: 1,
+  maxBlocks: 3,
+  blockStepsPerSecond: 1,
+  cacheTokensLeft: 1,
+  sessions: 0,
+  weights: 'f32',
+  backend: 'fake',
+}
+
+function announcer(now: () => number = Date.now): {
+  announcer: RecordAnnouncer
+  published: PeerRecord[]
+  provided: string[]
+  relays: string[]
+} {
+  const made = { published: [] as PeerRecord[], provided: [] as string[], relays: [] as string[] }
+  return {
+    ...made,
+    announcer: new RecordAnnouncer({
+      peerId: 'self',
+      sign: async () => new Uint8Array(64),
+      now,
+      relays: () => [...made.relays],
+      publish: async ({ record }) => void made.published.push(record),
+      provide: async (digest) => void made.provided.push(digest),
+      withdraw: async () => undefined,
+    }),
+  }
+}
+
+test('publishes at once, on change and well within a record’s life; says once that it serves the model', async () => {
+  const a = announcer()
+  a.announcer.announce(FIELDS)
+  await vi.advanceTimersByTimeAsync(0)
+  a.announcer.announce({ ...FIELDS, sessions: 1 })
+  await vi.advanceTimersByTimeAsync(0)
+  expect(a.published.map(({ sessions }) => sessions)).toEqual([0, 1])
+  await vi.advanceTimersByTimeAsync(3 * RECORD_REFRESH_MS)
+  expect(a.published).toHaveLength(5)
+  expect(3 * RECORD_REFRESH_MS).toBeLessThan(MAX_RECORD_TTL_MS)
+  expect(a.provided).toEqual([MODEL.digest])
+  a.announcer.stop()
+})
+
+test('a relay that came back is told again, and so is the DHT: receivers ignored what came without an address', async () => {
+  const a = announcer()
+  a.announcer.announce(FIELDS)
+  await vi.advanceTimersByTimeAsync(0)
+  a.relays.push('/ip4/127.0.0.1/tcp/1/ws/p2p/x')
+  a.announcer.relaysChanged()
+  await vi.advanceTimersByTimeAsync(0)
+  expect(a.published.map(({ relays }) => relays.length)).toEqual([0, 1])
+  expect(a.provided).toEqual([MODEL.digest, MODEL.digest])
+  a.announcer.stop()
+})
+
+test('a peer that starts again with the same key goes on counting, by the corrected clock', async () => {
+  const first = announcer()
+  first.announcer.announce(FIELDS)
+  await vi.advanceTimersByTimeAsync(0)
+  // Many changes within one millisecond still count up.
+  for (let i = 0; i < 5; i += 1) {
+    first.announcer.announce({ ...FIELDS, sessions: i })
+    await vi.advanceTimersByTimeAsync(0)
+  }
+  const seqs = first.published.map(({ seq }) => seq)
+  expect(seqs).toEqual(seqs.toSorted((x, y) => x - y))
+  expect(new Set(seqs).size).toBe(seqs.length)
+  first.announcer.stop()
+  await vi.advanceTimersByTimeAsync(1_000)
+  // Its machine's clock is ten minutes behind now; the relay's offset makes up for it.
+  vi.setSystemTime(Date.now() - 600_000)
+  const again = announcer(() => Date.now() + 600_000)
+  again.announcer.announce(FIELDS)
+  await vi.advanceTimersByTimeAsync(0)
+  expect(again.published[0]?.seq).toBeGreaterThan(Math.max(...seqs))
+  again.announcer.stop()
+})
+
+test('a goodbye is a record too, and the last one', async () => {
+  const a = announcer()
+  a.announcer.announce(FIELDS)
+  await vi.advanceTimersByTimeAsync(0)
+  await a.announcer.goodbye()
+  a.announcer.announce(FIELDS)
+  await vi.advanceTimersByTimeAsync(2 * RECORD_REFRESH_MS)
+  expect(a.published.map(({ state }) => state)).toEqual(['online', 'gone'])
+})

@@ -1,0 +1,78 @@
+/** How the DHT is asked: first hits are used while the search still runs, and nothing is asked without an end. */
+import { peerIdFromString } from '@libp2p/peer-id'
+import { expect, test } from 'vitest'
+import { DhtDirectory } from '../../../net/dht-directory.ts'
+import type { DhtService } from '../../../net/dht.ts'
+import { IDS } from './fake-libp2p.ts'
+
+const [PROVIDER, SELF] = IDS
+const DIGEST = 'd'.repeat(32)
+
+interface Asked {
+  what: string
+  signal: AbortSignal | undefined
+}
+
+/** A DHT whose searches bring one hit and then never end by themselves. */
+function endlessDht(asked: Asked[]): DhtService {
+  const never = (signal: AbortSignal | undefined): Promise<never> =>
+    new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason as Error)))
+  const search = (what: string, hits: object[]) =>
+    async function* events(_key: unknown, ...rest: { signal?: AbortSignal }[]): AsyncGenerator<object> {
+      const { signal } = rest.at(-1) ?? {}
+      asked.push({ what, signal })
+      yield* hits
+      await never(signal)
+    }
+  return {
+    findProviders: search('findProviders', [
+      { name: 'PROVIDER', providers: [{ id: peerIdFromString(PROVIDER) }, { id: peerIdFromString(SELF) }] },
+    ]),
+    get: search('get', [
+      { name: 'VALUE', value: Uint8Array.of(1) },
+      { name: 'PEER_RESPONSE', record: { value: Uint8Array.of(2) } },
+      { name: 'VALUE', value: Uint8Array.of(3) },
+    ]),
+    put: search('put', []),
+    provide: search('provide', []),
+  } as unknown as DhtService
+}
+
+function directory(asked: Asked[], taken: number[]): DhtDirectory {
+  return new DhtDirectory({
+    dht: endlessDht(asked),
+    selfId: SELF,
+    take: async (bytes) => {
+      taken.push(bytes[0] ?? 0)
+      return true
+    },
+    onProvider: () => undefined,
+    log: () => undefined,
+  })
+}
+
+test('records come while the search for providers still runs, two copies are enough, and everything ends', async () => {
+  const asked: Asked[] = []
+  const taken: number[] = []
+  const d = directory(asked, taken)
+  let isOver = false
+  const refreshed = d.refresh(DIGEST).then((added) => ((isOver = true), added))
+  await expect.poll(() => taken).toEqual([1, 2])
+  expect(isOver).toBe(false)
+  // It ends by its own limit, seconds before the test does.
+  expect(await refreshed).toBe(1)
+  expect(asked.map(({ what }) => what)).toEqual(['findProviders', 'get'])
+})
+
+test('nothing is asked of the DHT without an end to it, and a node that stops asks nothing more', async () => {
+  const asked: Asked[] = []
+  const d = directory(asked, [])
+  const refreshed = d.refresh(DIGEST)
+  const provided = d.provide(DIGEST)
+  d.publish(DIGEST, Uint8Array.of(9))
+  await expect.poll(() => asked.map(({ what }) => what).toSorted()).toEqual(['findProviders', 'get', 'provide', 'put'])
+  expect(asked.every(({ signal }) => signal !== undefined && !signal.aborted)).toBe(true)
+  d.stop()
+  await Promise.all([refreshed, provided])
+  expect(asked.every(({ signal }) => signal?.aborted)).toBe(true)
+})

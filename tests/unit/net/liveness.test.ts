@@ -1,0 +1,90 @@
+/** Heartbeats by a virtual clock: who is taken for dead, after how long, and who is not. */
+import type { Connection, Libp2p, Stream } from '@libp2p/interface'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { Liveness } from '../../../net/liveness.ts'
+import { HEARTBEAT_DEAD_MS } from '../../../swarm/limits.ts'
+
+beforeEach(() => void vi.useFakeTimers())
+afterEach(() => void vi.useRealTimers())
+
+interface FakePeer {
+  isConnected: boolean
+  answers: boolean
+  pings: number
+}
+
+async function watchedPeer(peer: FakePeer): Promise<{ liveness: Liveness; dead: number[] }> {
+  const dead: number[] = []
+  const connection = {
+    newStream: async () => {
+      const stream = Object.assign(new EventTarget(), {
+        status: 'open',
+        abort: () => undefined,
+        send: (bytes: Uint8Array) => {
+          peer.pings += 1
+          if (peer.answers) {
+            setTimeout(() => stream.dispatchEvent(Object.assign(new Event('message'), { data: chunk(bytes) })), 5)
+          }
+          return true
+        },
+      })
+      return stream as unknown as Stream
+    },
+  } as unknown as Connection
+  const liveness = new Liveness({
+    libp2p: { handle: async () => undefined } as unknown as Libp2p,
+    directConnection: () => (peer.isConnected ? connection : null),
+    onDead: (_peerId, silentMs) => dead.push(silentMs),
+  })
+  await liveness.start()
+  liveness.watch('peer')
+  return { liveness, dead }
+}
+
+function chunk(bytes: Uint8Array): { subarray: () => Uint8Array } {
+  return { subarray: () => bytes }
+}
+
+test('a peer that answers is not dead, and is asked about once a second', async () => {
+  const peer = { isConnected: true, answers: true, pings: 0 }
+  const { liveness, dead } = await watchedPeer(peer)
+  await vi.advanceTimersByTimeAsync(60_000)
+  expect(dead).toEqual([])
+  expect(peer.pings).toBeGreaterThan(50)
+  expect(peer.pings).toBeLessThan(70)
+  expect(liveness.rttMs('peer')).toBeGreaterThanOrEqual(5)
+})
+
+test('a silent one is dead within three seconds', async () => {
+  const peer = { isConnected: true, answers: false, pings: 0 }
+  const { dead } = await watchedPeer(peer)
+  await vi.advanceTimersByTimeAsync(HEARTBEAT_DEAD_MS)
+  expect(dead).toHaveLength(1)
+  expect(peer.pings).toBeGreaterThan(1)
+})
+
+test('one that is still being dialled is not dead however long it takes, and its three seconds begin then', async () => {
+  const peer = { isConnected: false, answers: false, pings: 0 }
+  const { dead } = await watchedPeer(peer)
+  await vi.advanceTimersByTimeAsync(20_000)
+  expect(dead).toEqual([])
+  peer.isConnected = true
+  await vi.advanceTimersByTimeAsync(HEARTBEAT_DEAD_MS - 1_000)
+  expect(dead).toEqual([])
+  await vi.advanceTimersByTimeAsync(1_000)
+  expect(dead).toHaveLength(1)
+})
+
+test('nobody is dead because our own page stood still', async () => {
+  const peer = { isConnected: true, answers: true, pings: 0 }
+  const { dead } = await watchedPeer(peer)
+  await vi.advanceTimersByTimeAsync(5_000)
+  peer.answers = false
+  const now = performance.now()
+  // The clock went on and no timer ran.
+  vi.setSystemTime(Date.now() + 10_000)
+  vi.spyOn(performance, 'now').mockImplementation(() => now + 10_000)
+  await vi.advanceTimersByTimeAsync(600)
+  vi.restoreAllMocks()
+  expect(dead).toEqual([])
+})

@@ -1,0 +1,37 @@
+/** In Node: no candidate leaves before the answer is there, so that no handshake can begin before it. Real peer connections. */
+import { RTCPeerConnection } from 'node-datachannel/polyfill'
+import { cleanup } from 'node-datachannel'
+import { afterAll, expect, test } from 'vitest'
+import { holdCandidatesUntilAnswered } from '../../../net/webrtc-node-race.ts'
+
+afterAll(() => cleanup())
+
+test('the offering side keeps its candidates back until it has the answer, then sends all of them', async () => {
+  holdCandidatesUntilAnswered()
+  const [offering, answering] = [new RTCPeerConnection({ iceServers: [] }), new RTCPeerConnection({ iceServers: [] })]
+  try {
+    const candidates: string[] = []
+    offering.addEventListener('icecandidate', (event) => {
+      const { candidate } = event as RTCPeerConnectionIceEvent
+      if (candidate !== null && candidate.candidate !== '') candidates.push(candidate.candidate)
+    })
+    const gathered = new Promise<void>((resolve) => {
+      offering.addEventListener('icegatheringstatechange', () => {
+        if (offering.iceGatheringState === 'complete') resolve()
+      })
+    })
+    offering.createDataChannel('init')
+    const offer = await offering.createOffer()
+    await offering.setLocalDescription(offer)
+    await gathered
+    expect(candidates).toEqual([])
+    await answering.setRemoteDescription(offer)
+    const answer = await answering.createAnswer()
+    await answering.setLocalDescription(answer)
+    await offering.setRemoteDescription(answer)
+    expect(candidates.length).toBeGreaterThan(0)
+  } finally {
+    offering.close()
+    answering.close()
+  }
+})
