@@ -17,7 +17,7 @@ export class Lifecycle {
   /** Aborted at the first interrupt. */
   readonly signal: AbortSignal
   readonly #abort = new AbortController()
-  readonly #closers: { name: string; close: () => Promise<void> | void }[] = []
+  readonly #closers: { name: string; close: () => Promise<void> | void; limitMs: number }[] = []
   readonly #report: (text: string) => void
   #closing: Promise<void> | null = null
 
@@ -27,8 +27,8 @@ export class Lifecycle {
   }
 
   /** What is added last is closed first. Adding after an interrupt closes at once. */
-  onClose(name: string, close: () => Promise<void> | void): void {
-    this.#closers.push({ name, close })
+  onClose(name: string, close: () => Promise<void> | void, limitMs = CLOSE_LIMIT_MS): void {
+    this.#closers.push({ name, close, limitMs })
   }
 
   get interrupted(): boolean {
@@ -57,9 +57,9 @@ export class Lifecycle {
 
   async #closeAll(): Promise<void> {
     for (let closer = this.#closers.pop(); closer !== undefined; closer = this.#closers.pop()) {
-      const { name, close } = closer
+      const { name, close, limitMs } = closer
       try {
-        await withLimit(Promise.resolve(close()), CLOSE_LIMIT_MS)
+        await withLimit(Promise.resolve(close()), limitMs)
       } catch (error) {
         this.#report(`Stopping ${name}: ${describeError(error)}`)
       }

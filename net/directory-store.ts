@@ -20,6 +20,8 @@ export interface DirectoryStoreOptions {
   /** Corrected clock, ms. */
   now: () => number
   maxRecords?: number
+  /** Records are listed for at most this long, whatever they say. */
+  maxTtlMs?: number
 }
 
 /** added: newer than what was known. known: the same or an older one. expired: not fresh. full: no room for a new peer. */
@@ -34,6 +36,7 @@ interface Entry {
 export class DirectoryStore implements Directory {
   readonly #options: DirectoryStoreOptions
   readonly #maxRecords: number
+  readonly #maxTtlMs: number
   readonly #entries = new Map<string, Entry>()
   readonly #changeListeners = new Set<() => void>()
   readonly #recordListeners = new Set<(signed: SignedRecord) => void>()
@@ -42,6 +45,7 @@ export class DirectoryStore implements Directory {
   constructor(options: DirectoryStoreOptions) {
     this.#options = options
     this.#maxRecords = options.maxRecords ?? MAX_DIRECTORY_RECORDS
+    this.#maxTtlMs = options.maxTtlMs ?? MAX_RECORD_TTL_MS
   }
 
   /**
@@ -62,7 +66,7 @@ export class DirectoryStore implements Directory {
   addVerified(signed: SignedRecord): AddResult {
     const { record } = signed
     const now = this.#options.now()
-    if (!isFresh(record, now)) return 'expired'
+    if (!this.#isFresh(record, now)) return 'expired'
     const known = this.#entries.get(record.peerId)
     if (known !== undefined && !isNewer(record, known.signed.record)) return 'known'
     if (known === undefined && this.#entries.size >= this.#maxRecords) {
@@ -110,7 +114,7 @@ export class DirectoryStore implements Directory {
   signedRecords(modelDigest?: string): SignedRecord[] {
     const now = this.#options.now()
     return [...this.#entries.values()]
-      .filter((entry) => isListed(entry, now))
+      .filter((entry) => this.#isListed(entry, now))
       .map((entry) => entry.signed)
       .filter((signed) => modelDigest === undefined || signed.record.model.digest === modelDigest)
       .toSorted((a, b) => (a.record.peerId < b.record.peerId ? -1 : 1))
@@ -122,7 +126,7 @@ export class DirectoryStore implements Directory {
 
   getSigned(peerId: string): SignedRecord | undefined {
     const entry = this.#entries.get(peerId)
-    return entry !== undefined && isListed(entry, this.#options.now()) ? entry.signed : undefined
+    return entry !== undefined && this.#isListed(entry, this.#options.now()) ? entry.signed : undefined
   }
 
   /** Highest sequence seen of a peer, gone and expired ones included; -1 when never seen. */
@@ -154,10 +158,18 @@ export class DirectoryStore implements Directory {
     return this.#options.verify(peerId, message, signature)
   }
 
+  #isFresh(record: PeerRecord, now: number): boolean {
+    return isFresh(record.ttlMs <= this.#maxTtlMs ? record : { ...record, ttlMs: this.#maxTtlMs }, now)
+  }
+
+  #isListed(entry: Entry, now: number): boolean {
+    return !entry.isGone && this.#isFresh(entry.signed.record, now)
+  }
+
   #listedCount(): number {
     const now = this.#options.now()
     let count = 0
-    for (const entry of this.#entries.values()) if (isListed(entry, now)) count += 1
+    for (const entry of this.#entries.values()) if (this.#isListed(entry, now)) count += 1
     return count
   }
 
@@ -177,10 +189,6 @@ export class DirectoryStore implements Directory {
       for (const listener of this.#changeListeners) listener()
     })
   }
-}
-
-function isListed(entry: Entry, now: number): boolean {
-  return !entry.isGone && isFresh(entry.signed.record, now)
 }
 
 function endsWith(bytes: Uint8Array, tail: Uint8Array): boolean {

@@ -102,8 +102,17 @@ function limitsOf(values: RelayOptionValues): RelayLimits {
     maxCircuitsPerPeer: values.maxCircuitsPerPeer,
     maxCircuits: values.maxCircuits,
     egressBytesPerDay: values.egressBytesPerDay,
+    signallingDurationMs: values.signallingDuration * 1_000,
+    signallingBytes: values.signallingBytes,
     maxRecords: values.maxRecords,
     maxRecordsPerAddress: values.maxRecordsPerAddress,
+    maxRecordBytes: values.maxRecordBytes,
+    recordTtlMs: values.recordTtl * 1_000,
+    http: {
+      maxBodyBytes: values.maxHttpBody,
+      headerTimeoutMs: values.httpHeaderTimeout * 1_000,
+      idleTimeoutMs: values.httpIdleTimeout * 1_000,
+    },
   }
 }
 

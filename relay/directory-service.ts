@@ -34,7 +34,7 @@ export interface DirectoryServiceOptions {
   /** Off: peers are told the time and nothing else, and find each other by the DHT alone. */
   isOn: boolean
   store: DirectoryStore
-  limits: Pick<RelayLimits, 'maxRecordsPerAddress' | 'maxRecords'>
+  limits: Pick<RelayLimits, 'maxRecordsPerAddress' | 'maxRecords' | 'maxRecordBytes'>
   log: RelayLog
   refusals: Refusals
   /** Whether a directory stream to that relay is open, see `relay-links.ts`. */
@@ -180,6 +180,10 @@ export class DirectoryService {
     }
     const bytes = typeof text === 'string' ? fromBase64(text) : null
     if (bytes === null) return { limit: 'record', text: 'The published record is not base64.' }
+    if (bytes.length > limits.maxRecordBytes) {
+      const text = `A record of ${bytes.length} bytes is longer than ${limits.maxRecordBytes}.`
+      return { limit: 'max-record-bytes', text }
+    }
     let signed: SignedRecord
     try {
       signed = await openRecord(bytes, verifySignature)

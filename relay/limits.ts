@@ -3,7 +3,7 @@
  * 5 joins a second, 128 KiB a circuit) are too small for a class of students behind one address. Limits for each address
  * never count loopback, so that one machine can run a swarm.
  */
-import { MAX_DIRECTORY_RECORDS } from '../swarm/limits.ts'
+import { MAX_DIRECTORY_RECORDS, MAX_RECORD_BYTES, MAX_RECORD_TTL_MS } from '../swarm/limits.ts'
 
 export interface RelayLimits {
   maxConnections: number
@@ -21,11 +21,34 @@ export interface RelayLimits {
   maxCircuits: number
   /** Bytes sent to peers a day; beyond it new circuits carry signalling only. */
   egressBytesPerDay: number
+  /** What a circuit may carry when the day's budget is spent: enough for WebRTC signalling. */
+  signallingDurationMs: number
+  signallingBytes: number
   maxRecords: number
   maxRecordsPerAddress: number
+  maxRecordBytes: number
+  /** A record is listed for at most this long, whatever it says. */
+  recordTtlMs: number
+  http: HttpLimits
+}
+
+/** Of the HTTP half, which a headless tab's own page server has too. */
+export interface HttpLimits {
+  maxBodyBytes: number
+  /** The head of a request must be there in this time. */
+  headerTimeoutMs: number
+  /** A kept connection that asks nothing more. */
+  idleTimeoutMs: number
 }
 
 const MIB = 1024 * 1024
+
+export const DEFAULT_HTTP_LIMITS: Readonly<HttpLimits> = {
+  // Nothing but a list of paths is ever sent here.
+  maxBodyBytes: 64 * 1024,
+  headerTimeoutMs: 10_000,
+  idleTimeoutMs: 60_000,
+}
 
 export const DEFAULT_RELAY_LIMITS: Readonly<RelayLimits> = {
   maxConnections: 1_000,
@@ -42,9 +65,11 @@ export const DEFAULT_RELAY_LIMITS: Readonly<RelayLimits> = {
   maxCircuitsPerPeer: 64,
   maxCircuits: 10_000,
   egressBytesPerDay: 50e9,
+  signallingDurationMs: 2 * 60_000,
+  signallingBytes: 128 * 1024,
   maxRecords: MAX_DIRECTORY_RECORDS,
   maxRecordsPerAddress: 32,
+  maxRecordBytes: MAX_RECORD_BYTES,
+  recordTtlMs: MAX_RECORD_TTL_MS,
+  http: DEFAULT_HTTP_LIMITS,
 }
-
-/** What a circuit may carry when the day's budget is spent: enough for WebRTC signalling. */
-export const SIGNALLING_CIRCUIT = { durationMs: 2 * 60_000, bytes: 128 * 1024 }

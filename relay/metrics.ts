@@ -1,6 +1,9 @@
-/** The relay's figures for Prometheus. No address, peer id, prompt or model text is in any of them. */
+/**
+ * The relay's figures for Prometheus. No address, peer id, prompt or text of a peer is in any of them: the only labels are
+ * names of limits and of the models that this relay itself offers.
+ */
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-import { Counter, Gauge, Registry } from 'prom-client'
+import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 
 export interface MetricSources {
   connections: () => number
@@ -11,12 +14,24 @@ export interface MetricSources {
   directoryPeers: () => number
   links: () => number
   egressBytesToday: () => number
+  /** How well each offered model is held. */
+  models: () => Promise<ModelCoverage[]>
+}
+
+export interface ModelCoverage {
+  model: string
+  /** Fresh records of peers that serve or load it. */
+  peers: number
+  /** Peers that serve the block with the fewest of them: 0 means that it cannot answer. */
+  leastHolders: number
 }
 
 export class RelayMetrics {
   readonly #registry = new Registry()
   readonly #refusals: Counter<'reason'>
   readonly #sent: Counter
+  readonly #joins: Histogram
+  readonly #failedLinks: Counter
   readonly #delay = monitorEventLoopDelay({ resolution: 20 })
 
   constructor(sources: MetricSources) {
@@ -28,6 +43,36 @@ export class RelayMetrics {
       registers,
     })
     this.#sent = new Counter({ name: 'tabswarm_relay_sent_bytes_total', help: 'Bytes sent to peers.', registers })
+    this.#joins = new Histogram({
+      name: 'tabswarm_relay_join_seconds',
+      help: 'Peers that joined, by the time their handshake took.',
+      buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+      registers,
+    })
+    this.#failedLinks = new Counter({
+      name: 'tabswarm_relay_failed_link_dials_total',
+      help: 'Dials to other relays that failed.',
+      registers,
+    })
+    const perModel: [name: string, help: string, read: (of: ModelCoverage) => number][] = [
+      ['model_peers', 'Fresh records of an offered model.', ({ peers }) => peers],
+      [
+        'model_least_holders',
+        'Peers that serve the block of an offered model that the fewest serve; 0: it cannot answer.',
+        ({ leastHolders }) => leastHolders,
+      ],
+    ]
+    for (const [name, help, read] of perModel) {
+      const gauge: Gauge<'model'> = new Gauge({
+        name: `tabswarm_relay_${name}`,
+        help,
+        labelNames: ['model'],
+        registers,
+        collect: async () => {
+          for (const of of await sources.models()) gauge.set({ model: of.model }, read(of))
+        },
+      })
+    }
     const gauges: [name: string, help: string, read: () => number][] = [
       ['connections', 'Open connections.', sources.connections],
       ['pending_connections', 'Connections whose handshake is under way.', sources.pending],
@@ -65,6 +110,14 @@ export class RelayMetrics {
 
   sent(bytes: number): void {
     this.#sent.inc(bytes)
+  }
+
+  joined(seconds: number): void {
+    this.#joins.observe(seconds)
+  }
+
+  linkFailed(): void {
+    this.#failedLinks.inc()
   }
 
   stop(): void {

@@ -77,8 +77,27 @@ export const relayOptions = {
     'Bytes sent a day; beyond it new connections through the relay carry signalling only.',
     DEFAULTS.egressBytesPerDay,
   ),
+  signallingDuration: limit('Seconds such a connection may last.', DEFAULTS.signallingDurationMs / 1_000, 86_400),
+  signallingBytes: limit('Bytes it may carry.', DEFAULTS.signallingBytes),
   maxRecords: limit('Records in the directory.', DEFAULTS.maxRecords),
   maxRecordsPerAddress: limit('The same, from one address.', DEFAULTS.maxRecordsPerAddress),
+  maxRecordBytes: limit('Bytes of one record.', DEFAULTS.maxRecordBytes, DEFAULTS.maxRecordBytes),
+  recordTtl: limit(
+    'Seconds a record is listed unless published again.',
+    DEFAULTS.recordTtlMs / 1_000,
+    DEFAULTS.recordTtlMs / 1_000,
+  ),
+  maxHttpBody: limit('Bytes of the body of an HTTP request.', DEFAULTS.http.maxBodyBytes),
+  httpHeaderTimeout: limit(
+    'Seconds in which the head of an HTTP request must be there.',
+    DEFAULTS.http.headerTimeoutMs / 1_000,
+    3_600,
+  ),
+  httpIdleTimeout: limit(
+    'Seconds an HTTP connection without a request is kept.',
+    DEFAULTS.http.idleTimeoutMs / 1_000,
+    3_600,
+  ),
 } as const
 
 type Extra<T> = Partial<Omit<RelayOption<T>, 'kind' | 'help' | 'default'>>

@@ -8,10 +8,12 @@ import type { Duplex } from 'node:stream'
 import type { AppConfig } from '../swarm/app-config.ts'
 import { describeError, SwarmError } from '../swarm/errors.ts'
 import { isLoopbackAddress, isWildcard } from './addresses.ts'
+import { endBrokenRequest, endUnreadBody, UnderWay } from './http/connections.ts'
 import { securityHeaders } from './http/headers.ts'
 import { isAllowedHost, isLoopbackHost } from './http/host.ts'
 import { hasMethod, sendBytes, sendJson, sendText } from './http/respond.ts'
 import { serveStatic } from './http/static-files.ts'
+import { DEFAULT_HTTP_LIMITS, type HttpLimits } from './limits.ts'
 import type { RelayLog } from './log.ts'
 import { MIRROR_BASE, type Mirror } from './mirror/mirror.ts'
 
@@ -32,33 +34,44 @@ export interface PageServerOptions {
   /** Null when ready, else what is missing; without it the server is ready when it listens. */
   notReady?: () => string | null
   onUpgrade?: (req: IncomingMessage, socket: Duplex, head: Buffer) => void
+  limits?: Readonly<HttpLimits>
+  /** A request was refused by a limit, which is named as its flag is called. */
+  onRefused?: (limit: string, text: string) => void
 }
 
 export interface PageServer {
   port: number
   /** Where the page is on this machine. */
   url: string
+  /** Takes nothing new; resolves when the answers under way are given, or after `limitMs`. */
+  drain(limitMs: number): Promise<void>
   /** Frees the port; open answers are cut, upgraded sockets belong to who took them. */
   stop(): Promise<void>
 }
 
-const HEADER_TIMEOUT_MS = 10_000
+/** A whole request, body included. */
 const REQUEST_TIMEOUT_MS = 30_000
-const IDLE_TIMEOUT_MS = 60_000
+/** Node looks at its timeouts only every 30 s by itself. */
+const TIMEOUT_CHECK_MS = 1_000
 
 /** @throws SwarmError PORT_TAKEN, BAD_OPTION when the host cannot be listened on */
 export async function startPageServer(options: PageServerOptions): Promise<PageServer> {
+  const limits = options.limits ?? DEFAULT_HTTP_LIMITS
+  const underWay = new UnderWay()
   const server = createServer(
     {
       // Small answers and every WebSocket after an upgrade: without it each message waits for a delayed ACK.
       noDelay: true,
       keepAlive: true,
-      headersTimeout: HEADER_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      keepAliveTimeout: IDLE_TIMEOUT_MS,
+      headersTimeout: limits.headerTimeoutMs,
+      requestTimeout: Math.max(REQUEST_TIMEOUT_MS, limits.headerTimeoutMs),
+      keepAliveTimeout: limits.idleTimeoutMs,
+      connectionsCheckingInterval: TIMEOUT_CHECK_MS,
     },
     (req, res) => {
-      handle(req, res, options).catch((error: unknown) => {
+      underWay.add(res)
+      endUnreadBody(req, res)
+      handle(req, res, { ...options, limits }).catch((error: unknown) => {
         options.log.error('request failed', { path: pathOf(req), reason: describeError(error) })
         if (res.headersSent) res.destroy()
         else sendText(res, 500, 'The server failed; its log says why.')
@@ -66,7 +79,13 @@ export async function startPageServer(options: PageServerOptions): Promise<PageS
     },
   )
   server.on('upgrade', (req: IncomingMessage, socket: Duplex, head: Buffer) => upgrade(req, socket, head, options))
-  server.on('clientError', (_error, socket) => socket.destroy())
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') {
+      const seconds = limits.headerTimeoutMs / 1_000
+      options.onRefused?.('http-header-timeout', `a request was not there within ${seconds} s`)
+    }
+    endBrokenRequest(socket, error.code)
+  })
   await listen(server, options)
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('bug: a listening server has no port')
@@ -74,11 +93,22 @@ export async function startPageServer(options: PageServerOptions): Promise<PageS
   return {
     port: address.port,
     url: `http://${isIPv6(shown) ? `[${shown}]` : shown}:${address.port}/`,
+    async drain(limitMs) {
+      server.close()
+      await underWay.ended(limitMs)
+    },
     stop: () => stop(server),
   }
 }
 
-async function handle(req: IncomingMessage, res: ServerResponse, options: PageServerOptions): Promise<void> {
+type HandlerOptions = PageServerOptions & { limits: Readonly<HttpLimits> }
+
+async function handle(req: IncomingMessage, res: ServerResponse, options: HandlerOptions): Promise<void> {
+  const { maxBodyBytes } = options.limits
+  if (Number(req.headers['content-length'] ?? 0) > maxBodyBytes) {
+    options.onRefused?.('max-http-body', `a body of more than ${maxBodyBytes} bytes`)
+    return sendText(res, 413, `The body is longer than ${maxBodyBytes} bytes.`)
+  }
   if (!isAllowedHost(req.headers.host, options.publicHosts ?? [])) {
     return sendText(res, 421, 'This server is not known under that name; its operator can add it with --public-host.')
   }
@@ -86,7 +116,7 @@ async function handle(req: IncomingMessage, res: ServerResponse, options: PageSe
   if (pathname === MIRROR_BASE || pathname.startsWith(`${MIRROR_BASE}/`)) {
     if (options.mirror === undefined) return sendText(res, 404, 'This server has no model mirror.')
     res.setHeader('x-content-type-options', 'nosniff')
-    return options.mirror.handle(req, res, pathname.slice(MIRROR_BASE.length), query)
+    return options.mirror.handle(req, res, pathname.slice(MIRROR_BASE.length), query, maxBodyBytes)
   }
   const config = await options.appConfig()
   const headers = securityHeaders({
@@ -204,6 +234,7 @@ function listenError(error: NodeJS.ErrnoException, host: string, port: number): 
 }
 
 async function stop(server: Server): Promise<void> {
+  // After a drain it is closed already: then the callback comes with an error, which says just that.
   const closed = new Promise<void>((resolve) => server.close(() => resolve()))
   server.closeAllConnections()
   await closed

@@ -23,6 +23,7 @@ export interface RelayLinksOptions {
   log: RelayLog
   onRecord: (bytes: Uint8Array, relayId: string) => Promise<void>
   onGone: (peerId: string, relayId: string) => void
+  onDialFailed: () => void
 }
 
 export class RelayLinks {
@@ -84,6 +85,7 @@ export class RelayLinks {
           if (!signal.aborted) this.#noteEnd(relayId)
         } catch (error) {
           if (signal.aborted) return
+          this.#options.onDialFailed()
           if (!isReported) {
             log.warn('another relay of the swarm does not answer; trying again', {
               address,

@@ -9,6 +9,8 @@ import { peerIdOfAddress } from '../net/multiaddr.ts'
 import { privateKeyFromSeed, verifySignature } from '../net/record-crypto.ts'
 import type { AppConfig, ModelOffer } from '../swarm/app-config.ts'
 import { describeError } from '../swarm/errors.ts'
+import { coverageOf } from '../swarm/planner/coverage.ts'
+import { viewOf } from '../swarm/planner/view.ts'
 import { PROTOCOL_VERSION } from '../swarm/protocol.ts'
 import { listenMultiaddr, relayAddresses, visibleAddressesLine } from './addresses.ts'
 import type { RelayConfig } from './config.ts'
@@ -16,7 +18,7 @@ import { DirectoryService } from './directory-service.ts'
 import { Egress } from './egress.ts'
 import { loadOrCreateSeed } from './key-file.ts'
 import type { RelayLog } from './log.ts'
-import { RelayMetrics } from './metrics.ts'
+import { RelayMetrics, type ModelCoverage } from './metrics.ts'
 import { Mirror } from './mirror/mirror.ts'
 import { startPageServer } from './page-server.ts'
 import { Refusals } from './refusals.ts'
@@ -32,9 +34,17 @@ export interface Relay {
   /** Where the page is on this machine. */
   pageUrl: string
   appConfig(): Promise<AppConfig>
-  /** Frees the port within two seconds. `announce` (the default) tells the tabs first. Safe to call twice. */
+  /**
+   * Frees the port within two seconds. `announce` (the default) tells the tabs first, and then waits for downloads under
+   * way, at most ten seconds. Safe to call twice.
+   */
   stop(options?: { announce?: boolean }): Promise<void>
 }
+
+/** What a stop waits for downloads under way. */
+const DRAIN_LIMIT_MS = 10_000
+/** A stop that announces itself is done after this in any case. */
+export const STOP_LIMIT_MS = DRAIN_LIMIT_MS + 3_000
 
 /** @throws SwarmError PORT_TAKEN, BAD_OPTION */
 export async function startRelay(config: RelayConfig, log: RelayLog): Promise<Relay> {
@@ -47,7 +57,12 @@ export async function startRelay(config: RelayConfig, log: RelayLog): Promise<Re
   const parts: { node?: RelayNode; directory?: DirectoryService; links?: RelayLinks; addresses: string[] } = {
     addresses: [],
   }
-  const store = new DirectoryStore({ verify: verifySignature, now: Date.now, maxRecords: config.limits.maxRecords })
+  const store = new DirectoryStore({
+    verify: verifySignature,
+    now: Date.now,
+    maxRecords: config.limits.maxRecords,
+    maxTtlMs: config.limits.recordTtlMs,
+  })
   const metrics = new RelayMetrics({
     connections: () => admission.connections,
     pending: () => admission.pending,
@@ -57,6 +72,7 @@ export async function startRelay(config: RelayConfig, log: RelayLog): Promise<Re
     directoryPeers: () => parts.directory?.peerCount ?? 0,
     links: () => parts.links?.count ?? 0,
     egressBytesToday: () => egress.today(),
+    models: async () => (await mirror.offers()).map((offer) => coverage(offer, store)),
   })
   const refusals = new Refusals(log, (reason) => metrics.refused(reason))
   const appConfig = async (): Promise<AppConfig> => appConfigOf(config, parts.addresses, await mirror.offers())
@@ -72,6 +88,8 @@ export async function startRelay(config: RelayConfig, log: RelayLog): Promise<Re
     ...(config.metrics === 'off'
       ? {}
       : { metrics: { text: () => metrics.text(), type: metrics.type, isPublic: config.metrics === 'public' } }),
+    limits: config.limits.http,
+    onRefused: (limit, text) => refusals.note('-', limit, text),
     notReady: () => (parts.node?.libp2p.status === 'started' ? null : 'the swarm side has not started'),
     onUpgrade: (req, socket, head) => {
       if (parts.node === undefined) socket.destroy()
@@ -88,8 +106,9 @@ export async function startRelay(config: RelayConfig, log: RelayLog): Promise<Re
 
   let stopping: Promise<void> | null = null
   const stopAll = async (announce: boolean): Promise<void> => {
-    mirror.stop()
+    await mirror.stop()
     await parts.directory?.stop(announce)
+    if (announce) await page.drain(DRAIN_LIMIT_MS)
     await parts.links?.stop()
     await parts.node?.libp2p.stop()
     await page.stop()
@@ -114,6 +133,7 @@ export async function startRelay(config: RelayConfig, log: RelayLog): Promise<Re
           egress.add(bytes)
           metrics.sent(bytes)
         },
+        onJoined: (seconds) => metrics.joined(seconds),
       },
       dht: {
         mode: 'server',
@@ -136,6 +156,7 @@ export async function startRelay(config: RelayConfig, log: RelayLog): Promise<Re
       log,
       onRecord: (bytes, relayId) => (isOn ? mergeRecord(store, bytes, relayId, refusals) : Promise.resolve()),
       onGone: (id, relayId) => parts.directory?.onGoneReport(id, relayId),
+      onDialFailed: () => metrics.linkFailed(),
     })
     parts.links = links
     parts.directory = await DirectoryService.start({
@@ -179,6 +200,11 @@ async function mergeRecord(
   } catch (error) {
     refusals.note(relayId, 'record', describeError(error))
   }
+}
+
+function coverage({ repo, blocks }: ModelOffer, store: DirectoryStore): ModelCoverage {
+  const records = store.signedRecords().flatMap(({ record }) => (record.model.repo === repo ? [record] : []))
+  return { model: repo, peers: records.length, leastHolders: Math.min(...coverageOf(viewOf(records, blocks)).holders) }
 }
 
 /** What page and command line are told. The default model is the one given to the donor, else the first by name. */

@@ -31,9 +31,11 @@ export const MAX_TOP_K = 1024
 
 // --- donor
 export const MAX_SESSIONS = 8
-export const MAX_SESSIONS_PER_PEER = 4
+/** Two chats of one page; a third one closes the oldest. */
+export const MAX_SESSIONS_PER_PEER = 2
 export const MAX_QUEUED_STEPS = 32
-export const SESSION_IDLE_MS = 5 * 60_000
+/** A cache that nobody uses keeps others out; a later turn is prefilled again. Whoever waits for an answer pings. */
+export const SESSION_IDLE_MS = 60_000
 export const SESSION_LIFE_MS = 30 * 60_000
 /** A hop that was opened but whose previous hop never attached. */
 export const ATTACH_TIMEOUT_MS = 10_000

@@ -8,7 +8,7 @@ import { makeRelayConfig } from '../../relay/config.ts'
 import { createLog, type RelayLog } from '../../relay/log.ts'
 import { MIRROR_BASE, Mirror } from '../../relay/mirror/mirror.ts'
 import { startPageServer, type PageServer } from '../../relay/page-server.ts'
-import { startRelay, type Relay } from '../../relay/relay.ts'
+import { startRelay, type Relay, STOP_LIMIT_MS } from '../../relay/relay.ts'
 import type { AppConfig, ModelOffer } from '../../swarm/app-config.ts'
 import { PROTOCOL_VERSION } from '../../swarm/protocol.ts'
 import type { Lifecycle } from '../lifecycle.ts'
@@ -140,7 +140,7 @@ class Donate {
       },
     )
     const relay = await startRelay(config, this.#log)
-    this.#lifecycle.onClose('relay', () => relay.stop({ announce: true }))
+    this.#lifecycle.onClose('relay', () => relay.stop({ announce: true }), STOP_LIMIT_MS)
     return relay
   }
 

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { makeRelayConfig } from '../../relay/config.ts'
 import { createLog } from '../../relay/log.ts'
-import { startRelay } from '../../relay/relay.ts'
+import { startRelay, STOP_LIMIT_MS } from '../../relay/relay.ts'
 import { modelsDirs } from '../tabs/model-offer.ts'
 import { dataDir } from '../profile/data-dir.ts'
 import { refuseWords } from './words.ts'
@@ -34,7 +34,7 @@ export const relayCommand = command<typeof networkOptions>({
       { dataDir: folder, webRoot: runtime.webRoot },
     )
     const relay = await startRelay(config, log)
-    lifecycle.onClose('relay', () => relay.stop({ announce: true }))
+    lifecycle.onClose('relay', () => relay.stop({ announce: true }), STOP_LIMIT_MS)
     await lifecycle.untilInterrupted()
     return 0
   },

@@ -30,7 +30,8 @@ export function hasMethod(req: IncomingMessage, res: ServerResponse, methods: re
 export async function readBody(req: IncomingMessage, maxBytes: number): Promise<string | null> {
   const chunks: Buffer[] = []
   let length = 0
-  for await (const chunk of req as AsyncIterable<Buffer>) {
+  // Not destroyed when we stop reading: its connection still carries the answer.
+  for await (const chunk of req.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     length += chunk.length
     if (length > maxBytes) return null
     chunks.push(chunk)

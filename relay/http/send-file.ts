@@ -33,7 +33,7 @@ export async function sendFile(req: IncomingMessage, res: ServerResponse, answer
       res.end()
       return 'sent'
     }
-    const range = parseRange(isRangeCurrent(req, answer.etag) ? req.headers.range : undefined, answer.size)
+    const range = parseRange(isRangeAsked(req, answer.etag) ? req.headers.range : undefined, answer.size)
     res.statusCode = range.status
     if (range.status === 416) {
       res.setHeader('content-range', `bytes */${answer.size}`)
@@ -68,8 +68,8 @@ function isNotModified(req: IncomingMessage, etag: string): boolean {
   return header.split(',').some((part) => part.trim().replace(/^W\//u, '') === etag || part.trim() === '*')
 }
 
-/** `If-Range`: a range of another version of the file would be glued to the wrong bytes. */
-function isRangeCurrent(req: IncomingMessage, etag: string): boolean {
+/** Only GET has ranges. `If-Range`: a range of another version of the file would be glued to the wrong bytes. */
+function isRangeAsked(req: IncomingMessage, etag: string): boolean {
   const header = req.headers['if-range']
-  return header === undefined || header === etag
+  return req.method === 'GET' && (header === undefined || header === etag)
 }

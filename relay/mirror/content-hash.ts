@@ -27,6 +27,8 @@ export class ContentHashes {
   readonly #underWay = new Map<string, Promise<FileHash>>()
   #loaded: Promise<void> | null = null
   #isDirty = false
+  #isClosed = false
+  #saving: Promise<void> = Promise.resolve()
 
   /** Without a cache file hashes are kept in memory only. */
   constructor(cacheFile: string | null) {
@@ -55,8 +57,19 @@ export class ContentHashes {
   }
 
   /** Writes what was added since. Several relays may share the file: the last one to write wins, nothing is lost but time. */
-  async save(): Promise<void> {
-    if (this.#cacheFile === null || !this.#isDirty) return
+  save(): Promise<void> {
+    this.#saving = this.#saving.then(() => this.#write())
+    return this.#saving
+  }
+
+  /** Nothing is written after this. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    await this.#saving
+  }
+
+  async #write(): Promise<void> {
+    if (this.#cacheFile === null || !this.#isDirty || this.#isClosed) return
     this.#isDirty = false
     const temporary = `${this.#cacheFile}.${process.pid}.tmp`
     try {

@@ -23,7 +23,6 @@ export interface MirrorOptions {
 
 /** Path of the mirror on the page's own origin. */
 export const MIRROR_BASE = '/hub'
-const MAX_BODY_BYTES = 64 * 1024
 const EXPOSED = [
   'Accept-Ranges',
   'Content-Range',
@@ -54,12 +53,19 @@ export class Mirror {
     return this.#snapshots.warm(repo)
   }
 
-  stop(): void {
-    this.#snapshots.stop()
+  /** Resolves when nothing is written any more. */
+  stop(): Promise<void> {
+    return this.#snapshots.stop()
   }
 
   /** `path` is the part after `/hub`, still encoded, without the query. */
-  async handle(req: IncomingMessage, res: ServerResponse, path: string, query: URLSearchParams): Promise<void> {
+  async handle(
+    req: IncomingMessage,
+    res: ServerResponse,
+    path: string,
+    query: URLSearchParams,
+    maxBodyBytes: number,
+  ): Promise<void> {
     res.setHeader('access-control-allow-origin', '*')
     res.setHeader('access-control-expose-headers', EXPOSED)
     res.setHeader('cross-origin-resource-policy', 'cross-origin')
@@ -99,7 +105,7 @@ export class Mirror {
       case 'tree':
         return this.#sendTree(res, snapshot, request, query)
       case 'paths-info':
-        return this.#sendPathsInfo(req, res, snapshot)
+        return this.#sendPathsInfo(req, res, snapshot, maxBodyBytes)
       case 'resolve':
         return this.#sendFile(req, res, snapshot, request.path)
     }
@@ -114,9 +120,14 @@ export class Mirror {
     sendJson(res, 200, entries)
   }
 
-  async #sendPathsInfo(req: IncomingMessage, res: ServerResponse, snapshot: Snapshot): Promise<void> {
-    const body = await readBody(req, MAX_BODY_BYTES)
-    if (body === null) return refuse(res, 413, 'BadRequest', `The body is longer than ${MAX_BODY_BYTES} bytes.`)
+  async #sendPathsInfo(
+    req: IncomingMessage,
+    res: ServerResponse,
+    snapshot: Snapshot,
+    maxBodyBytes: number,
+  ): Promise<void> {
+    const body = await readBody(req, maxBodyBytes)
+    if (body === null) return refuse(res, 413, 'BadRequest', `The body is longer than ${maxBodyBytes} bytes.`)
     const asked = parsePathsBody(body, String(req.headers['content-type'] ?? ''))
     if (asked === null) return refuse(res, 400, 'BadRequest', 'The body does not name a list of paths.')
     sendJson(res, 200, pathsInfo(snapshot, asked.paths, asked.expand))

@@ -12,14 +12,16 @@ export interface MirrorRequest {
 }
 
 const API_WORDS = new Set(['revision', 'tree', 'paths-info'])
+/** The hub keeps large files apart from git and has two addresses for it; here a file is a file. */
+const FILE_WORDS = new Set(['resolve', 'raw'])
 
 /** `path` starts with `/`. Null when it is no address of the layout. */
 export function parseMirrorPath(path: string): MirrorRequest | null {
   const parts = decodeParts(path)
   if (parts === null) return null
   if (parts[0] === 'api') return parts[1] === 'models' ? parseApi(parts.slice(2)) : null
-  // A model has one or two names before the word `resolve`.
-  const at = parts[1] === 'resolve' ? 1 : parts[2] === 'resolve' ? 2 : -1
+  // A model has one or two names before the word.
+  const at = FILE_WORDS.has(parts[1] ?? '') ? 1 : FILE_WORDS.has(parts[2] ?? '') ? 2 : -1
   const [revision, ...file] = parts.slice(at + 1)
   if (at === -1 || revision === undefined || file.length === 0) return null
   return { kind: 'resolve', repo: parts.slice(0, at).join('/'), revision, path: file.join('/') }

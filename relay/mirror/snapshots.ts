@@ -85,8 +85,9 @@ export class Snapshots {
     }
   }
 
-  stop(): void {
+  async stop(): Promise<void> {
     this.#stop.abort()
+    await this.#hashes.close()
   }
 
   async #findOffers(hubUrl: string): Promise<ModelOffer[]> {

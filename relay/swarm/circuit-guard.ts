@@ -6,7 +6,7 @@
 import type { CircuitRelayService } from '@libp2p/circuit-relay-v2'
 import type { Connection, ConnectionGater, Libp2p, PeerId } from '@libp2p/interface'
 import { countedAddress } from '../addresses.ts'
-import { SIGNALLING_CIRCUIT, type RelayLimits } from '../limits.ts'
+import type { RelayLimits } from '../limits.ts'
 import type { Refusal } from './admission.ts'
 
 /** Streams of a circuit: `hop` comes in from the peer that dials, `stop` goes out to the one that is dialled. */
@@ -83,6 +83,7 @@ export class CircuitGuard {
 
   #refuseCircuit(source: PeerId, target: PeerId): Refusal | null {
     const { maxCircuits, maxCircuitsPerPeer, egressBytesPerDay, circuitBytes, circuitDurationMs } = this.#options.limits
+    const { signallingBytes, signallingDurationMs } = this.#options.limits
     if (this.circuitCount >= maxCircuits) {
       return { limit: 'max-circuits', text: `this relay carries ${maxCircuits} connections; use another one` }
     }
@@ -97,7 +98,7 @@ export class CircuitGuard {
     if (reservation !== undefined) {
       const isSpent = this.#options.egressBytes() >= egressBytesPerDay
       reservation.limit = isSpent
-        ? { duration: SIGNALLING_CIRCUIT.durationMs, data: BigInt(SIGNALLING_CIRCUIT.bytes) }
+        ? { duration: signallingDurationMs, data: BigInt(signallingBytes) }
         : { duration: circuitDurationMs, data: BigInt(circuitBytes) }
     }
     return null

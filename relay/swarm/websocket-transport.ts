@@ -3,6 +3,7 @@
  * relays. It opens no port. Small messages must not wait for a delayed ACK, so `TCP_NODELAY` is set on every socket, and
  * per-message compression is off (it costs memory a connection and what passes is encrypted anyway).
  */
+import { setMaxListeners } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
@@ -37,6 +38,8 @@ export interface SharedPortOptions {
   admission: Admission
   onRefused: (refusal: Refusal) => void
   onSent: (bytes: number) => void
+  /** A peer came in; its handshake took this long. */
+  onJoined: (seconds: number) => void
   /** Proxies whose X-Forwarded-For is believed. */
   trustedProxies: readonly string[]
 }
@@ -58,6 +61,8 @@ export class SharedPortWebSockets implements Transport {
   constructor(options: SharedPortOptions, logger: ComponentLogger) {
     this.#options = options
     this.#logger = logger
+    // Every handshake under way listens to it.
+    setMaxListeners(0, this.#closing.signal)
   }
 
   /** Takes an upgrade from the HTTP server that owns the port. */
@@ -86,6 +91,7 @@ export class SharedPortWebSockets implements Transport {
       isPending = false
     }
     socket.once('close', () => (settle(), leave()))
+    const startedAt = performance.now()
     this.#server.handleUpgrade(req, socket, head, (webSocket) => {
       const connection = new WebSocketConnection({
         socket: webSocket,
@@ -94,10 +100,16 @@ export class SharedPortWebSockets implements Transport {
         log: this.#logger.forComponent('tabswarm:relay:websocket'),
         onSent: this.#options.onSent,
       })
-      upgrader.upgradeInbound(connection, { signal: this.#closing.signal }).then(settle, (error: unknown) => {
-        settle()
-        connection.abort(error instanceof Error ? error : new Error(describeError(error)))
-      })
+      upgrader.upgradeInbound(connection, { signal: this.#closing.signal }).then(
+        () => {
+          settle()
+          this.#options.onJoined((performance.now() - startedAt) / 1_000)
+        },
+        (error: unknown) => {
+          settle()
+          connection.abort(error instanceof Error ? error : new Error(describeError(error)))
+        },
+      )
     })
   }
 

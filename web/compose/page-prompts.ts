@@ -125,7 +125,8 @@ class Opened implements OpenedModel {
       if (this.#sessions.size < MAX_KEPT_SESSIONS) break
       if (session.isBusy) continue
       this.#sessions.delete(oldest)
-      void session.close()
+      // Before the next one is opened: a hop takes only so many sessions of one peer.
+      await session.close()
     }
     const made = new KeptSession(
       new Session(node, this.#model, {

@@ -179,6 +179,36 @@ it('circuits last and carry what the limits say, not the library’s two minutes
   expect(target.libp2p.getConnections().some((c) => c.streams.some((s) => s.protocol === STOP))).toBe(true)
 })
 
+it('a class of twenty that joins in the same second is let in whole, each with a place to be reached at', async () => {
+  const relay = await relayForTest()
+  const clients = await Promise.all(Array.from({ length: 20 }, () => clientForTest({ reserve: true })))
+  // Five a second from one address, ten at once and fifteen reservations are what the library would grant.
+  await Promise.all(clients.map((client) => reserved(client, relay)))
+  expect(relay.lines.join('')).not.toContain('PEER_STATUS')
+})
+
+it('records: longer than the limit, and listed no longer than it', async () => {
+  const relay = await relayForTest({ maxRecordBytes: 600, recordTtl: 2 })
+  const client = await clientForTest()
+  const directory = await DirectoryClient.open(client, relay)
+  await directory.publish(await recordOf(client, { relays: Array.from({ length: 4 }, () => relay.addresses[0] ?? '') }))
+  expect(await directory.until((message) => message['type'] === 'refused')).toMatchObject({ limit: 'max-record-bytes' })
+  expect(statusLine(relay, 'max-record-bytes')).toContain(client.peerId)
+  const other = await DirectoryClient.open(await clientForTest(), relay)
+  await directory.publish(await recordOf(client))
+  await vi.waitFor(() => expect(other.records.has(client.peerId)).toBe(true))
+  // Whoever comes after its time is told of nobody.
+  await vi.waitFor(
+    async () => {
+      const late = await DirectoryClient.open(await clientForTest(), relay)
+      await late.channel.send({ type: 'ping', id: 1 })
+      await late.until((message) => message['type'] === 'pong')
+      expect(late.records.size).toBe(0)
+    },
+    { timeout: 20_000, interval: 200 },
+  )
+})
+
 it('records: of one address and in all', async () => {
   const relay = await relayForTest({ maxRecords: 2 })
   for (let i = 0; i < 3; i += 1) {

@@ -2,7 +2,14 @@
 import { createHash } from 'node:crypto'
 import { cp, mkdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { downloadFile, fileDownloadInfo, listFiles, modelInfo, pathsInfo } from '@huggingface/hub'
+import {
+  downloadFile,
+  fileDownloadInfo,
+  listFiles,
+  modelInfo,
+  parseSafetensorsMetadata,
+  pathsInfo,
+} from '@huggingface/hub'
 import { expect, it } from 'vitest'
 import { relayForTest, temporaryFolder, type TestRelay } from './support.ts'
 
@@ -28,6 +35,7 @@ async function commitOf(relay: TestRelay, repo: string): Promise<string> {
 
 it('is read by @huggingface/hub with its address as hubUrl', async () => {
   const dir = await modelsDir()
+  await cp(join(FIXTURE, '../../../../models/tinytales'), join(dir, 'shards'), { recursive: true })
   const relay = await relayForTest({ modelsDir: [dir] })
   const hubUrl = hub(relay)
   for (const repo of ['tiny', 'meta-llama/Llama-3.1-8B']) {
@@ -46,9 +54,23 @@ it('is read by @huggingface/hub with its address as hubUrl', async () => {
     expect(download?.etag).toBe(`"${entry?.lfs?.oid}"`)
     const blob = await downloadFile({ repo, hubUrl, path: 'model.safetensors', revision: info.sha })
     expect(Buffer.from(await (blob?.slice(100, 300) ?? new Blob()).arrayBuffer())).toEqual(weights.subarray(100, 300))
+    const metadata = await parseSafetensorsMetadata({
+      repo,
+      hubUrl,
+      revision: info.sha,
+      computeParametersCount: true,
+    })
+    expect(metadata).toMatchObject({ sharded: false, header: { 'model.embed_tokens.weight': { dtype: 'F16' } } })
+    expect(metadata.parameterTotal).toBeGreaterThan(1_000)
     expect(await fileDownloadInfo({ repo, hubUrl, path: 'absent.json' })).toBeNull()
     await expect(modelInfo({ name: repo, hubUrl, revision: 'f'.repeat(40) })).rejects.toMatchObject({ statusCode: 404 })
   }
+  // A checkpoint of several files is read the same way.
+  const sharded = await parseSafetensorsMetadata({ repo: 'shards', hubUrl })
+  expect(sharded.sharded && Object.keys(sharded.headers)).toEqual([
+    'model-00001-of-00002.safetensors',
+    'model-00002-of-00002.safetensors',
+  ])
   await expect(modelInfo({ name: 'nobody/nothing', hubUrl })).rejects.toMatchObject({ statusCode: 404 })
 })
 

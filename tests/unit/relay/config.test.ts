@@ -20,6 +20,12 @@ it('has defaults that are the limits of the design, each allowed by its own chec
     circuitBytes: 67_108_864,
     maxCircuitsPerPeer: 64,
     maxRecordsPerAddress: 32,
+    egressBytesPerDay: 50e9,
+    signallingDurationMs: 120_000,
+    signallingBytes: 131_072,
+    maxRecordBytes: 2_048,
+    recordTtlMs: 90_000,
+    http: { maxBodyBytes: 65_536, headerTimeoutMs: 10_000, idleTimeoutMs: 60_000 },
   })
   expect(config).toMatchObject({
     port: 8080,

@@ -14,6 +14,7 @@ it.each([
   ['/api/models/tiny/tree/main/sub/folder', 'tree', 'tiny', 'main', 'sub/folder'],
   ['/api/models/tiny/paths-info/main', 'paths-info', 'tiny', 'main', ''],
   ['/tiny/resolve/main/config.json', 'resolve', 'tiny', 'main', 'config.json'],
+  ['/tiny/raw/main/model.safetensors', 'resolve', 'tiny', 'main', 'model.safetensors'],
   ['/org/tiny/resolve/abc/a%20b/c.json', 'resolve', 'org/tiny', 'abc', 'a b/c.json'],
 ])('takes %s apart', (path, kind, repo, revision, file) => {
   expect(parseMirrorPath(path)).toEqual({ kind, repo, revision, path: file })
@@ -23,7 +24,7 @@ it.each([
   '/',
   '',
   '/tiny',
-  '/tiny/raw/main/x',
+  '/tiny/raw/main',
   '/tiny/resolve/main',
   '/a/b/c/resolve/main/x',
   '/api/datasets/x',

@@ -397,8 +397,8 @@ describe('runners', () => {
     runner.gate = new Promise((resolve) => (openGate = resolve))
     const streams: MemoryStream[] = []
     for (let i = 0; i < 3; i += 1) {
-      const stream = connect(server)
-      await open(stream, { start: 0, end: 9 }, sessionId(i))
+      const stream = connect(server, `client${i}`)
+      await open(stream, { start: 0, end: 9, previous: `client${i}` }, sessionId(i))
       streams.push(stream)
     }
     await streams[0]?.send(tokensFrame([1], { step: 1, position: 0, session: sessionId(0) }))
