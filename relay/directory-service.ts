@@ -181,8 +181,10 @@ export class DirectoryService {
     const bytes = typeof text === 'string' ? fromBase64(text) : null
     if (bytes === null) return { limit: 'record', text: 'The published record is not base64.' }
     if (bytes.length > limits.maxRecordBytes) {
-      const text = `A record of ${bytes.length} bytes is longer than ${limits.maxRecordBytes}.`
-      return { limit: 'max-record-bytes', text }
+      return {
+        limit: 'max-record-bytes',
+        text: `A record of ${bytes.length} bytes is longer than ${limits.maxRecordBytes}.`,
+      }
     }
     let signed: SignedRecord
     try {
