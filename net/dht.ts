@@ -16,8 +16,11 @@ import { DHT_NAMESPACE, DHT_PROTOCOL, providerKeyText, recordKey } from '../swar
 
 /** Provider records of kad-dht live 48 h and cannot be withdrawn; a dead peer would cost every query its dial. */
 const REPROVIDE = { validity: 90_000, interval: 15_000, threshold: 45_000 }
-/** A dead peer in the routing table holds a query up for at most this long. */
-const NETWORK_DIAL_TIMEOUT = { minTimeout: 1_000, maxTimeout: 2_000 }
+/**
+ * A silent peer in the routing table holds one of a query's questions up for this long. A peer that is gone does not: the
+ * relay says at once that it is not there. Less would cut off the WebRTC dials of a busy machine, over and over.
+ */
+const NETWORK_DIAL_TIMEOUT = { minTimeout: 3_000, maxTimeout: 5_000 }
 
 export interface DhtOptions {
   mode: 'server' | 'client'

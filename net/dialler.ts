@@ -1,14 +1,15 @@
 /**
  * Direct connections to peers: the address is built here (`RELAY/p2p-circuit/webrtc/p2p/PEER`) from the relays in the
  * peer's own signed record and those that we are connected to, because the DHT does not know a fresh tab for a second and
- * is never asked on the token path. Three tries of three seconds: one WebRTC dial in fourteen used to hang.
+ * is never asked on the token path. Three tries, each given up when nothing moves for three seconds.
  */
 import type { Connection, Libp2p } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
 import { describeError, SwarmError } from '../swarm/errors.ts'
-import { DIAL_TIMEOUT_MS, DIAL_TRIES } from '../swarm/limits.ts'
+import { DIAL_TIMEOUT_MS, DIAL_TOTAL_MS, DIAL_TRIES, DIAL_TRY_MS } from '../swarm/limits.ts'
 import type { PeerRecord } from '../swarm/peer-record.ts'
 import { isDirect, parseInitialPeers, peerIdOfAddress } from './multiaddr.ts'
+import { ProgressDeadline } from './timers.ts'
 
 /** The other side dials when its id is smaller; it gets this long before we do it ourselves. */
 const WAIT_FOR_OTHER_MS = 700
@@ -69,7 +70,7 @@ export class Dialler {
       if (peerId === undefined) return
       this.#warmQueue.delete(peerId)
       this.#warming += 1
-      this.connect(peerId, AbortSignal.timeout(DIAL_TRIES * DIAL_TIMEOUT_MS))
+      this.connect(peerId, AbortSignal.timeout(DIAL_TOTAL_MS))
         .catch(() => undefined)
         .finally(() => {
           this.#warming -= 1
@@ -84,18 +85,23 @@ export class Dialler {
       if (dialled !== null) return dialled
     }
     let reason = 'no relay is known through which it can be reached'
-    for (let attempt = 0; attempt < DIAL_TRIES; attempt += 1) {
+    const endsAt = performance.now() + DIAL_TOTAL_MS
+    for (let attempt = 0; attempt < DIAL_TRIES && performance.now() < endsAt; attempt += 1) {
       const relays = this.#relaysOf(peerId)
       const relay = relays[attempt % Math.max(relays.length, 1)]
       if (relay === undefined) break
+      const deadline = new ProgressDeadline(DIAL_TIMEOUT_MS, Math.min(DIAL_TRY_MS, endsAt - performance.now()))
       try {
         const connection = await this.#options.libp2p.dial(multiaddr(`${relay}/p2p-circuit/webrtc/p2p/${peerId}`), {
-          signal: AbortSignal.timeout(DIAL_TIMEOUT_MS),
+          signal: deadline.signal,
+          onProgress: () => deadline.progress(),
         })
         if (isDirect(connection.remoteAddr)) return connection
         reason = 'only a relayed connection came about'
       } catch (error) {
-        reason = describeError(error)
+        reason = deadline.reason ?? describeError(error)
+      } finally {
+        deadline.stop()
       }
       const meanwhile = this.#options.direct(peerId)
       if (meanwhile !== null) return meanwhile

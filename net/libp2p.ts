@@ -10,7 +10,7 @@ import { ping } from '@libp2p/ping'
 import { yamux } from '@libp2p/yamux'
 import { multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p } from 'libp2p'
-import { DIAL_TIMEOUT_MS } from '../swarm/limits.ts'
+import { DIAL_TIMEOUT_MS, DIAL_TRY_MS } from '../swarm/limits.ts'
 import { dhtService, type DhtOptions, type DhtService } from './dht.ts'
 import type { Platform } from './platform.ts'
 
@@ -70,7 +70,7 @@ export async function createPeerNode(options: Libp2pOptions): Promise<PeerNode> 
     connectionManager: {
       maxConnections: 400,
       dialTimeout: 2 * DIAL_TIMEOUT_MS,
-      addressDialTimeout: DIAL_TIMEOUT_MS,
+      addressDialTimeout: DIAL_TRY_MS,
       // Circuits count as connections from the relay's address; the default of 5 a second would refuse neighbours.
       inboundConnectionThreshold: 1_000,
       maxIncomingPendingConnections: 100,

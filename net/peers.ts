@@ -36,8 +36,8 @@ export interface PeersOptions {
 
 export class Peers {
   readonly #options: PeersOptions
-  /** Peers whose direct connection ended, until they are given up. */
-  readonly #wasDirect = new Set<string>()
+  /** Circuits that stand, or stood, beside a direct connection: only their end says something about the peer. */
+  readonly #sensors = new WeakSet<Connection>()
   readonly #suspects = new Set<string>()
   /** Connections that this side closes on purpose: no sign of anything. */
   readonly #deliberate = new WeakSet<Connection>()
@@ -45,11 +45,7 @@ export class Peers {
 
   constructor(options: PeersOptions) {
     this.#options = options
-    options.libp2p.addEventListener('connection:open', (event) => {
-      if (!isDirect(event.detail.remoteAddr)) return
-      this.#wasDirect.delete(event.detail.remotePeer.toString())
-      options.onDirect(event.detail)
-    })
+    options.libp2p.addEventListener('connection:open', (event) => this.#opened(event.detail))
     options.libp2p.addEventListener('connection:close', (event) => this.#closed(event.detail))
   }
 
@@ -96,7 +92,6 @@ export class Peers {
 
   /** The peer is gone: everything to it is closed at once, so that whatever waits on a stream learns of it. */
   lose(peerId: string, reason: LossReason): void {
-    this.#wasDirect.delete(peerId)
     this.#options.onLost(peerId, reason, true)
     this.#abortAll(peerId)
   }
@@ -140,26 +135,32 @@ export class Peers {
     return this.#options.ask(peerId, ASK_BACK_WITHOUT_RELAY_MS - ASK_BACK_MS)
   }
 
+  #opened(connection: Connection): void {
+    const peerId = connection.remotePeer.toString()
+    if (isDirect(connection.remoteAddr)) {
+      for (const circuit of this.circuits(peerId)) this.#sensors.add(circuit)
+      this.#options.onDirect(connection)
+    } else if (isCircuit(connection.remoteAddr) && this.direct(peerId) !== null) {
+      this.#sensors.add(connection)
+    }
+  }
+
   #closed(connection: Connection): void {
     const peerId = connection.remotePeer.toString()
     if (this.#isStopped || this.#deliberate.has(connection) || this.#options.isRelay(peerId)) return
     if (isDirect(connection.remoteAddr)) {
       if (this.direct(peerId) !== null) return
-      this.#wasDirect.add(peerId)
       // Sessions on it are broken whatever the peer's state; only the other signs say whether it is gone for good.
       this.#options.onLost(peerId, 'closed', false)
       if (this.circuits(peerId).length === 0) void this.suspect(peerId, 'closed', true)
     } else if (isCircuit(connection.remoteAddr) && this.circuits(peerId).length === 0) {
-      const relay = relayOfCircuit(connection)
-      void this.#circuitClosed(peerId, relay)
+      // A circuit that only carried a dial also closes when our own dial runs out of time. The relay's notice comes anyway.
+      if (this.#sensors.has(connection)) void this.#sensorClosed(peerId, relayOfCircuit(connection))
     }
   }
 
   /** When a relay dies its circuits may close a moment before our own connection to it: look again after the question. */
-  async #circuitClosed(peerId: string, relay: string | null): Promise<void> {
-    // A circuit that never had a direct connection beside it only carried a dial: it also closes when our own dial runs
-    // out of time, and that says nothing of the peer. The relay's notice does.
-    if (this.direct(peerId) === null && !this.#wasDirect.has(peerId)) return
+  async #sensorClosed(peerId: string, relay: string | null): Promise<void> {
     const isTrustworthy = (): boolean => relay !== null && this.#options.isRelayTrustworthy(relay)
     if (!isTrustworthy()) return this.suspect(peerId, 'closed', false)
     if (this.direct(peerId) !== null && (await this.#options.ask(peerId, ASK_BACK_MS))) return

@@ -4,11 +4,11 @@
  * slow step is not a loss: software adapters take seconds, and a hop that answers pings is alive.
  */
 import type { FrameStream } from '../net/types.ts'
-import { emptyFrame, readJson, type Frame } from '../swarm/codec.ts'
+import { emptyFrame, type Frame } from '../swarm/codec.ts'
 import { SwarmError, describeError, type ErrorCode } from '../swarm/errors.ts'
+import { readFailure } from '../swarm/failure.ts'
 import { HEARTBEAT_DEAD_MS, HEARTBEAT_INTERVAL_MS } from '../swarm/limits.ts'
 import type { RouteHop } from '../swarm/planner/types.ts'
-import { STATUS_OF_CODE } from '../swarm/protocol.ts'
 
 export interface HopEvents {
   /** A frame of this session that is not a pong, a failure or a close. @throws SwarmError when the hop broke the protocol */
@@ -25,9 +25,6 @@ const PULSE_CHECK_MS = 250
 const STALLED_SELF_MS = 1_000
 /** How long goodbyes may take before the stream is simply cut. */
 const CLOSE_TIMEOUT_MS = 500
-const MAX_MESSAGE_CHARS = 500
-/** Codes a hop may fail with: those with a wire status, and what befell it on the way to its next hop. */
-const FAILURE_CODES: ReadonlySet<string> = new Set([...Object.keys(STATUS_OF_CODE), 'DIAL_FAILED'])
 
 export class HopStream {
   readonly hop: RouteHop
@@ -203,23 +200,4 @@ export function asLoss(error: unknown, peerId: string): SwarmError {
   if (error instanceof SwarmError && error.peerId !== undefined) return error
   const code: ErrorCode = error instanceof SwarmError ? error.code : 'PEER_LOST'
   return new SwarmError(code, describeError(error), { peerId, retryable: true, cause: error })
-}
-
-/** The sender's words are cut and its code must be one of the wire's: it is shown to a person and decides what is done. */
-function readFailure(frame: Frame, sender: string): SwarmError {
-  const message = readJson(frame)
-  const code = message['code']
-  const isWireCode = typeof code === 'string' && FAILURE_CODES.has(code)
-  const text =
-    typeof message['message'] === 'string' ? message['message'].slice(0, MAX_MESSAGE_CHARS) : 'no reason given'
-  const culprit = message['peerId']
-  // A hop that says so of itself is neither gone nor silent: it only ended this session (idle, or too old).
-  const isItself = typeof culprit !== 'string' || culprit === sender
-  const isAlive = isItself && (code === 'PEER_LOST' || code === 'PEER_TIMEOUT')
-  const stated: ErrorCode = isWireCode ? (code as ErrorCode) : 'PEER_REFUSED'
-  return new SwarmError(isAlive ? 'NO_SESSION' : stated, text, {
-    peerId: isItself ? sender : culprit,
-    retryable: message['retryable'] === true,
-    details: { sender },
-  })
 }

@@ -16,7 +16,7 @@ import {
   type OpenMessage,
 } from '../swarm/codec.ts'
 import { assert, SwarmError } from '../swarm/errors.ts'
-import { DIAL_TIMEOUT_MS, DIAL_TRIES, MAX_CHUNK_BYTES, OPEN_TIMEOUT_MS } from '../swarm/limits.ts'
+import { DIAL_TOTAL_MS, MAX_CHUNK_BYTES, OPEN_TIMEOUT_MS } from '../swarm/limits.ts'
 import type { RouteHop } from '../swarm/planner/types.ts'
 import { PROTOCOL_VERSION } from '../swarm/protocol.ts'
 import type { LogitsRow } from '../swarm/span-runner.ts'
@@ -52,7 +52,7 @@ const MAX_CHUNK_ROWS = 128
 const MIN_CHUNK_ROWS = 16
 const CHUNKS_IN_FLIGHT = 2
 /** A hop dials its next hop before it answers. */
-const OPEN_DEADLINE_MS = OPEN_TIMEOUT_MS + DIAL_TRIES * DIAL_TIMEOUT_MS
+const OPEN_DEADLINE_MS = OPEN_TIMEOUT_MS + DIAL_TOTAL_MS
 /**
  * Every hop answers pings and still no answer to a step: the step itself was lost between two of them. Far beyond what a
  * software adapter needs for a chunk, and beyond 20 × the slowest step seen.

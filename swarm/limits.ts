@@ -37,14 +37,19 @@ export const MAX_QUEUED_STEPS = 32
 /** A cache that nobody uses keeps others out; a later turn is prefilled again. Whoever waits for an answer pings. */
 export const SESSION_IDLE_MS = 60_000
 export const SESSION_LIFE_MS = 30 * 60_000
-/** A hop that was opened but whose previous hop never attached. */
-export const ATTACH_TIMEOUT_MS = 10_000
+/** A hop that was opened but whose previous hop never attached, or the reverse: one of them may be a slow dial away. */
+export const ATTACH_TIMEOUT_MS = 25_000
 
 // --- requesting side
 export const HEARTBEAT_INTERVAL_MS = 1_000
 export const HEARTBEAT_DEAD_MS = 3_000
+/** A dial that makes no progress for this long is given up: one WebRTC dial in fourteen used to hang. */
 export const DIAL_TIMEOUT_MS = 3_000
 export const DIAL_TRIES = 3
+/** One try that does make progress: a busy machine needs seconds for its dozen round trips, and to begin again helps nobody. */
+export const DIAL_TRY_MS = 10_000
+/** All tries together. */
+export const DIAL_TOTAL_MS = 20_000
 export const OPEN_TIMEOUT_MS = 5_000
 export const BAN_BASE_MS = 15_000
 export const BAN_MAX_MS = 10 * 60_000

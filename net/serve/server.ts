@@ -5,7 +5,14 @@
  */
 import { emptyFrame, failureFrame, jsonFrame, type Frame, type OpenedMessage } from '../../swarm/codec.ts'
 import { describeError, SwarmError, toPlainError } from '../../swarm/errors.ts'
-import { ATTACH_TIMEOUT_MS, OPEN_TIMEOUT_MS, SESSION_IDLE_MS, SESSION_LIFE_MS } from '../../swarm/limits.ts'
+import { readFailure } from '../../swarm/failure.ts'
+import {
+  ATTACH_TIMEOUT_MS,
+  DIAL_TOTAL_MS,
+  OPEN_TIMEOUT_MS,
+  SESSION_IDLE_MS,
+  SESSION_LIFE_MS,
+} from '../../swarm/limits.ts'
 import type { PeerRecord } from '../../swarm/peer-record.ts'
 import { PROTOCOL_VERSION } from '../../swarm/protocol.ts'
 import { containsSpan, formatSpan } from '../../swarm/span.ts'
@@ -230,12 +237,12 @@ export class FrameServer implements InferenceServer {
 
   /** @throws SwarmError naming the next hop: whoever asked must not take it for this hop's loss */
   async #openPush(next: string): Promise<FrameStream> {
-    const signal = AbortSignal.timeout(2 * OPEN_TIMEOUT_MS)
+    const signal = AbortSignal.timeout(DIAL_TOTAL_MS)
     try {
       return await this.#options.openPush(next, signal)
     } catch (error) {
       if (error instanceof SwarmError && error.code !== 'CANCELLED') throw blame(error, next)
-      const reason = signal.aborted ? `no answer in ${seconds(2 * OPEN_TIMEOUT_MS)}` : describeError(error)
+      const reason = signal.aborted ? `no answer in ${seconds(DIAL_TOTAL_MS)}` : describeError(error)
       const message = `the next hop ${next} could not be reached: ${reason}`
       throw new SwarmError('DIAL_FAILED', message, { retryable: true, peerId: next, cause: error })
     }
@@ -244,7 +251,8 @@ export class FrameServer implements InferenceServer {
   async #watchNext(session: HopSession, stream: FrameStream, next: string): Promise<void> {
     try {
       for (let frame = await stream.receive(); frame !== null; frame = await stream.receive()) {
-        if (frame.type === 'failure' || frame.type === 'close') break
+        if (frame.type === 'failure') throw readFailure(frame, next)
+        if (frame.type === 'close') break
       }
       throw new SwarmError('PEER_LOST', `the next hop ${next} ended its stream`, { retryable: true, peerId: next })
     } catch (error) {

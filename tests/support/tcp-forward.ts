@@ -1,4 +1,4 @@
-/** A TCP forwarder on loopback: the router that maps a public port to a server's own, and a wire that can be cut. */
+/** A TCP forwarder on loopback: the router that maps a public port to a server's own, a wire that can be cut, a long way. */
 import { connect, createServer, type Socket } from 'node:net'
 
 export interface TcpForward {
@@ -17,6 +17,8 @@ export async function startTcpForward(options: {
   path?: string
   toPort: number
   toHost?: string
+  /** One way. */
+  delayMs?: number
 }): Promise<TcpForward> {
   const open = new Set<Socket>()
   let isCut = false
@@ -32,7 +34,7 @@ export async function startTcpForward(options: {
     ] as const) {
       open.add(socket)
       socket.setNoDelay(true)
-      socket.pipe(other)
+      forward(socket, other, options.delayMs ?? 0)
       // Either end may be killed by the test; the other end then has to see it.
       socket.on('error', () => other.destroy())
       socket.on('close', () => {
@@ -62,4 +64,16 @@ export async function startTcpForward(options: {
       await new Promise<void>((resolve) => server.close(() => resolve()))
     },
   }
+}
+
+function forward(from: Socket, to: Socket, delayMs: number): void {
+  if (delayMs === 0) {
+    from.pipe(to)
+    return
+  }
+  from.on('data', (chunk) => {
+    setTimeout(() => {
+      if (to.writable) to.write(chunk)
+    }, delayMs)
+  })
 }

@@ -1,5 +1,6 @@
 /** The link to a relay: versions, clocks that are wrong, and a process that ends by itself when its peer stops. */
 import { afterEach, expect, test } from 'vitest'
+import { startTcpForward } from '../../support/tcp-forward.ts'
 import { startDonorProcess } from './processes.ts'
 import { openSession } from './session.ts'
 import { MODEL, startClient, startDonor, startTestRelay, until } from './support.ts'
@@ -63,6 +64,29 @@ test('a process ends by itself after its peer has stopped', async () => {
   console.log(`stopped and ended after ${Math.round(performance.now() - startedAt)} ms`)
   expect(donor.output()).toContain('stopped')
   await until('gone', () => client.directory.get(donor.peerId) === undefined)
+})
+
+test('a peer a slow way away is dialled for as long as the dial moves, and is not taken for dead meanwhile', async () => {
+  const relay = await startTestRelay()
+  cleanups.push(() => relay.kill())
+  const slow = await startTcpForward({ toPort: relay.port, delayMs: 250 })
+  cleanups.push(() => slow.stop())
+  const donor = await startDonor([relay.address.replace(`/tcp/${relay.port}/`, `/tcp/${slow.port}/`)], {
+    start: 0,
+    end: 9,
+  })
+  cleanups.push(() => donor.node.stop())
+  const client = await startClient([relay.address])
+  cleanups.push(() => client.stop())
+  const losses: string[] = []
+  client.onPeerLost((peerId, reason) => losses.push(`${peerId} ${reason}`))
+  await until('listed', () => (client.directory.get(donor.node.peerId)?.relays.length ?? 0) > 0, 30_000)
+  const startedAt = performance.now()
+  const session = await openSession(client, [{ peerId: donor.node.peerId, span: { start: 0, end: 9 } }])
+  console.log(`opened after ${Math.round(performance.now() - startedAt)} ms`)
+  expect(await session.token(1)).toBe(37)
+  expect(losses).toEqual([])
+  await session.close()
 })
 
 test('a hop of another model is refused by name, and dials to strangers are not made', async () => {

@@ -53,6 +53,8 @@ export async function startTestRelay(
     streamMuxers: [yamux()],
     connectionGater: { denyDialMultiaddr: () => false },
     connectionManager: { inboundConnectionThreshold: 1_000 },
+    // As the real relay: its default cuts the connections of peers that are merely busy for two seconds.
+    connectionMonitor: { enabled: false },
     services: {
       identify: identify(),
       identifyPush: identifyPush(),

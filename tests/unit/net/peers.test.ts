@@ -99,6 +99,27 @@ test('a circuit that only carried a dial says nothing when it closes', async () 
   expect([...w.asked, ...w.lost, ...w.loosened]).toEqual([])
 })
 
+test('nor does it after a direct connection was lost, made again, and lost with the relay', async () => {
+  const w = world()
+  const sensor = w.libp2p.open(PEER, 'circuit')
+  w.libp2p.lose(w.libp2p.open(PEER, 'webrtc'))
+  w.libp2p.lose(w.libp2p.open(PEER, 'webrtc'))
+  w.relayLives = false
+  w.libp2p.lose(sensor)
+  await vi.advanceTimersByTimeAsync(5_000)
+  // The relay is back, and a dial runs out of time.
+  w.relayLives = true
+  w.libp2p.lose(w.libp2p.open(PEER, 'circuit'))
+  await vi.advanceTimersByTimeAsync(5_000)
+  expect(w.lost).toEqual([])
+  // One that succeeds makes its circuit a sensor.
+  const carrier = w.libp2p.open(PEER, 'circuit')
+  w.libp2p.lose(w.libp2p.open(PEER, 'webrtc'))
+  w.libp2p.lose(carrier)
+  await vi.advanceTimersByTimeAsync(5_000)
+  expect(w.lost).toEqual([PEER])
+})
+
 test('the end of the direct connection is told at once; without a circuit the peer is gone for good', async () => {
   const w = world()
   const circuit = w.libp2p.open(PEER, 'circuit')
