@@ -10,6 +10,8 @@ import { REPO_ROOT } from './processes.ts'
 export const SMOLLM2 = 'smollm2-135m-instruct'
 const SOURCE = join(REPO_ROOT, '../shared/models', SMOLLM2)
 export const SMOLLM2_SOURCE = existsSync(join(SOURCE, 'to-safetensors.mjs')) ? SOURCE : null
+/** Of its eight references: one in English and one in Korean, short and firm to their ends. The others are a long test. */
+export const SHORT_SMOLLM2_CASES = [1, 3]
 export const WHY_SKIPPED = 'SmolLM2 is not on this machine (../shared/models/smollm2-135m-instruct)'
 
 /** The models folder to pass as --models-dir. */
