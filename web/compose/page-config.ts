@@ -6,6 +6,7 @@ import type { AppConfig, DonorDefaults, ModelOffer } from '../../swarm/app-confi
 import { readDonorQuery } from '../../swarm/donor-settings.ts'
 import { SwarmError, toPlainError, type PlainError } from '../../swarm/errors.ts'
 import type { ModelChoice } from '../ui/state/ports.ts'
+import { isAppConfig } from './check-app-config.ts'
 
 /** The model that comes with the project. */
 const EMBEDDED_MODEL = 'tinytales'
@@ -89,21 +90,7 @@ async function fetchConfig(url: URL): Promise<AppConfig> {
       cause,
     })
   }
-  if (!isAppConfig(value))
+  if (!isAppConfig(value, url))
     throw new SwarmError('WRONG_VERSION', `${url.pathname} is not one that this page understands`)
   return value
-}
-
-/** The server is the one that sent this script: its shape is checked against mistakes, not against malice. */
-function isAppConfig(value: unknown): value is AppConfig {
-  if (typeof value !== 'object' || value === null) return false
-  const config = value as Partial<AppConfig>
-  return (
-    typeof config.version === 'string' &&
-    typeof config.hubUrl === 'string' &&
-    Array.isArray(config.relays) &&
-    Array.isArray(config.models) &&
-    Array.isArray(config.iceServers) &&
-    typeof config.donor === 'object'
-  )
 }
