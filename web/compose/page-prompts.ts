@@ -9,7 +9,8 @@ import { parseLlamaConfig } from '../../swarm/model/parse-config.ts'
 import { makeModelId } from '../../swarm/model-info.ts'
 import { modelKey } from '../ui/state/models.ts'
 import type { ModelChoice, OpenedModel, PromptPort, PromptSession } from '../ui/state/ports.ts'
-import { sha256, type PageSwarm } from './page-swarm.ts'
+import { sha256 } from '../sha256.ts'
+import type { PageSwarm } from './page-swarm.ts'
 
 /** Sessions that keep KV cache at the hops; the one used longest ago is closed for a further chat. */
 const MAX_KEPT_SESSIONS = 2

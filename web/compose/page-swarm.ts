@@ -6,6 +6,7 @@ import type { RelayStatus, SwarmNode } from '../../net/types.ts'
 import { SwarmError, toPlainError, type PlainError } from '../../swarm/errors.ts'
 import { makeModelId } from '../../swarm/model-info.ts'
 import type { RelayLine, SwarmModel, SwarmPort, SwarmSnapshot } from '../ui/state/ports.ts'
+import { sha256 } from '../sha256.ts'
 import type { PageConfig } from './page-config.ts'
 
 /** Records expire without an event; the page notices within this time. */
@@ -13,10 +14,6 @@ const EXPIRY_CHECK_MS = 5_000
 /** Of each change; in a large swarm the route is found among the first ones, or dialled when it is chosen. */
 const MAX_WARM_PEERS = 16
 const COMMIT = /^[0-9a-f]{40,64}$/
-
-export async function sha256(bytes: Uint8Array): Promise<Uint8Array> {
-  return new Uint8Array(await crypto.subtle.digest('SHA-256', bytes.slice()))
-}
 
 export class PageSwarm implements SwarmPort {
   readonly #config: PageConfig

@@ -8,6 +8,7 @@ import type { PeerRecord } from '../../swarm/peer-record.ts'
 import { openWeightCache } from '../weights/opfs-cache.ts'
 import { prepareSpan } from '../weights/prepare-span.ts'
 import type { WeightCache } from '../weights/weight-cache.ts'
+import { sha256 } from '../sha256.ts'
 import { systemClock } from './clock.ts'
 import { DonorStore } from './donor-store.ts'
 import type { DonorEnvironment, PageEvent } from './environment.ts'
@@ -35,7 +36,7 @@ export function browserEnvironment(options: BrowserEnvironmentOptions): DonorEnv
     clock: systemClock,
     random: () => Math.random(),
     print: (text) => console.log(text),
-    sha256: async (bytes) => new Uint8Array(await crypto.subtle.digest('SHA-256', new Uint8Array(bytes))),
+    sha256,
     openEngine: (backend) => openWorkerEngine(workerPort(options.startWorker()), backend),
     openModel: ({ repo, revision, hubUrl }, signal): Promise<ModelSource> => {
       const token = options.hubToken()

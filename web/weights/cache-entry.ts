@@ -1,4 +1,5 @@
 /** One cache entry as stored: a fixed head with length and sha-256, then the bytes. Anything else is a damaged entry. */
+import { sha256 } from '../sha256.ts'
 
 const MAGIC = 0x31575354 // "TSW1", little-endian
 export const ENTRY_HEAD_BYTES = 40
@@ -23,8 +24,4 @@ export async function openEntry(stored: ArrayBuffer): Promise<Uint8Array | null>
   const expected = new Uint8Array(stored, 8, 32)
   const actual = await sha256(bytes)
   return actual.every((byte, i) => byte === expected[i]) ? bytes : null
-}
-
-async function sha256(bytes: Uint8Array): Promise<Uint8Array> {
-  return new Uint8Array(await crypto.subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>))
 }

@@ -51,72 +51,12 @@ export function mutatedBytes(seeds: readonly Uint8Array[]): fc.Arbitrary<Uint8Ar
   })
 }
 
-const FRAGMENTS = [
-  ...[
-    '',
-    '\0',
-    '\ufeff',
-    '\ud800',
-    '\u202e',
-    '🦙',
-    'ㅎ',
-    'é',
-    '"',
-    '\\',
-    '{',
-    '}',
-    '[',
-    ']',
-    '(',
-    ')',
-    '<',
-    '>',
-    '&',
-    ';',
-  ],
-  ...[
-    '__proto__',
-    'constructor',
-    '..',
-    '/',
-    '%2e%2e',
-    '%',
-    '\n\n',
-    '\r',
-    ' '.repeat(40),
-    'a'.repeat(300),
-    '1e999',
-    '-0',
-  ],
-  ...[
-    '{{',
-    '}}',
-    '{%',
-    '%}',
-    '{% for a in messages %}',
-    '{{ messages }}',
-    'javascript:',
-    '<script>',
-    '```',
-    '*'.repeat(9),
-  ],
-  ...[
-    '9'.repeat(30),
-    '0x10',
-    'NaN',
-    'null',
-    'true',
-    '/p2p/',
-    '/p2p-circuit',
-    '/tcp/0',
-    '/ws',
-    'https://',
-    '?',
-    '&',
-    '=',
-    '#',
-  ],
-]
+const SIGNS =
+  '" \\ { } [ ] ( ) < > & ; {{ }} {% %} ``` ? = # % / .. %2e%2e javascript: <script> /p2p/ /p2p-circuit /tcp/0 /ws https://'
+const WORDS = '__proto__ constructor 1e999 -0 0x10 NaN null true'
+const ODD = ['', '\0', '\ufeff', '\ud800', '\u202e', '🦙', 'ㅎ', 'é', '\n\n', '\r', ' '.repeat(40), 'a'.repeat(300)]
+const LONG = ['9'.repeat(30), '*'.repeat(9), '{% for a in messages %}', '{{ messages }}']
+const FRAGMENTS = [...SIGNS.split(' '), ...WORDS.split(' '), ...ODD, ...LONG]
 
 export function mutatedText(seeds: readonly string[]): fc.Arbitrary<string> {
   return mutated(seeds, (text, random) => {
@@ -137,12 +77,11 @@ export function mutatedText(seeds: readonly string[]): fc.Arbitrary<string> {
 
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
 
-const HOSTILE: readonly Json[] = [
-  ...[null, true, false, 0, -1, 1, 0.5, 1e308, -1e308, 2 ** 31, 2 ** 53, 1e-320],
-  ...['', 'x', '__proto__', '\ud800', 'a'.repeat(5_000), '(a+)+$', '[', '\\', '{% for %}'],
-  ...[[], [[]], [null], {}, { a: {} }, { type: 'x' }, { constructor: 1 }],
-  Array.from({ length: 1_000 }, () => 0),
-]
+const NUMBERS: readonly Json[] = [0, -1, 1, 0.5, 1e308, -1e308, 2 ** 31, 2 ** 53, 1e-320]
+const TEXTS: readonly Json[] = ['', 'x', '__proto__', '\ud800', 'a'.repeat(5_000), '(a+)+$', '[', '\\', '{% for %}']
+const NESTED: readonly Json[] = [[], [[]], [null], {}, { a: {} }, { type: 'x' }, { constructor: 1 }]
+const MANY: Json = Array.from({ length: 1_000 }, () => 0)
+const HOSTILE: readonly Json[] = [null, true, false, ...NUMBERS, ...TEXTS, ...NESTED, MANY]
 
 /** JSON values with members replaced, left out, renamed and put in. */
 export function mutatedJson(seeds: readonly unknown[]): fc.Arbitrary<unknown> {
