@@ -96,6 +96,8 @@ class LibSwarmNode implements ServingNode, Leaving {
   /** Peers whose loss was reported since their last direct connection: one loss is one report. */
   readonly #reported = new Set<string>()
   readonly #goneNotices = new Map<string, Set<string>>()
+  /** Models whose records are kept fresh from the DHT too. */
+  readonly #followed: Set<string>
   #server: FrameServer | null = null
   #timer: ReturnType<typeof setInterval> | null = null
   #refreshing: Promise<unknown> | null = null
@@ -136,6 +138,7 @@ class LibSwarmNode implements ServingNode, Leaving {
   ) {
     const { libp2p } = node
     this.#options = options
+    this.#followed = new Set(options.modelDigests)
     this.#release = options.platform.hold()
     this.#serves = serves
     this.#node = node
@@ -274,6 +277,13 @@ class LibSwarmNode implements ServingNode, Leaving {
   onPeerLost(listener: (peerId: string, reason: LossReason) => void): () => void {
     this.#lossListeners.add(listener)
     return () => this.#lossListeners.delete(listener)
+  }
+
+  follow(modelDigest: string): void {
+    if (this.#followed.has(modelDigest)) return
+    this.#followed.add(modelDigest)
+    // Not waiting for the next round: somebody is about to ask. A round under way does not know of it.
+    if (!this.#isStopped) void this.refreshFromDht(modelDigest).catch(() => 0)
   }
 
   refreshFromDht(modelDigest: string, signal?: AbortSignal): Promise<number> {
@@ -470,7 +480,7 @@ class LibSwarmNode implements ServingNode, Leaving {
   #refresh(): void {
     if (this.#refreshing !== null) return
     const own = this.directory.get(this.peerId)?.model.digest
-    const digests = new Set([...this.#options.modelDigests, ...(own === undefined ? [] : [own])])
+    const digests = new Set([...this.#followed, ...(own === undefined ? [] : [own])])
     this.#refreshing = Promise.all([...digests].map((digest) => this.refreshFromDht(digest))).finally(() => {
       this.#refreshing = null
       this.#refreshedAt = performance.now()

@@ -59,6 +59,8 @@ export interface SwarmNode {
   warm(peerIds: readonly string[]): void
   /** A peer is gone: its connection closed (believed by the rules of the death sensor), it said goodbye, or it stopped answering. */
   onPeerLost(listener: (peerId: string, reason: LossReason) => void): () => void
+  /** From now on this model's records are kept fresh from the DHT too: a page learns a branch's commit after it has joined. */
+  follow(modelDigest: string): void
   /** Asks the DHT once for a model's records and merges them. Never on the token path. */
   refreshFromDht(modelDigest: string, signal?: AbortSignal): Promise<number>
   /** Smoothed round trip to a peer, null when unknown. */

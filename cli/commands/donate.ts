@@ -24,7 +24,7 @@ import {
 import { dataDir } from '../profile/data-dir.ts'
 import { forget, takeSlot, type Slot } from '../profile/slots.ts'
 import type { Output } from '../output/console.ts'
-import { findSwarm, type SwarmEntry } from '../prompt/swarm-entry.ts'
+import { EMPTY_SWARM, findSwarm, type SwarmEntry } from '../prompt/swarm-entry.ts'
 import { openBrowser } from '../tabs/browser-session.ts'
 import { donorDefaults } from '../tabs/donor-defaults.ts'
 import { findHubToken } from '../tabs/hub-token.ts'
@@ -123,7 +123,7 @@ class Donate {
   /** A first server with a port of its own needs nobody. */
   async #findSwarm(): Promise<SwarmEntry> {
     const given = parseInitialPeers(this.#values.dhtInitialPeers)
-    if (given.length === 0 && this.#values.port !== undefined) return { relays: [], entries: [] }
+    if (given.length === 0 && this.#values.port !== undefined) return EMPTY_SWARM
     return findSwarm(given, this.#lifecycle.signal)
   }
 
@@ -154,6 +154,7 @@ class Donate {
     const mirror = new Mirror({ modelsDirs: dirs, cacheFile: null, log: this.#log })
     this.#lifecycle.onClose('mirror', () => mirror.stop())
     const own = relay === null ? [] : [ownRelayAddress(relay)]
+    const isOff = this.#values.directory === 'off' || swarm.directory === 'off'
     const appConfig = async (): Promise<AppConfig> => ({
       version: PROTOCOL_VERSION,
       relays: onePerPeer([...own, ...swarm.relays]),
@@ -161,7 +162,7 @@ class Donate {
       hubUrl: this.#values.hubUrl,
       iceServers: swarm.entries[0]?.config.iceServers ?? [],
       donor: donorDefaults(this.#values, chosen.repo),
-      ...(this.#values.directory === 'off' ? { developer: { directory: 'off' } } : {}),
+      ...(isOff ? { developer: { directory: 'off' } } : {}),
     })
     const server = await startPageServer({
       port: 0,

@@ -79,6 +79,7 @@ async function promptSwarm(values: Values, hubUrlGiven: boolean, runtime: Runtim
     relays: swarm.relays,
     iceServers: swarm.entries[0]?.config.iceServers ?? [],
     modelDigest: model.id.digest,
+    directory: swarm.directory,
     log: (line) => output.progress(line),
   })
   lifecycle.onClose('client', () => node.stop())

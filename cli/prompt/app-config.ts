@@ -26,9 +26,11 @@ const schema = v.object({
   ),
   hubUrl: shortText,
   iceServers: v.array(v.object({ urls: shortText })),
+  // For developers only: what is not understood in it is left out.
+  developer: v.fallback(v.optional(v.object({ directory: v.literal('off') })), undefined),
 })
 
-export type RelayConfig = Pick<AppConfig, 'version' | 'relays' | 'models' | 'hubUrl' | 'iceServers'>
+export type RelayConfig = Pick<AppConfig, 'version' | 'relays' | 'models' | 'hubUrl' | 'iceServers' | 'developer'>
 
 export interface RelayEntry {
   /** Where the config was read; relative hub addresses in it belong to this origin. */
@@ -53,7 +55,8 @@ export async function readRelayConfig(origin: string, signal: AbortSignal): Prom
     const models = parsed.output.models.map(({ description, ...model }) =>
       description === undefined ? model : { ...model, description },
     )
-    return { origin, config: { ...parsed.output, models } }
+    const { developer, ...config } = parsed.output
+    return { origin, config: { ...config, models, ...(developer === undefined ? {} : { developer }) } }
   } catch (error) {
     signal.throwIfAborted()
     if (error instanceof SyntaxError) return null

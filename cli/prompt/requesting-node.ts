@@ -7,7 +7,7 @@ export interface RequestingOptions {
   relays: readonly string[]
   iceServers: readonly { urls: string }[]
   modelDigest: string
-  directory?: 'on' | 'off'
+  directory: 'on' | 'off'
   log: (line: string) => void
 }
 
@@ -17,7 +17,7 @@ export async function startRequestingNode(options: RequestingOptions): Promise<S
     iceServers: [...options.iceServers],
     modelDigests: [options.modelDigest],
     platform: nodePlatform,
-    directory: options.directory ?? 'on',
+    directory: options.directory,
     log: options.log,
   })
 }

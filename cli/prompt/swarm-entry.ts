@@ -12,7 +12,12 @@ export interface SwarmEntry {
   relays: string[]
   /** Relays whose `/config.json` could be read. */
   entries: RelayEntry[]
+  /** `off` where one of them says that its swarm is to do without the directory. */
+  directory: 'on' | 'off'
 }
+
+/** A first server that knows nobody. */
+export const EMPTY_SWARM: SwarmEntry = { relays: [], entries: [], directory: 'on' }
 
 /** @throws SwarmError BAD_MULTIADDR */
 export function parsePeers(initialPeers: readonly string[]): string[] {
@@ -28,7 +33,7 @@ export async function findSwarm(initialPeers: readonly string[], signal: AbortSi
   const given = parsePeers(initialPeers)
   if (given.length > 0) {
     const entries = await readRelayConfigs(given, signal)
-    return { relays: mergeRelays(given, entries), entries }
+    return entryOf(given, entries)
   }
   const local = await readRelayConfig(`http://127.0.0.1:${DEFAULT_PORT}`, signal)
   if (local === null || local.config.relays.length === 0) {
@@ -36,5 +41,10 @@ export async function findSwarm(initialPeers: readonly string[], signal: AbortSi
       action: 'Give --dht-initial-peers with the address that a relay prints, or run npm start first.',
     })
   }
-  return { relays: mergeRelays([], [local]), entries: [local] }
+  return entryOf([], [local])
+}
+
+function entryOf(given: readonly string[], entries: RelayEntry[]): SwarmEntry {
+  const isOff = entries.some(({ config }) => config.developer?.directory === 'off')
+  return { relays: mergeRelays(given, entries), entries, directory: isOff ? 'off' : 'on' }
 }

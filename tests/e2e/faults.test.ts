@@ -4,27 +4,20 @@
  * answer goes on when they return. Donors are slowed with --simulate-speed so that an answer lasts long enough.
  */
 import { afterEach, expect, test } from 'vitest'
-import { isRunning, processTree, type StartedProcess } from '../support/processes.ts'
+import type { StartedProcess } from '../support/processes.ts'
+import { browserTree, returningDonor, signalAll, startQuarters } from '../support/quarters.ts'
 import { selectedBlocks, TestSwarm, tinytalesCase } from '../support/swarm.ts'
 
 const STORY = tinytalesCase('Tell me a story.')
-/** Two blocks a donor: a step takes no less than 2 ÷ 40 s, an answer of 77 tokens over four hops about 15 s. */
-const SLOW = ['--model', 'tinytales', '--simulate-speed', '40', '--backend', 'software']
 const ASK = ['--model', 'tinytales', '--temperature', '0', '--prompt', STORY.prompt]
 
 let swarm: TestSwarm
 afterEach(() => swarm.stop())
 
-async function startQuarters(replicaOf?: number): Promise<StartedProcess[]> {
+async function startSwarm(replicaOf?: number): Promise<StartedProcess[]> {
   swarm = new TestSwarm()
   await swarm.relay()
-  await swarm.readyDonors(4, [...SLOW, '--num_blocks', '2'])
-  if (replicaOf !== undefined) {
-    // A fixed donor: a second holder of just these blocks.
-    const replica = swarm.donor([...SLOW, '--splits', '2,4,6', '--stage', String(replicaOf)])
-    await replica.waitForLine(/server ready/, 90_000)
-  }
-  return [...swarm.donors]
+  return startQuarters(swarm, replicaOf)
 }
 
 /** The donor that runs `block` for this answer, by the last route that the prompt printed. */
@@ -54,19 +47,8 @@ async function expectWholeStory(prompt: StartedProcess, timeoutMs = 120_000): Pr
   expect(code).toBe(0)
 }
 
-/** The browser below a `donate` process: its first child. */
-function browserTree(donor: StartedProcess): number[] {
-  const below = processTree(donor.pid).slice(1)
-  if (below.length === 0) throw new Error('the donor has no browser')
-  return below
-}
-
-function signalAll(pids: number[], signal: NodeJS.Signals): void {
-  for (const pid of pids) if (isRunning(pid)) process.kill(pid, signal)
-}
-
 test('the relay is killed: the answer goes on, and when it is back the tabs are listed again', async () => {
-  await startQuarters()
+  await startSwarm()
   const prompt = swarm.startPrompt(ASK)
   await underWay(prompt)
   swarm.relays[0]?.signal('SIGKILL')
@@ -79,7 +61,7 @@ test('the relay is killed: the answer goes on, and when it is back the tabs are 
 })
 
 test('a donor is closed and a replica holds its blocks: the same greedy text', async () => {
-  const donors = await startQuarters(1)
+  const donors = await startSwarm(1)
   const prompt = swarm.startPrompt(ASK)
   await underWay(prompt)
   holderOf(donors, prompt, 2).signal('SIGINT')
@@ -88,7 +70,7 @@ test('a donor is closed and a replica holds its blocks: the same greedy text', a
 })
 
 test("a donor's browser is killed and a replica holds its blocks: the same greedy text", async () => {
-  const donors = await startQuarters(2)
+  const donors = await startSwarm(2)
   const prompt = swarm.startPrompt(ASK)
   await underWay(prompt)
   signalAll(browserTree(holderOf(donors, prompt, 4)), 'SIGKILL')
@@ -97,7 +79,7 @@ test("a donor's browser is killed and a replica holds its blocks: the same greed
 })
 
 test("a donor's browser is stopped and resumed: the same greedy text", async () => {
-  const donors = await startQuarters(0)
+  const donors = await startSwarm(0)
   const prompt = swarm.startPrompt(ASK)
   await underWay(prompt)
   const tree = browserTree(holderOf(donors, prompt, 0))
@@ -111,13 +93,13 @@ test("a donor's browser is stopped and resumed: the same greedy text", async () 
 })
 
 test('without a replica the answer pauses with the blocks named, and goes on when a donor returns', async () => {
-  const donors = await startQuarters()
+  const donors = await startSwarm()
   const prompt = swarm.startPrompt(ASK)
   await underWay(prompt)
   const leaver = holderOf(donors, prompt, 6)
   signalAll(browserTree(leaver), 'SIGKILL')
   await prompt.waitForLine(/^Waiting: nobody serves blocks 6–7/, 60_000)
-  swarm.donor([...SLOW, '--num_blocks', '2'])
+  returningDonor(swarm)
   await expectWholeStory(prompt, 180_000)
 })
 

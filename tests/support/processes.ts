@@ -206,6 +206,14 @@ async function withTimeout<T>(promise: Promise<T>, timeoutMs: number, message: (
   }
 }
 
+/** Peer id of a donor, from its printed line. */
+export function peerIdOf(donor: StartedProcess | undefined): string {
+  const line = donor?.both.find((text) => /PeerID: /.test(text))
+  const peerId = line?.split('PeerID: ')[1]
+  if (peerId === undefined) throw new Error(`no PeerID line:\n${donor?.both.slice(-20).join('\n')}`)
+  return peerId
+}
+
 /** Whether a process with this pid exists (a zombie does not count). */
 export function isRunning(pid: number): boolean {
   try {

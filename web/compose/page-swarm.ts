@@ -37,9 +37,13 @@ export class PageSwarm implements SwarmPort {
     if (this.#agreed) await this.join()
   }
 
-  /** Connects ahead of need to those who serve a model, so that the first answer does not wait for dialling. */
+  /**
+   * A model was opened here: its tabs are looked for in the DHT too (its digest may be known only now), and connected to
+   * ahead of need, so that the first answer does not wait for dialling.
+   */
   warm(digest: string): void {
     this.#warmed.add(digest)
+    this.#node?.follow(digest)
     this.#warmUp()
   }
 
@@ -139,6 +143,7 @@ export class PageSwarm implements SwarmPort {
       this.#warmUp()
       this.#notify()
     }
+    for (const digest of this.#warmed) node.follow(digest)
     this.#warmUp()
     node.directory.onChange(changed)
     node.onRelayChange(changed)

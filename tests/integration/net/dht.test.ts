@@ -1,14 +1,9 @@
 /** The DHT is real: found by it alone, kept without the relay that took it first, and nothing false is stored. */
-import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
 import { afterEach, expect, test } from 'vitest'
 import { recordKeyBytes } from '../../../net/dht.ts'
-import { DirectoryStore } from '../../../net/directory-store.ts'
-import { createPeerNode, type PeerNode } from '../../../net/libp2p.ts'
-import { nodePlatform } from '../../../net/platform-node.ts'
-import { privateKeyFromSeed, signWith, verifySignature } from '../../../net/record-crypto.ts'
-import { RecordsExchange } from '../../../net/records-exchange.ts'
-import { signRecord, type PeerRecord, type SignedRecord } from '../../../swarm/peer-record.ts'
+import type { PeerRecord } from '../../../swarm/peer-record.ts'
+import { Signer, Stranger } from '../../support/stranger.ts'
 import { openSession } from './session.ts'
 import { MODEL, startClient, startDonor, startTestRelay, until, type Donor } from './support.ts'
 
@@ -67,91 +62,38 @@ test('a peer asked directly returns the records it knows', async () => {
   if (asked === undefined || other === undefined) throw new Error('two donors')
   await until('they know each other', () => asked.node.directory.get(other.node.peerId) !== undefined)
   await until('reserved', () => (asked.node.directory.get(asked.node.peerId)?.relays.length ?? 0) > 0)
-  // A bare node that has no directory, no DHT and no neighbours: only this one question.
   const asker = await strangerAt(relay.address)
-  const store = new DirectoryStore({ verify: verifySignature, now: Date.now })
-  const exchange = new RecordsExchange({
-    libp2p: asker.libp2p,
-    store,
-    onRecord: async (bytes) => void (await store.add(bytes)),
-  })
-  const address = multiaddr(`${relay.address}/p2p-circuit/webrtc/p2p/${asked.node.peerId}`)
-  const connection = await asker.libp2p.dial(address, { signal: AbortSignal.timeout(10_000) })
-  expect(await exchange.ask(connection, MODEL.digest, [])).toBe(2)
-  expect(store.records(MODEL.digest).map(({ peerId }) => peerId)).toEqual(
-    [asked.node.peerId, other.node.peerId].toSorted(),
-  )
-  expect(await exchange.ask(connection, 'e'.repeat(32), [])).toBe(0)
+  const connection = await asker.dial(asked.node.peerId)
+  const told = await asker.ask(connection, MODEL.digest)
+  expect(told.map(({ peerId }) => peerId)).toEqual([asked.node.peerId, other.node.peerId].toSorted())
+  expect(await asker.ask(connection, 'e'.repeat(32))).toEqual([])
 })
 
-async function strangerAt(relay: string): Promise<PeerNode> {
-  const node = await createPeerNode({
-    privateKey: await privateKeyFromSeed(),
-    platform: nodePlatform,
-    iceServers: [],
-    reservations: 0,
-    // A validator that lets everything pass on its own side: the other side has to refuse.
-    dht: { mode: 'client', verify: async () => true, now: Date.now, lastSeq: () => -1 },
-  })
-  cleanups.push(() => Promise.resolve(node.libp2p.stop()))
-  await node.libp2p.dial(multiaddr(relay))
-  return node
-}
-
-type Put = (record: SignedRecord, key: Uint8Array) => Promise<boolean>
-
-/** A DHT server and a hostile neighbour that puts values there. */
-async function storerAndNeighbour(): Promise<Put> {
-  const relay = await startTestRelay()
-  cleanups.push(() => relay.kill())
-  const node = await strangerAt(relay.address)
-  return async (signed, key) => {
-    let stored = false
-    for await (const event of node.dht.put(key, signed.bytes, { signal: AbortSignal.timeout(5_000) })) {
-      if (event.name === 'PEER_RESPONSE' && event.messageName === 'PUT_VALUE') stored = true
-    }
-    return stored
-  }
+async function strangerAt(relay: string): Promise<Stranger> {
+  const stranger = await Stranger.at(relay)
+  cleanups.push(() => stranger.stop())
+  return stranger
 }
 
 test('forged, stale, expired and misplaced records are refused by those who store', async () => {
-  const put = await storerAndNeighbour()
-  const key = await privateKeyFromSeed(new Uint8Array(32).fill(1))
-  const owner = peerIdFromPrivateKey(key).toString()
-  const other = await privateKeyFromSeed(new Uint8Array(32).fill(2))
-  const sign = (changes: Partial<PeerRecord>, by = key): Promise<SignedRecord> =>
-    signRecord({ ...record(owner), ...changes }, signWith(by))
-  const place = recordKeyBytes(MODEL.digest, owner)
+  const relay = await startTestRelay()
+  cleanups.push(() => relay.kill())
+  const hostile = await strangerAt(relay.address)
+  const owner = await Signer.of(1, MODEL)
+  const other = await Signer.of(2, MODEL)
+  const place = recordKeyBytes(MODEL.digest, owner.peerId)
   const now = Date.now()
-  expect(await put(await sign({ seq: now }), place)).toBe(true)
-  expect(await put(await sign({ seq: now + 5 }, other), place)).toBe(false)
-  expect(await put(await sign({ seq: now + 6, issuedAt: now - 100_000 }), place)).toBe(false)
-  expect(await put(await sign({ seq: now + 7, issuedAt: now + 100_000 }), place)).toBe(false)
-  expect(await put(await sign({ seq: now + 8 }), recordKeyBytes('e'.repeat(32), owner))).toBe(false)
-  expect(await put(await sign({ seq: now + 9 }), recordKeyBytes(MODEL.digest, 'somebody'))).toBe(false)
-  const garbage = await sign({})
-  expect(await put({ ...garbage, bytes: garbage.bytes.map((byte) => byte ^ 1) }, place)).toBe(false)
-  expect(await put(await sign({ seq: now - 5 }), place)).toBe(false)
-  expect(await put(await sign({ seq: now + 10 }), place)).toBe(true)
+  const put = async (changes: Partial<PeerRecord>, key = place): Promise<boolean> =>
+    hostile.put(key, (await owner.record(changes)).bytes, null)
+  expect(await put({ seq: now })).toBe(true)
+  const forged = await other.record({ peerId: owner.peerId, seq: now + 5 })
+  expect(await hostile.put(place, forged.bytes, null)).toBe(false)
+  expect(await put({ seq: now + 6, issuedAt: now - 100_000 })).toBe(false)
+  expect(await put({ seq: now + 7, issuedAt: now + 100_000 })).toBe(false)
+  expect(await put({ seq: now + 8 }, recordKeyBytes('e'.repeat(32), owner.peerId))).toBe(false)
+  expect(await put({ seq: now + 9 }, recordKeyBytes(MODEL.digest, 'somebody'))).toBe(false)
+  const garbage = (await owner.record()).bytes.map((byte) => byte ^ 1)
+  expect(await hostile.put(place, garbage, null)).toBe(false)
+  expect(await put({ seq: now - 5 })).toBe(false)
+  expect(await put({ seq: now + 10 })).toBe(true)
 })
-
-function record(peerId: string): PeerRecord {
-  return {
-    v: 1,
-    peerId,
-    seq: Date.now(),
-    issuedAt: Date.now(),
-    ttlMs: 90_000,
-    model: MODEL,
-    state: 'online',
-    span: { start: 0, end: 3 },
-    claimedAt: Date.now(),
-    maxBlocks: 3,
-    blockStepsPerSecond: 1,
-    cacheTokensLeft: 1,
-    sessions: 0,
-    weights: 'f32',
-    backend: 'fake',
-    relays: [],
-  }
-}

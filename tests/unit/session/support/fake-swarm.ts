@@ -354,6 +354,7 @@ export class FakeSwarm {
       },
       openPush: () => Promise.reject(new Error('bug: a requesting peer pushes nothing')),
       warm: () => undefined,
+      follow: () => undefined,
       onPeerLost: (listener) => {
         this.#lossListeners.add(listener)
         return () => this.#lossListeners.delete(listener)

@@ -271,6 +271,7 @@ export class FakeNode implements ServingNode {
   openInference = () => Promise.reject(new Error('not here'))
   openPush = () => Promise.reject(new Error('not here'))
   warm = () => undefined
+  follow = () => undefined
   onPeerLost = () => () => undefined
   refreshFromDht = async () => {
     await this.#swarm.clock.sleep(300)
