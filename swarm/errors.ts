@@ -17,6 +17,7 @@ export type ErrorCode =
   | 'NODE_TOO_OLD'
   | 'SLOT_TAKEN'
   | 'IDENTITY_TAKEN'
+  | 'CHAT_TAKEN'
   // input
   | 'BAD_OPTION'
   | 'BAD_MULTIADDR'

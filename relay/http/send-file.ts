@@ -62,7 +62,7 @@ export async function sendFile(req: IncomingMessage, res: ServerResponse, answer
   }
 }
 
-function isNotModified(req: IncomingMessage, etag: string): boolean {
+export function isNotModified(req: IncomingMessage, etag: string): boolean {
   const header = req.headers['if-none-match']
   if (header === undefined) return false
   return header.split(',').some((part) => part.trim().replace(/^W\//u, '') === etag || part.trim() === '*')

@@ -5,7 +5,8 @@
 import { stat } from 'node:fs/promises'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { extname, join, resolve, sep } from 'node:path'
-import { sendFile } from './send-file.ts'
+import { gzipped, isCompressible } from './compressed.ts'
+import { isNotModified, sendFile } from './send-file.ts'
 
 const TYPES: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',
@@ -36,14 +37,41 @@ export async function serveStatic(
   res.setHeader('cache-control', isImmutable ? 'public, max-age=31536000, immutable' : 'no-cache')
   // A page is small and whole: a range of it is never needed.
   delete req.headers.range
+  const extension = extname(path)
+  const type = TYPES[extension] ?? 'application/octet-stream'
+  const version = `${info.size.toString(36)}-${Math.round(info.mtimeMs).toString(36)}`
+  res.setHeader('vary', 'accept-encoding')
+  if (isCompressible(req, extension, info.size)) return await sendGzip(req, res, { path, type, version })
   const result = await sendFile(req, res, {
     path,
-    type: TYPES[extname(path)] ?? 'application/octet-stream',
-    etag: `"${info.size.toString(36)}-${Math.round(info.mtimeMs).toString(36)}"`,
+    type,
+    etag: `"${version}"`,
     size: info.size,
     mtimeMs: info.mtimeMs,
   })
   return result === 'sent'
+}
+
+async function sendGzip(
+  req: IncomingMessage,
+  res: ServerResponse,
+  file: { path: string; type: string; version: string },
+): Promise<boolean> {
+  const bytes = await gzipped(file.path, file.version).catch(() => null)
+  // The file went away under us: there is none.
+  if (bytes === null) return false
+  const etag = `"${file.version}-gz"`
+  res.setHeader('etag', etag)
+  if (isNotModified(req, etag)) {
+    res.statusCode = 304
+    res.end()
+    return true
+  }
+  res.setHeader('content-type', file.type)
+  res.setHeader('content-encoding', 'gzip')
+  res.setHeader('content-length', bytes.length)
+  res.end(bytes)
+  return true
 }
 
 function filePath(webRoot: string, pathname: string): string | null {

@@ -5,7 +5,7 @@
  */
 import { afterEach, expect, test } from 'vitest'
 import type { StartedProcess } from '../support/processes.ts'
-import { browserTree, returningDonor, signalAll, startQuarters } from '../support/quarters.ts'
+import { browserTree, returningDonor, signalAll, startSlowDonors } from '../support/slow-donors.ts'
 import { selectedBlocks, TestSwarm, tinytalesCase } from '../support/swarm.ts'
 
 const STORY = tinytalesCase('Tell me a story.')
@@ -17,7 +17,7 @@ afterEach(() => swarm.stop())
 async function startSwarm(replicaOf?: number): Promise<StartedProcess[]> {
   swarm = new TestSwarm()
   await swarm.relay()
-  return startQuarters(swarm, replicaOf)
+  return startSlowDonors(swarm, 4, replicaOf)
 }
 
 /** The donor that runs `block` for this answer, by the last route that the prompt printed. */
@@ -99,7 +99,7 @@ test('without a replica the answer pauses with the blocks named, and goes on whe
   const leaver = holderOf(donors, prompt, 6)
   signalAll(browserTree(leaver), 'SIGKILL')
   await prompt.waitForLine(/^Waiting: nobody serves blocks 6–7/, 60_000)
-  returningDonor(swarm)
+  returningDonor(swarm, 4)
   await expectWholeStory(prompt, 180_000)
 })
 

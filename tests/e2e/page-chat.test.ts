@@ -5,9 +5,10 @@
 import { AxeBuilder } from '@axe-core/playwright'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Browser, BrowserContext, Locator, Page } from 'playwright'
+import type { Browser, BrowserContext, Page } from 'playwright'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { launchChromium, watchErrors } from '../support/browser.ts'
+import { ChatPage } from '../support/chat-page.ts'
 import { makeTempDir, removeTempDir, REPO_ROOT, startTabswarm, type StartedProcess } from '../support/processes.ts'
 import { freePort, tinytalesCase } from '../support/swarm.ts'
 
@@ -28,6 +29,7 @@ let url: string
 let browser: Browser
 let context: BrowserContext
 let page: Page
+let chat: ChatPage
 let errors: string[]
 
 beforeAll(async () => {
@@ -47,41 +49,15 @@ afterAll(async () => {
 beforeEach(async () => {
   context = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: 'en-US' })
   page = await context.newPage()
+  chat = new ChatPage(page)
   errors = watchErrors(page)
   await page.goto(url)
-  await page.getByTestId('model-coverage').and(page.locator('.is-complete')).waitFor()
+  await chat.covered()
 })
 afterEach(async () => {
   await context.close()
   expect(errors, 'no error in the console').toEqual([])
 })
-
-const answers = (): Locator => page.getByTestId('chat-message-assistant')
-
-/** Greedy, so that the text is the reference's. */
-async function makeGreedy(): Promise<void> {
-  await page.getByTestId('chat-settings').click()
-  await page.getByTestId('setting-temperature').fill('0')
-  await page.getByTestId('setting-temperature').blur()
-  await page.keyboard.press('Escape')
-}
-
-async function send(text: string): Promise<void> {
-  await page.getByTestId('chat-input').fill(text)
-  await page.getByTestId('chat-send').click()
-}
-
-async function finished(index: number, state = 'done'): Promise<string> {
-  await answers()
-    .nth(index)
-    .and(page.locator(`[data-state="${state}"]`))
-    .waitFor({ timeout: 120_000 })
-  return textOf(index)
-}
-
-async function textOf(index: number): Promise<string> {
-  return (await answers().nth(index).getByTestId('chat-message-text').innerText()).trim()
-}
 
 /** Runs in the page: tokens of the answer in storage. */
 function storedTokens(): Promise<number> {
@@ -102,26 +78,21 @@ function storedTokens(): Promise<number> {
 
 describe('a chat on the page', () => {
   test('answers as the reference, over four tabs, and says how', async () => {
-    await makeGreedy()
-    await send(STORY.prompt)
-    expect(await finished(0)).toBe(STORY.greedy_text.trim())
-    const hops = await page
-      .getByTestId('chat-route')
-      .locator('li')
-      .evaluateAll((items) =>
-        items.map((item) => [item.getAttribute('data-peer'), item.querySelector('.route-span')?.textContent]),
-      )
-    expect(hops.map(([, span]) => span)).toEqual(['0:2', '2:4', '4:6', '6:8'])
-    expect(new Set(hops.map(([peer]) => peer)).size).toBe(4)
+    await chat.makeGreedy()
+    await chat.send(STORY.prompt)
+    expect(await chat.finished(0)).toBe(STORY.greedy_text.trim())
+    const hops = await chat.route()
+    expect(hops.map(({ span }) => span)).toEqual(['0:2', '2:4', '4:6', '6:8'])
+    expect(new Set(hops.map(({ peerId }) => peerId)).size).toBe(4)
     expect(await page.getByTestId('chat-figures').innerText()).toMatch(/tokens\/s[\s\S]*first token after/)
     await page.getByTestId('chat-announcer').getByText(STORY.greedy_text.slice(0, 20)).waitFor({ state: 'attached' })
   })
 
   test('carries the conversation into later turns and reuses the KV cache', async () => {
-    await makeGreedy()
+    await chat.makeGreedy()
     for (const [i, turn] of TURNS.entries()) {
-      await send(turn.messages.at(-1)?.content ?? '')
-      expect(await finished(i)).toBe(turn.greedy_text.trim())
+      await chat.send(turn.messages.at(-1)?.content ?? '')
+      expect(await chat.finished(i)).toBe(turn.greedy_text.trim())
       const figures = await page.getByTestId('chat-figures').nth(i).innerText()
       const [, reused, prefilled] = /(\d+) tokens reused, (\d+) prefilled/.exec(figures) ?? []
       expect(Number(reused) + Number(prefilled)).toBe(turn.input_ids.length)
@@ -130,38 +101,121 @@ describe('a chat on the page', () => {
   })
 
   test('survives a reload, and several chats are told apart', async () => {
-    await send('Hello!')
-    const first = await finished(0)
+    await chat.send('Hello!')
+    const first = await chat.finished(0)
     await page.getByTestId('chat-new').first().click()
-    await send('안녕하세요!')
-    await finished(0)
+    await chat.send('안녕하세요!')
+    await chat.finished(0)
     await page.reload()
     await page.getByTestId('chat-message-user').getByText('안녕하세요!').waitFor()
     await page.getByRole('button', { name: 'Hello!', exact: true }).first().click()
     await page.getByTestId('chat-message-user').getByText('Hello!').waitFor()
-    expect(await textOf(0)).toBe(first)
+    expect(await chat.textOf(0)).toBe(first)
   })
 
   test('shows an answer that a reload cut off as interrupted, and continues it to the same text', async () => {
-    await makeGreedy()
-    await send(STORY.prompt)
+    await chat.makeGreedy()
+    await chat.send(STORY.prompt)
     await page.locator('[data-testid="chat-status"][data-phase="streaming"]').waitFor()
     await page.waitForFunction(storedTokens)
     await page.reload()
-    await answers().and(page.locator('[data-state="interrupted"]')).waitFor()
-    await page.getByTestId('model-coverage').and(page.locator('.is-complete')).waitFor()
+    await chat.answers().and(page.locator('[data-state="interrupted"]')).waitFor()
+    await chat.covered()
     await page.getByTestId('chat-continue').click()
-    expect(await finished(0)).toBe(STORY.greedy_text.trim())
+    expect(await chat.finished(0)).toBe(STORY.greedy_text.trim())
   })
 
-  test('stops when told to, and keeps what came', async () => {
-    await send(STORY.prompt)
-    await page.locator('[data-testid="chat-status"][data-phase="streaming"]').waitFor()
+  test('stops when told to and keeps what came; Retry writes it anew, Copy takes it', async () => {
+    await context.grantPermissions(['clipboard-read', 'clipboard-write'])
+    await chat.makeGreedy()
+    await chat.send(STORY.prompt)
+    await chat.underWay()
     await page.getByTestId('chat-stop').click()
-    const text = await finished(0, 'stopped')
+    const text = await chat.finished(0, 'stopped')
+    expect(text).not.toBe('')
+    expect(STORY.greedy_text.trim().startsWith(text)).toBe(true)
     await page.getByTestId('chat-send').waitFor()
     await page.getByTestId('chat-retry').click()
-    expect(text.length).toBeLessThan((await finished(0)).length + 1)
+    expect(await chat.finished(0)).toBe(STORY.greedy_text.trim())
+    await page.getByRole('button', { name: 'Copy' }).click()
+    await page.getByRole('button', { name: 'Copied' }).waitFor()
+    expect((await page.evaluate(() => navigator.clipboard.readText())).trim()).toBe(STORY.greedy_text.trim())
+  })
+
+  test('follows its settings: a limit of tokens, a text that ends the answer, a seed', async () => {
+    const set = async (name: string, value: string): Promise<void> => {
+      await page.getByTestId('chat-settings').click()
+      await page.getByTestId(`setting-${name}`).fill(value)
+      await page.getByTestId(`setting-${name}`).blur()
+      await page.keyboard.press('Escape')
+    }
+    await chat.makeGreedy()
+    const word = STORY.greedy_text.trim().split(/\W+/)[8] as string
+    await set('stop', word)
+    await chat.send(STORY.prompt)
+    expect(await chat.finished(0)).toBe(STORY.greedy_text.slice(0, STORY.greedy_text.indexOf(word)).trim())
+    await set('stop', '')
+    await set('maxTokens', '5')
+    await page.getByTestId('chat-retry').click()
+    expect(STORY.greedy_text.trim().startsWith(await chat.finished(0))).toBe(true)
+    expect(await page.getByTestId('chat-figures').innerText()).toContain('5 tokens')
+    await set('temperature', '1.5')
+    await set('topP', '0.9')
+    await set('topK', '40')
+    await set('repetitionPenalty', '1.2')
+    await set('seed', '7')
+    const drawn: string[] = []
+    for (let i = 0; i < 2; i += 1) {
+      await page.getByTestId('chat-retry').click()
+      await page.locator('[data-testid="chat-status"]:not([data-phase="idle"])').waitFor()
+      drawn.push(await chat.finished(0))
+    }
+    expect(drawn[0]).toBe(drawn[1])
+  })
+
+  test('is renamed and deleted, and stays so after a reload', async () => {
+    await chat.send('Hello!')
+    await chat.finished(0)
+    await page.getByTestId('chat-rename').first().click()
+    await page.getByLabel('Title').fill('A fine name')
+    await page.getByRole('button', { name: 'Save' }).click()
+    await page.reload()
+    await page.getByRole('button', { name: 'A fine name', exact: true }).waitFor()
+    await page.getByTestId('chat-remove').first().click()
+    await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click()
+    await page.getByRole('button', { name: 'A fine name', exact: true }).waitFor({ state: 'detached' })
+    await page.reload()
+    await page.getByText('Your chats are kept in this browser.').first().waitFor()
+    expect(await page.getByTestId('chat-message-user').count()).toBe(0)
+  })
+
+  test('in two tabs at once is one chat: each follows the other, and only one answers at a time', async () => {
+    await chat.makeGreedy()
+    await chat.send('Hello!')
+    await chat.finished(0)
+    const other = new ChatPage(await context.newPage())
+    await other.page.goto(url)
+    await other.covered()
+    await other.finished(0)
+    await chat.send(STORY.prompt)
+    await other.underWay()
+    await other.send('Hello!')
+    await other.page.locator('[data-code="CHAT_TAKEN"]').waitFor()
+    expect(await other.page.getByTestId('chat-input').inputValue()).toBe('Hello!')
+    expect(await other.finished(1)).toBe(STORY.greedy_text.trim())
+    await chat.finished(1)
+    await other.page.getByTestId('chat-send').click()
+    await other.finished(2)
+    await chat.finished(2)
+    expect(await page.getByTestId('chat-message-user').allInnerTexts()).toEqual(['Hello!', STORY.prompt, 'Hello!'])
+  })
+
+  test('says so when the browser has no room for it', async () => {
+    const devtools = await context.newCDPSession(page)
+    await devtools.send('Storage.overrideQuotaForOrigin', { origin: new URL(url).origin, quotaSize: 1 })
+    await chat.send('Hello!')
+    await page.locator('[data-code="STORAGE_FULL"]').waitFor()
+    expect(await page.getByTestId('chat-input').inputValue()).toBe('Hello!')
   })
 
   test('Enter while Hangul is composed does not send, the next one does', async () => {
@@ -179,7 +233,7 @@ describe('a chat on the page', () => {
     expect(await input.inputValue()).toBe('안녕\n')
     await input.press('Enter')
     await page.getByTestId('chat-message-user').getByText('안녕').waitFor()
-    await finished(0)
+    await chat.finished(0)
   })
 
   test('says that the context is full before anything is sent', async () => {
@@ -194,8 +248,8 @@ describe('the page', () => {
   test('keeps the privacy notice in view from before the first send', async () => {
     const notice = page.getByTestId('notice-privacy')
     expect(await notice.isVisible()).toBe(true)
-    await send('Hello!')
-    await finished(0)
+    await chat.send('Hello!')
+    await chat.finished(0)
     expect(await notice.isVisible()).toBe(true)
   })
 
@@ -207,8 +261,9 @@ describe('the page', () => {
     page = await phone.newPage()
     await page.goto(url)
     await page.locator('html[lang="ko"]').waitFor()
-    await send('안녕하세요!')
-    await finished(0)
+    const onPhone = new ChatPage(page)
+    await onPhone.send('안녕하세요!')
+    await onPhone.finished(0)
     await page.getByRole('link', { name: '기부' }).click()
     await page.getByText('이 브라우저는 GPU를 빌려줄 수 없습니다').waitFor()
     expect(await page.getByTestId('donate-start').count()).toBe(0)
@@ -219,8 +274,8 @@ describe('the page', () => {
     const asked = new Set<string>()
     page.on('request', (request) => asked.add(new URL(request.url()).origin))
     await page.reload()
-    await send('Hello!')
-    await finished(0)
+    await chat.send('Hello!')
+    await chat.finished(0)
     expect([...asked]).toEqual([new URL(url).origin])
   })
 

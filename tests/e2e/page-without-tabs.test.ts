@@ -136,6 +136,45 @@ test('what is served is locked down: no inline script or style, Trusted Types wi
   expect(refused).toBe(true)
 })
 
+/** What a person waits for on a slow line; measured as it crosses the wire. */
+const FIRST_PAINT_BYTES = 120 * 1024
+const WITH_LIBP2P_BYTES = 350 * 1024
+
+test('the first load stays within its budget, with and without libp2p', async () => {
+  const loads: { path: string; type: string; sizes: Promise<number> }[] = []
+  page.on('requestfinished', (request) => {
+    const sizes = request
+      .sizes()
+      .then(({ responseBodySize, responseHeadersSize }) => responseBodySize + responseHeadersSize)
+    loads.push({ path: new URL(request.url()).pathname, type: request.resourceType(), sizes })
+  })
+  const html = await (await page.request.get(url)).text()
+  const first = new Set([
+    '/',
+    ...Array.from(html.matchAll(/(?:src|href)="\.(\/assets\/[^"]+)"/g), ([, path]) => path ?? ''),
+  ])
+  expect(first.size).toBeGreaterThan(2)
+  await page.goto(url)
+  // Joined, and the model can be asked: everything that chatting needs is here.
+  await page.getByTestId('model-coverage').getByText('Blocks 0–7 missing').waitFor()
+  await page.getByTestId('chat-input').fill('Hello!')
+  await page.getByTestId('context-meter').waitFor()
+  const bytesOf = async (wanted: (path: string) => boolean): Promise<number> => {
+    const sizes = await Promise.all(loads.filter(({ path }) => wanted(path)).map((load) => load.sizes))
+    return sizes.reduce((sum, size) => sum + size, 0)
+  }
+  const early = await bytesOf((path) => first.has(path))
+  const all = await bytesOf((path) => path === '/' || path.startsWith('/assets/'))
+  console.log(
+    `first load ${Math.round(early / 1024)} KiB, with libp2p and all that chatting needs ${Math.round(all / 1024)} KiB`,
+  )
+  expect(early).toBeLessThanOrEqual(FIRST_PAINT_BYTES)
+  expect(all).toBeLessThanOrEqual(WITH_LIBP2P_BYTES)
+  // Each part was counted: a request that was not seen would make this test pass for ever.
+  expect(early).toBeGreaterThan(FIRST_PAINT_BYTES / 4)
+  expect(all).toBeGreaterThan(WITH_LIBP2P_BYTES / 2)
+})
+
 test('an address that browsers do not trust gets one sentence on why', async () => {
   // The same page under a plain-http name: Chromium grants it no secure context.
   await page.route('http://plain.example/**', async (route) => {

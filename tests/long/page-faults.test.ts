@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { launchChromium } from '../support/browser.ts'
 import { ChatPage } from '../support/chat-page.ts'
 import type { StartedProcess } from '../support/processes.ts'
-import { browserTree, donorOf, signalAll, startQuarters } from '../support/quarters.ts'
+import { browserTree, donorOf, signalAll, startSlowDonors } from '../support/slow-donors.ts'
 import { READY, TestSwarm, tinytalesCase } from '../support/swarm.ts'
 
 const STORY = tinytalesCase('Tell me a story.')
@@ -25,7 +25,7 @@ afterEach(() => swarm.stop())
 async function midAnswer(span: string, replicaOf: number): Promise<{ chat: ChatPage; holder: StartedProcess }> {
   swarm = new TestSwarm()
   await swarm.relay()
-  const donors = await startQuarters(swarm, replicaOf)
+  const donors = await startSlowDonors(swarm, 4, replicaOf)
   const chat = new ChatPage(await browser.newPage())
   await chat.openGreedy(`http://127.0.0.1:${swarm.ports[0]}/`)
   await chat.send(STORY.prompt)

@@ -196,3 +196,30 @@ it('serves a page alone, for a headless tab', async () => {
   expect((await get(server.port, '/', { host: 'tabswarm.localhost' })).status).toBe(200)
   expect((await fetch(`${server.url}hub/api/models/x`)).status).toBe(404)
 })
+
+it('sends the page compressed to who takes it, the same bytes plain to who does not, and 304 to who has them', async () => {
+  const webRoot = await builtPage()
+  const script = `export const words = ${JSON.stringify('a longer script, '.repeat(300))}\n`
+  await writeFile(join(webRoot, 'assets', 'long-3c4d.js'), script)
+  const relay = await relayForTest({}, { webRoot })
+  const at = (encoding: string, headers: Record<string, string> = {}): Promise<Response> =>
+    fetch(`${relay.pageUrl}assets/long-3c4d.js`, { headers: { 'accept-encoding': encoding, ...headers } })
+  for (const encoding of ['gzip', 'br, gzip;q=0.8']) {
+    const packed = await at(encoding)
+    expect(packed.headers.get('content-encoding')).toBe('gzip')
+    expect(Number(packed.headers.get('content-length'))).toBeLessThan(script.length / 5)
+    expect(packed.headers.get('vary')).toBe('accept-encoding')
+    expect(await packed.text()).toBe(script)
+    const etag = packed.headers.get('etag') ?? ''
+    expect((await at(encoding, { 'if-none-match': etag })).status).toBe(304)
+  }
+  for (const encoding of ['identity', 'br', 'gzip;q=0']) {
+    const plain = await at(encoding)
+    expect(plain.headers.get('content-encoding')).toBeNull()
+    expect(plain.headers.get('content-length')).toBe(String(script.length))
+    expect(await plain.text()).toBe(script)
+  }
+  // A newer build is never answered with what was kept of the older one.
+  await writeFile(join(webRoot, 'assets', 'long-3c4d.js'), `${script}// renewed\n`)
+  expect(await (await at('gzip')).text()).toContain('renewed')
+})

@@ -1,9 +1,10 @@
-/** The chats kept in this browser: open, delete, begin a new one. */
+/** The chats kept in this browser: open, rename, delete, begin a new one. */
 import { useSignal } from '@preact/signals'
 import { Dialog } from '../parts/dialog.tsx'
-import { PlusIcon, TrashIcon } from '../parts/icons.tsx'
+import { PlusIcon, RenameIcon, TrashIcon } from '../parts/icons.tsx'
 import { useServices, useTexts } from '../services.ts'
 import type { Chat } from '../state/chat-types.ts'
+import { TITLE_CHARS } from '../state/conversation.ts'
 
 export function NewChatButton({ onDone }: { onDone?: () => void }) {
   const { chats, navigation } = useServices()
@@ -29,6 +30,7 @@ export function ChatList({ onDone }: { onDone?: () => void }) {
   const { chats, navigation } = useServices()
   const { chat } = useTexts().messages
   const removing = useSignal<Chat | null>(null)
+  const renaming = useSignal<Chat | null>(null)
   const list = chats.list.value
   if (list.length === 0) return <p class="help">{chat.noChats}</p>
   return (
@@ -52,8 +54,20 @@ export function ChatList({ onDone }: { onDone?: () => void }) {
               </button>
               <button
                 type="button"
-                class="button-icon chat-remove"
+                class="button-icon chat-action"
+                aria-label={chat.rename(title)}
+                data-testid="chat-rename"
+                onClick={() => {
+                  renaming.value = item
+                }}
+              >
+                <RenameIcon />
+              </button>
+              <button
+                type="button"
+                class="button-icon chat-action"
                 aria-label={chat.remove(title)}
+                data-testid="chat-remove"
                 onClick={() => {
                   removing.value = item
                 }}
@@ -65,13 +79,30 @@ export function ChatList({ onDone }: { onDone?: () => void }) {
         })}
       </ul>
       <Dialog
+        open={renaming.value !== null}
+        title={chat.renameTitle}
+        onClose={() => {
+          renaming.value = null
+        }}
+      >
+        {renaming.value !== null && (
+          <RenameForm
+            title={renaming.value.title}
+            onName={(title) => {
+              if (title !== null && renaming.value !== null) void chats.rename(renaming.value.id, title)
+              renaming.value = null
+            }}
+          />
+        )}
+      </Dialog>
+      <Dialog
         open={removing.value !== null}
         title={chat.delete}
         onClose={() => {
           removing.value = null
         }}
       >
-        <p>{chat.removeAsk(removing.value?.title ?? '')}</p>
+        <p>{chat.removeAsk(removing.value?.title || chat.untitled)}</p>
         <div class="row">
           <span class="spring" />
           <button
@@ -96,5 +127,43 @@ export function ChatList({ onDone }: { onDone?: () => void }) {
         </div>
       </Dialog>
     </>
+  )
+}
+
+function RenameForm({ title, onName }: { title: string; onName: (title: string | null) => void }) {
+  const { chat } = useTexts().messages
+  const text = useSignal(title)
+  return (
+    <form
+      class="fields"
+      onSubmit={(event) => {
+        event.preventDefault()
+        onName(text.peek())
+      }}
+    >
+      <div class="field">
+        <label for="chat-title-field">{chat.renameLabel}</label>
+        <input
+          id="chat-title-field"
+          type="text"
+          required
+          maxLength={TITLE_CHARS}
+          autocomplete="off"
+          value={text.value}
+          onInput={(event) => {
+            text.value = event.currentTarget.value
+          }}
+        />
+      </div>
+      <div class="row">
+        <span class="spring" />
+        <button type="button" class="button-quiet" onClick={() => onName(null)}>
+          {chat.cancel}
+        </button>
+        <button type="submit" class="button">
+          {chat.save}
+        </button>
+      </div>
+    </form>
   )
 }

@@ -1,7 +1,9 @@
 /** The chat: model bar, messages, notices and composer. */
+import { useSignalEffect } from '@preact/signals'
 import { useEffect, useRef } from 'preact/hooks'
 import { ErrorNote } from '../parts/error-note.tsx'
 import { useServices, useTexts } from '../services.ts'
+import type { Conversation } from '../state/conversation.ts'
 import { Announcer } from './announcer.tsx'
 import { Composer } from './composer.tsx'
 import { EmptyChat } from './empty-chat.tsx'
@@ -40,16 +42,17 @@ function MessageLog() {
   const { chats } = useServices()
   const { messages } = useTexts()
   const conversation = chats.current.value
-  const entries = conversation.entries.value
-  const live = conversation.live.value
-  const busy = conversation.busy.value
-  const problem = conversation.problem.value
   const log = useRef<HTMLDivElement>(null)
   const follow = useRef(true)
-  useEffect(() => {
-    const element = log.current
-    if (element !== null && follow.current) element.scrollTop = element.scrollHeight
-  }, [entries, live, problem])
+  useSignalEffect(() => {
+    // Whatever makes the log longer.
+    void [conversation.entries.value, conversation.live.value, conversation.problem.value]
+    // After the views have drawn it.
+    setTimeout(() => {
+      const element = log.current
+      if (element !== null && follow.current) element.scrollTop = element.scrollHeight
+    })
+  })
   return (
     <div
       class="log"
@@ -64,30 +67,60 @@ function MessageLog() {
       }}
     >
       <div class="log-inner">
-        {entries.length === 0 && live === null && <EmptyChat />}
-        {entries.map((entry, i) =>
-          entry.role === 'user' ? (
-            <UserMessage key={i} entry={entry} />
-          ) : (
-            <AnswerMessage
-              key={i}
-              entry={entry}
-              actions={
-                i === entries.length - 1 && !busy
-                  ? { retry: () => void conversation.retry(), resume: () => void conversation.resume() }
-                  : null
-              }
-            />
-          ),
-        )}
-        {live !== null && <AnswerMessage key={entries.length} entry={live} actions={null} />}
-        {problem !== null && <ErrorNote error={problem} onDismiss={() => conversation.dismissProblem()} />}
-        {!busy && entries.at(-1)?.role === 'user' && (
-          <button type="button" class="button-quiet" onClick={() => void conversation.retry()}>
-            {messages.chat.retry}
-          </button>
-        )}
+        <Entries conversation={conversation} />
+        <LiveAnswer conversation={conversation} />
+        <AfterEntries conversation={conversation} />
       </div>
     </div>
+  )
+}
+
+/** Finished messages. Apart from the one being written, so that a token does not draw a long chat anew. */
+function Entries({ conversation }: { conversation: Conversation }) {
+  const entries = conversation.entries.value
+  const busy = conversation.busy.value
+  if (entries.length === 0 && !busy) return <EmptyChat />
+  return (
+    <>
+      {entries.map((entry, i) =>
+        entry.role === 'user' ? (
+          <UserMessage key={i} entry={entry} />
+        ) : (
+          <AnswerMessage
+            key={i}
+            entry={entry}
+            actions={
+              i === entries.length - 1 && !busy
+                ? { retry: () => void conversation.retry(), resume: () => void conversation.resume() }
+                : null
+            }
+          />
+        ),
+      )}
+    </>
+  )
+}
+
+function LiveAnswer({ conversation }: { conversation: Conversation }) {
+  const live = conversation.live.value
+  return live === null ? null : <AnswerMessage entry={live} actions={null} />
+}
+
+function AfterEntries({ conversation }: { conversation: Conversation }) {
+  const { chats } = useServices()
+  const { messages } = useTexts()
+  const problem = conversation.problem.value
+  const storageProblem = chats.problem.value
+  const isUnanswered = !conversation.busy.value && conversation.entries.value.at(-1)?.role === 'user'
+  return (
+    <>
+      {problem !== null && <ErrorNote error={problem} onDismiss={() => conversation.dismissProblem()} />}
+      {storageProblem !== null && <ErrorNote error={storageProblem} onDismiss={() => chats.dismissProblem()} />}
+      {isUnanswered && (
+        <button type="button" class="button-quiet" onClick={() => void conversation.retry()}>
+          {messages.chat.retry}
+        </button>
+      )}
+    </>
   )
 }

@@ -19,7 +19,8 @@ export function Composer() {
   const input = useRef<HTMLTextAreaElement>(null)
   const draft = meter.draft.value
   useEffect(() => {
-    input.current?.focus({ preventScroll: true })
+    // Where a finger points, focus opens a keyboard over half the screen: not before the person asks for it.
+    if (matchMedia('(hover: hover)').matches) input.current?.focus({ preventScroll: true })
   }, [conversation.id])
 
   const send = async () => {

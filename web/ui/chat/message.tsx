@@ -111,8 +111,8 @@ function Figures({ entry }: { entry: AnswerEntry }) {
   }
   return (
     <p class="figures" data-testid="chat-figures">
-      {parts.map((part) => (
-        <span key={part}>{part}</span>
+      {parts.map((part, i) => (
+        <span key={i}>{part}</span>
       ))}
     </p>
   )

@@ -22,7 +22,7 @@ export function ModelNotices() {
           {line}
         </p>
       ))}
-      {problem !== null && <ErrorNote error={problem} />}
+      {problem !== null && <ErrorNote error={problem} takesToken />}
     </>
   )
 }

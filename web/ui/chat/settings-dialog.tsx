@@ -3,6 +3,7 @@ import type { ComponentChildren } from 'preact'
 import { Dialog } from '../parts/dialog.tsx'
 import { useServices, useTexts } from '../services.ts'
 import { DEFAULT_SETTINGS, type ChatSettings } from '../state/chat-types.ts'
+import { readStopTexts } from '../state/preferences.ts'
 
 type NumberKey = 'temperature' | 'topP' | 'topK' | 'repetitionPenalty' | 'maxTokens' | 'seed'
 const RANGES: Record<NumberKey, { min: number; max: number; step: number | 'any' }> = {
@@ -28,6 +29,19 @@ export function SettingsDialog({ open, onClose }: { open: boolean; onClose: () =
           <NumberField name="maxTokens" help={settings.maxTokensHelp} />
           <NumberField name="seed" help={settings.seedHelp} />
         </div>
+        <Field id="set-stop" label={settings.stop} help={settings.stopHelp}>
+          <textarea
+            id="set-stop"
+            data-testid="setting-stop"
+            aria-describedby="set-stop-help"
+            rows={2}
+            value={preferences.settings.value.stop.join('\n')}
+            onChange={(event) => {
+              const stop = readStopTexts(event.currentTarget.value)
+              preferences.settings.value = { ...preferences.settings.value, stop }
+            }}
+          />
+        </Field>
         <Field id="set-systemPrompt" label={settings.systemPrompt} help={settings.systemPromptHelp}>
           <textarea
             id="set-systemPrompt"

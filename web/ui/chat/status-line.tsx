@@ -5,14 +5,20 @@ import { useServices, useTexts } from '../services.ts'
 import type { Phase } from '../state/answering.ts'
 
 export function StatusLine() {
-  const { chats } = useServices()
+  const { chats, environment, navigation } = useServices()
   const texts = useTexts()
   const phase = chats.current.value.phase.value
+  const canHelp = phase.kind === 'paused' && phase.missingBlocks.length > 0 && environment.hasWebGpu
   return (
-    <p class={`status status-${phase.kind}`} data-testid="chat-status" data-phase={phase.kind}>
+    <div class={`status status-${phase.kind}`} data-testid="chat-status" data-phase={phase.kind}>
       <span class="status-light" aria-hidden="true" />
-      <span>{phaseText(phase, texts)}</span>
-    </p>
+      <p>{phaseText(phase, texts)}</p>
+      {canHelp && (
+        <button type="button" class="button-quiet status-help" onClick={() => navigation.go('donate')}>
+          {texts.messages.swarm.donateCta}
+        </button>
+      )}
+    </div>
   )
 }
 

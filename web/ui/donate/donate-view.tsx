@@ -37,7 +37,7 @@ export function DonateView() {
         <p class={`donor-state donor-state-${state.status}`} data-testid="donate-state" role="status">
           {stateText(state, texts)}
         </p>
-        {state.status === 'failed' && <ErrorNote error={state.error} />}
+        {state.status === 'failed' && <ErrorNote error={state.error} takesToken />}
         <DonorBody state={state} />
         {!needsHelp && <DonorButtons state={state} />}
       </div>

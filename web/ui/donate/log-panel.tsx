@@ -15,6 +15,7 @@ export function LogPanel() {
     const element = panel.current
     if (element !== null) element.scrollTop = element.scrollHeight
   }, [lines.length])
+  if (lines.length === 0) return null
   return (
     <details class="log-panel" open>
       <summary>{donate.log}</summary>
@@ -27,7 +28,6 @@ export function LogPanel() {
         aria-label={donate.log}
         tabIndex={0}
       >
-        {lines.length === 0 && <p class="fine">{donate.logEmpty}</p>}
         {lines.map((line, i) => (
           <p key={i} class={`log-${line.level}`}>
             <time dateTime={new Date(line.at).toISOString()}>{formats.time(line.at)}</time> <span>{line.text}</span>

@@ -21,7 +21,7 @@ export function ServingFigures({ state }: { state: Extract<DonorState, { status:
     [donate.sessions, formats.integer(stats.sessions)],
     [donate.tokensServed, formats.integer(stats.tokensServed)],
     [donate.stepsServed, formats.integer(stats.stepsServed)],
-    [donate.gpuTime, stats.gpuMsPerStep === null ? '–' : formats.duration(stats.gpuMsPerStep)],
+    [donate.gpuTime, stats.gpuMsPerStep === null ? '–' : formats.shortTime(stats.gpuMsPerStep)],
     [donate.received, formats.bytes(stats.bytesIn)],
     [donate.sent, formats.bytes(stats.bytesOut)],
     [donate.fetched, formats.bytes(stats.bytesFetched)],

@@ -16,7 +16,7 @@ export function adviceFor(userAgent: string): Advice {
 
 export function WebGpuHelp() {
   const { environment, navigation } = useServices()
-  const { donate, app } = useTexts().messages
+  const { donate } = useTexts().messages
   return (
     <div class="note note-warn">
       <div class="note-body">
@@ -24,7 +24,7 @@ export function WebGpuHelp() {
         <p>{donate.help[adviceFor(environment.userAgent)]}</p>
         <p>{donate.canPrompt}</p>
         <button type="button" class="button" onClick={() => navigation.go('chat')}>
-          {app.chat}
+          {donate.toChat}
         </button>
       </div>
     </div>

@@ -46,6 +46,10 @@ export const errorsEn: Record<ErrorCode, ErrorText> = {
     what: 'Another tab is already donating with this identity.',
     action: 'Use that tab, or close it first.',
   },
+  CHAT_TAKEN: {
+    what: 'Another tab is writing in this chat.',
+    action: 'Wait for its answer, or start a new chat here.',
+  },
   BAD_OPTION: { what: 'A setting in the link or on this page does not fit.', action: 'Correct it and try again.' },
   BAD_MULTIADDR: {
     what: 'A relay’s address in the link is not a valid multiaddress.',
@@ -76,11 +80,11 @@ export const errorsEn: Record<ErrorCode, ErrorText> = {
   HUB_UNREACHABLE: { what: 'The model hub cannot be reached.', action: 'Check the connection, then try again.' },
   HUB_UNAUTHORIZED: {
     what: 'The hub wants you to sign in for this model.',
-    action: 'Paste a Hugging Face token under Donate, Options.',
+    action: 'Paste a Hugging Face token.',
   },
   HUB_GATED: {
     what: 'This model is gated: its owner must give you access.',
-    action: 'Accept its licence on the hub, then paste your token under Donate, Options.',
+    action: 'Accept its licence on the hub, then paste your token.',
   },
   HUB_NOT_FOUND: { what: 'The hub has no such model, revision or file.', action: 'Check the name and the revision.' },
   HUB_RATE_LIMITED: {

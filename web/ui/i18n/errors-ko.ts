@@ -34,6 +34,10 @@ export const errorsKo: Record<ErrorCode, ErrorText> = {
   NODE_TOO_OLD: { what: 'Node 버전이 너무 낮습니다.', action: 'Node 20.19 이상을 설치하세요.' },
   SLOT_TAKEN: { what: '다른 프로세스가 이 프로필 자리를 쓰고 있습니다.', action: '다른 자리를 고르세요.' },
   IDENTITY_TAKEN: { what: '다른 탭이 이미 같은 신원으로 기부하고 있습니다.', action: '그 탭을 쓰거나 먼저 닫으세요.' },
+  CHAT_TAKEN: {
+    what: '다른 탭에서 이 대화를 쓰고 있습니다.',
+    action: '그 탭의 답이 끝난 뒤 다시 시도하거나 새 대화를 시작하세요.',
+  },
   BAD_OPTION: { what: '링크나 이 페이지의 설정이 맞지 않습니다.', action: '고친 뒤 다시 시도하세요.' },
   BAD_MULTIADDR: {
     what: '링크에 있는 릴레이 주소가 올바른 multiaddr가 아닙니다.',
@@ -61,11 +65,11 @@ export const errorsKo: Record<ErrorCode, ErrorText> = {
   HUB_UNREACHABLE: { what: '모델 허브에 연결할 수 없습니다.', action: '연결을 확인한 뒤 다시 시도하세요.' },
   HUB_UNAUTHORIZED: {
     what: '이 모델을 읽으려면 허브에 로그인해야 합니다.',
-    action: '기부 화면의 선택 사항에 Hugging Face 토큰을 붙여 넣으세요.',
+    action: 'Hugging Face 토큰을 붙여 넣으세요.',
   },
   HUB_GATED: {
     what: '접근이 제한된 모델입니다. 소유자의 허락이 필요합니다.',
-    action: '허브에서 라이선스에 동의한 뒤 기부 화면의 선택 사항에 토큰을 붙여 넣으세요.',
+    action: '허브에서 라이선스에 동의한 뒤 토큰을 붙여 넣으세요.',
   },
   HUB_NOT_FOUND: { what: '허브에 그런 모델이나 리비전, 파일이 없습니다.', action: '이름과 리비전을 확인하세요.' },
   HUB_RATE_LIMITED: {

@@ -9,6 +9,8 @@ export interface Formats {
   bytes(value: number): string
   /** A span of time: `430 ms`, `2.1 s`, `3 min`, `1 h 20 min`. */
   duration(ms: number): string
+  /** A short time with its tenths: `4.2 ms`. */
+  shortTime(ms: number): string
   time(at: number): string
 }
 
@@ -39,6 +41,7 @@ export function createFormats(language: Language): Formats {
       if (minutes < 60) return unit(minutes, 'minute', 0)
       return `${unit(Math.floor(minutes / 60), 'hour', 0)} ${unit(minutes % 60, 'minute', 0)}`
     },
+    shortTime: (ms) => (ms < 100 ? unit(ms, 'millisecond', 1) : unit(ms, 'millisecond', 0)),
     time: (at) => clock.format(at),
   }
 }

@@ -5,6 +5,7 @@
  */
 import { marked, type Token, type Tokens } from 'marked'
 import type { ComponentChildren } from 'preact'
+import { useMemo } from 'preact/hooks'
 import { CodeBlock } from './code-block.tsx'
 import { safeHref } from './links.ts'
 
@@ -14,7 +15,8 @@ const MAX_DEPTH = 24
 const MAX_MARKDOWN_CHARS = 200_000
 
 export function Markdown({ text }: { text: string }) {
-  return <div class="prose">{markdownNodes(text)}</div>
+  // Cut into tokens once a text, not at every drawing of the chat.
+  return <div class="prose">{useMemo(() => markdownNodes(text), [text])}</div>
 }
 
 export function markdownNodes(text: string): ComponentChildren {

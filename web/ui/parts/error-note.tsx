@@ -3,8 +3,17 @@ import type { ComponentChildren } from 'preact'
 import type { PlainError } from '../../../swarm/errors.ts'
 import { useTexts } from '../services.ts'
 import { CloseIcon } from './icons.tsx'
+import { TokenForm } from './token-form.tsx'
 
-export function ErrorNote(props: { error: PlainError; onDismiss?: () => void; children?: ComponentChildren }) {
+const NEEDS_TOKEN: ReadonlySet<string> = new Set(['HUB_GATED', 'HUB_UNAUTHORIZED'])
+
+/** With `takesToken` a field for the hub's token stands in a note on a model that needs one. */
+export function ErrorNote(props: {
+  error: PlainError
+  onDismiss?: () => void
+  takesToken?: boolean
+  children?: ComponentChildren
+}) {
   const texts = useTexts()
   const sentences = texts.error(props.error)
   return (
@@ -19,6 +28,7 @@ export function ErrorNote(props: { error: PlainError; onDismiss?: () => void; ch
           <summary>{texts.messages.chat.details}</summary>
           <p class="note-details">{sentences.details}</p>
         </details>
+        {props.takesToken === true && NEEDS_TOKEN.has(props.error.code) && <TokenForm id="note-token" />}
         {props.children}
       </div>
       {props.onDismiss !== undefined && (

@@ -61,6 +61,11 @@ export const TrashIcon = () => (
     <path d="M5 7h14M9.7 7V4.8h4.6V7M7 7l.8 12.2h8.4L17 7" />
   </Icon>
 )
+export const RenameIcon = () => (
+  <Icon>
+    <path d="M5 19.2l.9-3.9L16.3 4.9l3 3L8.9 18.3ZM14 7.3l3 3" />
+  </Icon>
+)
 export const MenuIcon = () => (
   <Icon>
     <path d="M4.5 7.5h15M4.5 12.2h15M4.5 16.8h9.5" />

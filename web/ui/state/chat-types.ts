@@ -80,6 +80,8 @@ export interface ChatSettings {
   /** null: a new seed for each answer. */
   seed: number | null
   systemPrompt: string
+  /** Texts that end an answer. */
+  stop: readonly string[]
 }
 
 export const DEFAULT_SETTINGS: ChatSettings = {
@@ -90,4 +92,5 @@ export const DEFAULT_SETTINGS: ChatSettings = {
   maxTokens: 256,
   seed: null,
   systemPrompt: '',
+  stop: [],
 }

@@ -5,11 +5,12 @@
  */
 import { batch, computed, signal, type ReadonlySignal } from '@preact/signals'
 import type { ChatMessage, GenerateRequest } from '../../../session/types.ts'
-import { SwarmError, toPlainError, type PlainError } from '../../../swarm/errors.ts'
+import { SwarmError, type PlainError } from '../../../swarm/errors.ts'
 import { followAnswer, type Phase } from './answering.ts'
 import type { AnswerEntry, Chat, ChatSettings, Entry, UserEntry } from './chat-types.ts'
 import { AnswerJournal } from './journal.ts'
 import type { ChatLocks, ChatStorage, ModelChoice, OpenedModel, PromptPort } from './ports.ts'
+import { pageError } from './page-error.ts'
 import { resolveSampling } from './sampling.ts'
 
 export interface ConversationParts {
@@ -26,7 +27,8 @@ export interface ConversationParts {
   onFinished: (entry: AnswerEntry) => void
 }
 
-const TITLE_CHARS = 60
+/** Longer titles are cut; the whole message stands in the chat. */
+export const TITLE_CHARS = 60
 
 export class Conversation {
   readonly id: string
@@ -63,10 +65,21 @@ export class Conversation {
   }
   readonly busy = computed(() => this.phase.value.kind !== 'idle')
 
-  /** Reads the stored entries. An answer that was being written by a page that is gone is shown as interrupted. */
+  /**
+   * Reads the stored entries, at first and when another tab wrote in this chat; what this tab writes itself is newer. An
+   * answer that was being written by a page that is gone is shown as interrupted.
+   */
   async load(): Promise<void> {
     const stored = await this.#parts.storage.entries(this.id)
-    const elsewhere = (await this.#parts.locks.held()).has(this.id)
+    if (this.busy.peek()) return
+    this.#show(stored, await this.#isHeldElsewhere())
+  }
+
+  async #isHeldElsewhere(): Promise<boolean> {
+    return (await this.#parts.locks.held()).has(this.id)
+  }
+
+  #show(stored: readonly Entry[], elsewhere: boolean): void {
     this.#entries.value = stored.map((entry) =>
       entry.role === 'assistant' && entry.status === 'streaming' && !elsewhere
         ? { ...entry, status: 'interrupted' as const }
@@ -79,6 +92,8 @@ export class Conversation {
     const message = text.trim()
     if (message === '' || this.busy.peek()) return false
     return await this.#whileLocked(async (signal_) => {
+      // What another tab wrote stands before it.
+      await this.#catchUp()
       const entry: UserEntry = { role: 'user', text: message, at: this.#parts.now() }
       const index = this.#entries.peek().length
       await this.#saveChat(message)
@@ -90,9 +105,10 @@ export class Conversation {
 
   /** Writes the last answer anew, in place of the old one. */
   async retry(): Promise<void> {
-    const entries = this.#entries.peek()
-    if (this.busy.peek() || entries.length === 0) return
+    if (this.busy.peek() || this.#entries.peek().length === 0) return
     await this.#whileLocked(async (signal_) => {
+      await this.#refuseIfBehind()
+      const entries = this.#entries.peek()
       const length = entries.at(-1)?.role === 'assistant' ? entries.length - 1 : entries.length
       await this.#parts.storage.truncate(this.id, length)
       this.#entries.value = entries.slice(0, length)
@@ -105,6 +121,7 @@ export class Conversation {
     const last = this.#entries.peek().at(-1)
     if (this.busy.peek() || last?.role !== 'assistant') return
     await this.#whileLocked(async (signal_) => {
+      await this.#refuseIfBehind()
       this.#entries.value = this.#entries.peek().slice(0, -1)
       await this.#answer(last, signal_)
     })
@@ -141,6 +158,28 @@ export class Conversation {
     await this.#opened?.endSession(this.id)
   }
 
+  /** The new title, here and in storage. */
+  async rename(title: string): Promise<void> {
+    this.#chat = { ...this.#chat, title }
+    await this.#parts.storage.putChat(this.#chat)
+  }
+
+  /** Whether another tab had written what this one did not show; it is shown now. Called with the chat's lock held. */
+  async #catchUp(): Promise<boolean> {
+    const stored = await this.#parts.storage.entries(this.id)
+    if (!isAhead(stored, this.#entries.peek())) return false
+    this.#show(stored, false)
+    return true
+  }
+
+  /** Nothing is replaced that the person has not seen. @throws SwarmError CHAT_TAKEN */
+  async #refuseIfBehind(): Promise<void> {
+    if (!(await this.#catchUp())) return
+    throw new SwarmError('CHAT_TAKEN', 'another tab has written in this chat meanwhile', {
+      action: 'Look at what stands there now, then try again.',
+    })
+  }
+
   async #whileLocked(work: (signal: AbortSignal) => Promise<void>): Promise<boolean> {
     const run = this.#locked(work)
     this.#running = run
@@ -158,14 +197,14 @@ export class Conversation {
     try {
       release = await this.#parts.locks.take(this.id)
       if (release === null) {
-        throw new SwarmError('BUSY', 'another tab is answering in this chat', {
-          action: 'Use that tab, or start a new chat here.',
+        throw new SwarmError('CHAT_TAKEN', 'another tab is answering in this chat', {
+          action: 'Wait for its answer, or start a new chat here.',
         })
       }
       await work(abort.signal)
       return true
     } catch (error) {
-      this.#problem.value = toPlainError(error)
+      this.#problem.value = pageError(error)
       return false
     } finally {
       release?.()
@@ -183,7 +222,7 @@ export class Conversation {
     let entry: AnswerEntry = earlier ?? this.#emptyAnswer(choice)
     entry = { ...entry, status: 'streaming', error: null }
     const journal = new AnswerJournal(this.#parts.storage, this.id, index, (error) => {
-      this.#problem.value = toPlainError(error)
+      this.#problem.value = pageError(error)
     })
     this.#live.value = entry
     await this.#parts.storage.putEntry(this.id, index, entry)
@@ -215,7 +254,7 @@ export class Conversation {
     } catch (error) {
       entry = signal_.aborted
         ? { ...entry, status: 'stopped' }
-        : { ...entry, status: 'failed', error: toPlainError(error) }
+        : { ...entry, status: 'failed', error: pageError(error) }
     }
     await journal.finish(entry)
     batch(() => {
@@ -233,7 +272,7 @@ export class Conversation {
       promptIds,
       maxTokens: Math.min(settings.maxTokens, room),
       sampling: resolveSampling(settings, model.defaults, this.#parts.randomSeed),
-      stopSequences: [],
+      stopSequences: settings.stop,
       ignoreEos: false,
       signal: signal_,
     }
@@ -262,6 +301,14 @@ export class Conversation {
     await this.#parts.storage.putChat(this.#chat)
     this.#parts.onChatChange(this.#chat)
   }
+}
+
+/** A write of ours that failed leaves storage behind what is shown, never ahead of it. */
+function isAhead(stored: readonly Entry[], shown: readonly Entry[]): boolean {
+  const [theirs, ours] = [stored.at(-1), shown.at(-1)]
+  if (theirs === undefined || stored.length < shown.length) return false
+  if (ours === undefined || stored.length > shown.length || theirs.at > ours.at) return true
+  return theirs.role === 'assistant' && ours.role === 'assistant' && theirs.ids.length > ours.ids.length
 }
 
 /** Said before sending too, where the count is known. */

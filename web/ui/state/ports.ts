@@ -113,6 +113,8 @@ export interface ChatStorage {
   /** Drops entries from `length` on. */
   truncate(chatId: string, length: number): Promise<void>
   remove(chatId: string): Promise<void>
+  /** Another tab of this browser wrote in a chat, or removed it. */
+  onChange(listener: (chatId: string) => void): void
 }
 
 /** One tab writes in a chat at a time. */

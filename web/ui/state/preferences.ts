@@ -4,6 +4,10 @@ import { LANGUAGES, type Language } from '../i18n/languages.ts'
 import { DEFAULT_SETTINGS, type ChatSettings } from './chat-types.ts'
 import type { SettingsStorage } from './ports.ts'
 
+/** Every one is looked for at each token. */
+const MAX_STOP_TEXTS = 16
+const MAX_STOP_CHARS = 200
+
 /** auto: what the system prefers. */
 export type Theme = 'auto' | 'light' | 'dark'
 
@@ -66,7 +70,17 @@ export function readSettings(stored: string | null): ChatSettings {
     maxTokens: numberIn(v['maxTokens'], 1, 1_048_576) ?? DEFAULT_SETTINGS.maxTokens,
     seed: numberIn(v['seed'], 0, Number.MAX_SAFE_INTEGER),
     systemPrompt: typeof v['systemPrompt'] === 'string' ? v['systemPrompt'].slice(0, 20_000) : '',
+    stop: Array.isArray(v['stop']) ? readStopTexts(v['stop'].join('\n')) : [],
   }
+}
+
+/** As written in the field, one a line; empty lines are none. */
+export function readStopTexts(text: string): string[] {
+  return text
+    .split('\n')
+    .filter((line) => line !== '')
+    .slice(0, MAX_STOP_TEXTS)
+    .map((line) => line.slice(0, MAX_STOP_CHARS))
 }
 
 function numberIn(value: unknown, min: number, max: number): number | null {

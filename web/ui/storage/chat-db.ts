@@ -12,6 +12,8 @@ interface ChatSchema extends DBSchema {
 }
 
 const DATABASE = 'tabswarm-chats'
+/** Tells the other tabs of this browser which chat was written. */
+const CHANNEL = 'tabswarm-chats'
 
 export async function openChatStorage(): Promise<ChatStorage> {
   try {
@@ -31,6 +33,7 @@ export async function openChatStorage(): Promise<ChatStorage> {
 class IndexedChats implements ChatStorage {
   readonly durable = true
   readonly #db: IDBPDatabase<ChatSchema>
+  readonly #channel = new BroadcastChannel(CHANNEL)
 
   constructor(db: IDBPDatabase<ChatSchema>) {
     this.#db = db
@@ -46,6 +49,7 @@ class IndexedChats implements ChatStorage {
 
   async putChat(chat: Chat): Promise<void> {
     await this.#db.put('chats', chat)
+    this.#channel.postMessage(chat.id)
   }
 
   async putEntry(
@@ -56,10 +60,12 @@ class IndexedChats implements ChatStorage {
   ): Promise<void> {
     const transaction = this.#db.transaction('entries', 'readwrite', { durability: durable ? 'strict' : 'relaxed' })
     await Promise.all([transaction.store.put({ chatId, index, entry }), transaction.done])
+    this.#channel.postMessage(chatId)
   }
 
   async truncate(chatId: string, length: number): Promise<void> {
     await this.#db.delete('entries', entryRange(chatId, length))
+    this.#channel.postMessage(chatId)
   }
 
   async remove(chatId: string): Promise<void> {
@@ -69,6 +75,13 @@ class IndexedChats implements ChatStorage {
       transaction.objectStore('entries').delete(entryRange(chatId)),
       transaction.done,
     ])
+    this.#channel.postMessage(chatId)
+  }
+
+  onChange(listener: (chatId: string) => void): void {
+    this.#channel.addEventListener('message', ({ data }) => {
+      if (typeof data === 'string') listener(data)
+    })
   }
 }
 
@@ -116,4 +129,7 @@ export class MemoryChats implements ChatStorage {
     this.#entries.delete(chatId)
     return Promise.resolve()
   }
+
+  /** Memory is one tab's own. */
+  onChange(_listener: (chatId: string) => void): void {}
 }

@@ -21,6 +21,16 @@ import {
 /** Storage that records the order of what happens. */
 class WatchedStorage extends MemoryChats {
   readonly happened: string[] = []
+  readonly #listeners: ((chatId: string) => void)[] = []
+
+  override onChange(listener: (chatId: string) => void): void {
+    this.#listeners.push(listener)
+  }
+
+  /** As a write of another tab is told. */
+  tell(chatId: string): void {
+    for (const listener of this.#listeners) listener(chatId)
+  }
 
   override async putEntry(chatId: string, index: number, entry: Entry, options?: { durable?: boolean }): Promise<void> {
     // A write takes a moment, as on a disk: what does not wait for it comes out of order.
@@ -135,10 +145,40 @@ describe('sending', () => {
     ])
   })
 
+  test('a full storage is one sentence, and the message comes back', async () => {
+    const { chats, storage, prompts } = bench({ play: () => [endEvent()] })
+    storage.putEntry = () => Promise.reject(new DOMException('no room', 'QuotaExceededError'))
+    expect(await chats.current.peek().send('Hello!')).toBe(false)
+    expect(chats.current.peek().problem.peek()?.code).toBe('STORAGE_FULL')
+    expect(prompts.requests).toEqual([])
+  })
+
+  test('an answer goes on when storage fills up under it, and the page says so', async () => {
+    const { chats, storage } = bench({
+      play: () => {
+        storage.putEntry = () => Promise.reject(new DOMException('no room', 'QuotaExceededError'))
+        return [...tokens(3), endEvent()]
+      },
+    })
+    expect(await chats.current.peek().send('Hello!')).toBe(true)
+    expect(lastAnswer(chats)).toMatchObject({ status: 'done', text: 'w0 w1 w2 ' })
+    expect(chats.current.peek().problem.peek()?.code).toBe('STORAGE_FULL')
+    // What could not be stored stays on the screen when the next message is sent.
+    await chats.current.peek().send('Again')
+    expect(chats.current.peek().entries.peek()).toHaveLength(2)
+  })
+
+  test('texts that end the answer go along', async () => {
+    const { chats, prompts, settings } = bench({ play: () => [endEvent()] })
+    Object.assign(settings, { stop: ['###', '\u0000'] })
+    await chats.current.peek().send('a')
+    expect(prompts.requests[0]?.stopSequences).toEqual(['###', '\u0000'])
+  })
+
   test('a chat that another tab is answering in is left alone', async () => {
     const { chats, prompts, storage } = bench({ play: () => [endEvent()] }, undefined, new Set(['chat-1']))
     expect(await chats.current.peek().send('Hello!')).toBe(false)
-    expect(chats.current.peek().problem.peek()?.code).toBe('BUSY')
+    expect(chats.current.peek().problem.peek()?.code).toBe('CHAT_TAKEN')
     expect(prompts.requests).toEqual([])
     expect(storage.happened).toEqual([])
   })
@@ -270,5 +310,62 @@ describe('chats', () => {
     expect(await storage.chats()).toHaveLength(1)
     await chats.current.peek().send('two')
     expect(chats.list.peek().map(({ title }) => title)).toEqual(['two', 'one'])
+  })
+
+  test('are renamed, here and in storage, and keep the name', async () => {
+    const { chats, storage } = bench({ play: () => [endEvent()] })
+    await chats.current.peek().send('one')
+    await chats.rename('chat-1', '  A better name ')
+    await chats.rename('chat-1', '   ')
+    expect(chats.list.peek()[0]?.title).toBe('A better name')
+    await chats.current.peek().send('two')
+    expect((await storage.chats())[0]?.title).toBe('A better name')
+  })
+})
+
+describe('two tabs in one chat', () => {
+  /** Both have it open; the second tab does not hear of what the first one writes. */
+  const twoTabs = async (): Promise<{ first: Bench; second: Bench }> => {
+    const first = bench({ play: () => [...tokens(2), endEvent()] })
+    await first.chats.current.peek().send('one')
+    const second = bench({ play: () => [...tokens(1), endEvent()] }, first.storage)
+    await second.chats.load()
+    vi.advanceTimersByTime(1_000)
+    return { first, second }
+  }
+
+  test('what one of them wrote is never overwritten by the other', async () => {
+    const { first, second } = await twoTabs()
+    await first.chats.current.peek().send('two')
+    await second.chats.current.peek().send('three')
+    const stored = await first.storage.entries('chat-1')
+    expect(stored.filter(({ role }) => role === 'user').map(({ text }) => text)).toEqual(['one', 'two', 'three'])
+    expect(second.chats.current.peek().entries.peek()).toEqual(stored)
+  })
+
+  test('an answer that this tab did not show is not replaced by its Retry', async () => {
+    const { first, second } = await twoTabs()
+    await first.chats.current.peek().retry()
+    const stored = await first.storage.entries('chat-1')
+    await second.chats.current.peek().retry()
+    expect(second.chats.current.peek().problem.peek()?.code).toBe('CHAT_TAKEN')
+    expect(await first.storage.entries('chat-1')).toEqual(stored)
+    expect(second.prompts.requests).toEqual([])
+    // Now that it is seen, it may be.
+    await second.chats.current.peek().retry()
+    expect(second.prompts.requests).toHaveLength(1)
+  })
+
+  test('a tab follows what another one writes and removes', async () => {
+    const { first, second } = await twoTabs()
+    await first.chats.current.peek().send('two')
+    second.storage.tell('chat-1')
+    await vi.advanceTimersByTimeAsync(0)
+    expect(second.chats.current.peek().entries.peek()).toHaveLength(4)
+    await first.chats.remove('chat-1')
+    second.storage.tell('chat-1')
+    await vi.advanceTimersByTimeAsync(0)
+    expect(second.chats.list.peek()).toEqual([])
+    expect(second.chats.current.peek().entries.peek()).toEqual([])
   })
 })

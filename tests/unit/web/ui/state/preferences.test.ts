@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { DEFAULT_SETTINGS } from '../../../../../web/ui/state/chat-types.ts'
 import { createNavigation, type AddressBar } from '../../../../../web/ui/state/navigation.ts'
-import { createPreferences, readSettings } from '../../../../../web/ui/state/preferences.ts'
+import { createPreferences, readSettings, readStopTexts } from '../../../../../web/ui/state/preferences.ts'
 
 const memory = (start: Record<string, string> = {}) => {
   const kept = new Map(Object.entries(start))
@@ -43,8 +43,21 @@ describe('stored settings', () => {
     expect(readSettings(stored)).toEqual(DEFAULT_SETTINGS)
   })
 
+  test('stop texts are one a line, without empty ones', () => {
+    expect(readStopTexts('###\n\n끝.\n')).toEqual(['###', '끝.'])
+    expect(readSettings(JSON.stringify({ stop: ['###', '', 3] })).stop).toEqual(['###', '3'])
+  })
+
   test('values that do not fit fall back one by one', () => {
-    const stored = JSON.stringify({ temperature: 0, topP: 7, topK: 'x', maxTokens: -1, seed: 5, systemPrompt: 3 })
+    const stored = JSON.stringify({
+      temperature: 0,
+      topP: 7,
+      topK: 'x',
+      maxTokens: -1,
+      seed: 5,
+      systemPrompt: 3,
+      stop: 'x',
+    })
     expect(readSettings(stored)).toEqual({ ...DEFAULT_SETTINGS, temperature: 0, seed: 5 })
   })
 })
