@@ -18,6 +18,7 @@ export type ErrorCode =
   | 'SLOT_TAKEN'
   | 'IDENTITY_TAKEN'
   | 'CHAT_TAKEN'
+  | 'PAGE_INCOMPLETE'
   // input
   | 'BAD_OPTION'
   | 'BAD_MULTIADDR'

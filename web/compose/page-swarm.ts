@@ -3,10 +3,11 @@
  * relays as snapshots. Relays that only a link names are not dialled before `join` is called by a click.
  */
 import type { RelayStatus, SwarmNode } from '../../net/types.ts'
-import { SwarmError, toPlainError, type PlainError } from '../../swarm/errors.ts'
+import { SwarmError, type PlainError } from '../../swarm/errors.ts'
 import { makeModelId } from '../../swarm/model-info.ts'
 import type { RelayLine, SwarmModel, SwarmPort, SwarmSnapshot } from '../ui/state/ports.ts'
 import { sha256 } from '../sha256.ts'
+import { pageError } from '../ui/state/page-error.ts'
 import type { PageConfig } from './page-config.ts'
 
 /** Records expire without an event; the page notices within this time. */
@@ -78,7 +79,7 @@ export class PageSwarm implements SwarmPort {
     }
     this.#joining ??= this.#join().catch((error: unknown) => {
       this.#joining = null
-      this.#error = toPlainError(error)
+      this.#error = pageError(error)
       this.#notify()
       throw error
     })

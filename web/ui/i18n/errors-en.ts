@@ -50,6 +50,10 @@ export const errorsEn: Record<ErrorCode, ErrorText> = {
     what: 'Another tab is writing in this chat.',
     action: 'Wait for its answer, or start a new chat here.',
   },
+  PAGE_INCOMPLETE: {
+    what: 'A part of this page could not be loaded from its server.',
+    action: 'Check the connection, then reload the page: your chats are kept.',
+  },
   BAD_OPTION: { what: 'A setting in the link or on this page does not fit.', action: 'Correct it and try again.' },
   BAD_MULTIADDR: {
     what: 'A relay’s address in the link is not a valid multiaddress.',

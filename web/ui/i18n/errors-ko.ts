@@ -38,6 +38,10 @@ export const errorsKo: Record<ErrorCode, ErrorText> = {
     what: '다른 탭에서 이 대화를 쓰고 있습니다.',
     action: '그 탭의 답이 끝난 뒤 다시 시도하거나 새 대화를 시작하세요.',
   },
+  PAGE_INCOMPLETE: {
+    what: '페이지의 일부를 서버에서 불러오지 못했습니다.',
+    action: '연결을 확인하고 페이지를 새로 고치세요. 대화는 그대로 남아 있습니다.',
+  },
   BAD_OPTION: { what: '링크나 이 페이지의 설정이 맞지 않습니다.', action: '고친 뒤 다시 시도하세요.' },
   BAD_MULTIADDR: {
     what: '링크에 있는 릴레이 주소가 올바른 multiaddr가 아닙니다.',

@@ -31,7 +31,7 @@ export const ko: Messages = {
     otherModelLabel: '허브의 저장소 이름 (org/name 또는 org/name@revision)',
     otherModelUse: '이 모델 사용',
     coverageFull: (blocks, copies) =>
-      `블록 ${blocks}개가 모두 제공되고 있습니다${copies > 1 ? ` (블록마다 사본 ${copies}개 이상)` : ''}`,
+      `블록 ${blocks}개 모두 제공 중${copies > 1 ? ` (블록마다 사본 ${copies}개 이상)` : ''}`,
     coverageMissing: (missing) => `블록 ${missing}번을 제공하는 탭이 없습니다`,
     coverageUnknown: '제공 현황을 아직 알 수 없습니다',
     coverageShort: (covered, blocks) => `블록 ${covered}/${blocks}`,

@@ -12,7 +12,7 @@ import { safeHref } from './links.ts'
 /** Deeper nesting is no writing but an attack on the stack. */
 const MAX_DEPTH = 24
 /** Longer answers are shown as plain text: cutting them anew at every token would take too long. */
-const MAX_MARKDOWN_CHARS = 200_000
+const MAX_MARKDOWN_CHARS = 50_000
 
 export function Markdown({ text }: { text: string }) {
   // Cut into tokens once a text, not at every drawing of the chat.

@@ -3,8 +3,8 @@
  * `Phase` (what is going on now). It neither stores nor decides what to ask; `conversation.ts` does.
  */
 import type { DecodeStream, GenerateEvent, Timings } from '../../../session/types.ts'
-import { toPlainError } from '../../../swarm/errors.ts'
 import type { AnswerEntry, AnswerStats } from './chat-types.ts'
+import { pageError } from './page-error.ts'
 
 /** What a conversation is doing. */
 export type Phase =
@@ -99,7 +99,7 @@ export async function followAnswer(
   } catch (error) {
     show({
       status: 'failed',
-      error: toPlainError(error),
+      error: pageError(error),
       stats:
         firstAt === null
           ? null

@@ -3,7 +3,8 @@
  * something else before the start makes a new one and plans again. Nothing starts without `start()`.
  */
 import { batch, signal, type ReadonlySignal, type Signal } from '@preact/signals'
-import { SwarmError, toPlainError } from '../../../swarm/errors.ts'
+import { SwarmError } from '../../../swarm/errors.ts'
+import { pageError } from './page-error.ts'
 import type { Donor, DonorLogLine, DonorState } from '../../donor/state.ts'
 import type { DonorChoices, DonorPort, ModelChoice } from './ports.ts'
 
@@ -65,7 +66,7 @@ export function createDonating(port: DonorPort): Donating {
     } catch (error) {
       const superseded = error instanceof SwarmError && error.code === 'CANCELLED'
       if (!superseded && state.peek().status !== 'failed') {
-        state.value = { status: 'failed', error: toPlainError(error) }
+        state.value = { status: 'failed', error: pageError(error) }
       }
     }
   }

@@ -3,7 +3,8 @@
  * the page can say before the first send how long the context is and whether there is a chat template.
  */
 import { computed, effect, signal, type ReadonlySignal } from '@preact/signals'
-import { toPlainError, type PlainError } from '../../../swarm/errors.ts'
+import type { PlainError } from '../../../swarm/errors.ts'
+import { pageError } from './page-error.ts'
 import type { ModelChoice, OpenedModel, PromptPort } from './ports.ts'
 import { coverageOfRecords, findModel, type Coverage, type SwarmState } from './swarm.ts'
 
@@ -121,7 +122,7 @@ export function createModels(options: {
           if (opening?.key === key) opened.value = model
         },
         (error: unknown) => {
-          if (opening?.key === key) problem.value = toPlainError(error)
+          if (opening?.key === key) problem.value = pageError(error)
         },
       )
       opening = { key, done }

@@ -13,9 +13,8 @@ export function pageError(error: unknown): PlainError {
   }
   if (error instanceof TypeError && PART_NOT_LOADED.test(error.message)) {
     return toPlainError(
-      new SwarmError('NO_RELAY', `a part of this page could not be loaded: ${error.message}`, {
+      new SwarmError('PAGE_INCOMPLETE', `a part of this page could not be loaded: ${error.message}`, {
         retryable: true,
-        action: 'Check the connection, then reload the page.',
       }),
     )
   }
