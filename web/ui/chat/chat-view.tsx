@@ -46,7 +46,9 @@ function MessageLog() {
   const follow = useRef(true)
   useSignalEffect(() => {
     // Whatever makes the log longer.
-    void [conversation.entries.value, conversation.live.value, conversation.problem.value]
+    void [conversation.live.value, conversation.problem.value]
+    // The empty chat is read from its top.
+    if (conversation.entries.value.length === 0) return
     // After the views have drawn it.
     setTimeout(() => {
       const element = log.current

@@ -59,7 +59,7 @@ function DonorBody({ state }: { state: DonorState }) {
       return (
         <>
           <LoadSteps progress={state.progress} />
-          <PlanCard plan={{ ...state.plan, span: state.span }} />
+          <PlanCard plan={{ ...state.plan, span: state.span }} isSettled />
         </>
       )
     case 'serving':

@@ -4,7 +4,8 @@ import type { DonorPlan } from '../../donor/state.ts'
 import { useServices, useTexts } from '../services.ts'
 import { spanText } from './span-text.ts'
 
-export function PlanCard({ plan }: { plan: DonorPlan }) {
+/** `isSettled`: the blocks were chosen for good, no longer a forecast. */
+export function PlanCard({ plan, isSettled = false }: { plan: DonorPlan; isSettled?: boolean }) {
   const { swarm } = useServices()
   const { messages, formats } = useTexts()
   const { donate } = messages
@@ -21,7 +22,8 @@ export function PlanCard({ plan }: { plan: DonorPlan }) {
         <dt>{donate.planBlocks}</dt>
         <dd>
           {donate.planBlocksValue(spanLength(plan.span), spanText(plan.span), plan.blocks)}
-          <span class="fine"> {plan.mode === 'fixed' ? donate.planFixed : donate.planChosenAgain}</span>
+          {plan.mode === 'fixed' && <span class="fine"> {donate.planFixed}</span>}
+          {plan.mode !== 'fixed' && !isSettled && <span class="fine"> {donate.planChosenAgain}</span>}
         </dd>
         <dt>{donate.planDownload}</dt>
         <dd data-testid="plan-download">

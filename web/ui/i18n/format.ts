@@ -32,7 +32,9 @@ export function createFormats(language: Language): Formats {
         scaled /= 1000
         step += 1
       }
-      return unit(scaled, BYTE_UNITS[step] ?? 'byte', scaled < 100 && step > 0 ? 1 : 0)
+      // `Intl` spells the single unit out: "0 byte".
+      if (step === 0) return `${number(value, { maximumFractionDigits: 0 })} B`
+      return unit(scaled, BYTE_UNITS[step] ?? 'byte', scaled < 100 ? 1 : 0)
     },
     duration(ms) {
       if (ms < 1000) return unit(ms, 'millisecond', 0)

@@ -71,8 +71,11 @@ export class Conversation {
    */
   async load(): Promise<void> {
     const stored = await this.#parts.storage.entries(this.id)
+    const elsewhere = await this.#isHeldElsewhere()
     if (this.busy.peek()) return
-    this.#show(stored, await this.#isHeldElsewhere())
+    this.#show(stored, elsewhere)
+    // Said until the other tab is done.
+    if (!elsewhere && this.#problem.peek()?.code === 'CHAT_TAKEN') this.#problem.value = null
   }
 
   async #isHeldElsewhere(): Promise<boolean> {
@@ -225,7 +228,8 @@ export class Conversation {
       this.#problem.value = pageError(error)
     })
     this.#live.value = entry
-    await this.#parts.storage.putEntry(this.id, index, entry)
+    // Its row is there before its first token, or it is said that this one is not kept; written it is in any case.
+    await journal.keep(entry)
     try {
       const model = await this.#parts.prompts.open(choice)
       if (this.#opened !== null && this.#opened !== model) await this.#opened.endSession(this.id)
@@ -256,7 +260,7 @@ export class Conversation {
         ? { ...entry, status: 'stopped' }
         : { ...entry, status: 'failed', error: pageError(error) }
     }
-    await journal.finish(entry)
+    await journal.keep(entry)
     batch(() => {
       this.#live.value = null
       this.#entries.value = [...this.#entries.peek(), entry]

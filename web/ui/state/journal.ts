@@ -30,8 +30,8 @@ export class AnswerJournal {
     this.#timer ??= setTimeout(() => this.#write(), JOURNAL_MS)
   }
 
-  /** Writes the last value and resolves when it is stored. A failed write is reported to `onError`, not thrown. */
-  async finish(entry: AnswerEntry): Promise<void> {
+  /** Writes a value at once and resolves when it is stored. A failed write is reported to `onError`, not thrown. */
+  async keep(entry: AnswerEntry): Promise<void> {
     this.#next = entry
     this.#write()
     await this.#writing

@@ -74,8 +74,8 @@ describe('an error in words', () => {
 describe('formats', () => {
   const formats = createFormats('en')
   test.each([
-    [0, '0 byte'],
-    [999, '999 byte'],
+    [0, '0 B'],
+    [999, '999 B'],
     [1500, '1.5 kB'],
     [1_770_000, '1.8 MB'],
     [270_000_000, '270 MB'],

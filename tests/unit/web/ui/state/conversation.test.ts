@@ -153,6 +153,19 @@ describe('sending', () => {
     expect(prompts.requests).toEqual([])
   })
 
+  test('an answer that has no room in storage is written all the same, and the page says that it is not kept', async () => {
+    const { chats, storage } = bench({ play: () => [...tokens(2), endEvent()] })
+    const put = storage.putEntry.bind(storage)
+    storage.putEntry = (chatId, index, entry, options) =>
+      entry.role === 'user'
+        ? put(chatId, index, entry, options)
+        : Promise.reject(new DOMException('no room', 'QuotaExceededError'))
+    expect(await chats.current.peek().send('Hello!')).toBe(true)
+    expect(lastAnswer(chats)).toMatchObject({ status: 'done', text: 'w0 w1 ' })
+    expect(chats.current.peek().problem.peek()?.code).toBe('STORAGE_FULL')
+    expect(chats.current.peek().live.peek()).toBeNull()
+  })
+
   test('an answer goes on when storage fills up under it, and the page says so', async () => {
     const { chats, storage } = bench({
       play: () => {
