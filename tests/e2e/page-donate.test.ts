@@ -1,0 +1,96 @@
+/**
+ * Donating by hand: one click after the plan, every phase, serving a page that asks; a second tab of the same identity, a page
+ * that is closed, a visit that finds its weights in the cache, and Stop. One relay; the tabs are this test's own.
+ */
+import type { Browser, BrowserContext, Page } from 'playwright'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { launchChromium, watchErrors } from '../support/browser.ts'
+import { ChatPage } from '../support/chat-page.ts'
+import { TestSwarm, tinytalesCase } from '../support/swarm.ts'
+
+const STORY = tinytalesCase('Tell me a story.')
+const READY_MS = 60_000
+/** Ten times what a goodbye takes to reach a page. */
+const SEEN_MS = 5_000
+
+let swarm: TestSwarm
+let browser: Browser
+let context: BrowserContext
+let url: string
+let asker: ChatPage
+
+beforeAll(async () => {
+  swarm = new TestSwarm()
+  await swarm.relay()
+  url = `http://127.0.0.1:${swarm.ports[0]}/`
+  browser = await launchChromium()
+  // One profile for all: they share cache and identities, as the tabs of a person do.
+  context = await browser.newContext({ locale: 'en-US' })
+  asker = new ChatPage(await context.newPage())
+  await asker.page.goto(url)
+})
+afterAll(async () => {
+  await browser?.close()
+  await swarm?.stop()
+})
+
+/** A tab whose plan stands on the page. */
+async function planned(): Promise<Page> {
+  const page = await context.newPage()
+  await page.goto(`${url}?donate&num_blocks=8&tab=1`)
+  await page.locator('[data-status="ready"]').waitFor({ timeout: READY_MS })
+  return page
+}
+
+async function serving(page: Page): Promise<void> {
+  await page.getByTestId('donate-start').click()
+  await page.locator('[data-status="serving"]').waitFor({ timeout: READY_MS })
+}
+
+const peersSeen = async (): Promise<number> => (await asker.directory()).length
+
+test('one click after the plan loads, serves and shows it', async () => {
+  const page = await planned()
+  const errors = watchErrors(page)
+  expect(await page.getByTestId('plan-download').innerText()).toMatch(/^[\d.]+ MB$/)
+  expect(await peersSeen()).toBe(0)
+  await serving(page)
+  const lines = await page.getByTestId('donate-log').locator('p span').allInnerTexts()
+  const wanted = [
+    /^Selected blocks: \[0, 1, 2/,
+    /^P2P initialized for Load Balancing server, PeerID: 12D3/,
+    /server ready, blocks=\[0/,
+  ]
+  expect(wanted.map((pattern) => lines.findIndex((line) => pattern.test(line)))).toEqual([0, 1, 2])
+  await asker.covered()
+  await asker.makeGreedy()
+  await asker.send(STORY.prompt)
+  expect(await asker.finished(0)).toBe(STORY.greedy_text.trim())
+  const served = page.getByTestId('donate-stats').locator('.tile', { hasText: 'Steps served' }).locator('dd')
+  await expect.poll(async () => Number(await served.innerText()), { timeout: 10_000 }).toBeGreaterThan(10)
+  expect(errors).toEqual([])
+
+  const second = await planned()
+  await second.getByTestId('donate-start').click()
+  await second.locator('[data-status="failed"] [data-code="IDENTITY_TAKEN"]').waitFor({ timeout: READY_MS })
+  await second.close()
+  // The first one goes on as if nothing had been.
+  expect(await page.locator('[data-status="serving"]').count()).toBe(1)
+  expect(await peersSeen()).toBe(1)
+
+  await page.close({ runBeforeUnload: false })
+  await expect.poll(peersSeen, { timeout: SEEN_MS }).toBe(0)
+})
+
+test('the next visit finds the weights, and Stop leaves the swarm', async () => {
+  const page = await planned()
+  expect(await page.getByTestId('plan-download').innerText()).toMatch(/^0 B, and [\d.]+ MB already kept here$/)
+  await serving(page)
+  await expect.poll(peersSeen, { timeout: SEEN_MS }).toBe(1)
+  await page.getByTestId('donate-stop').click()
+  await page.locator('[data-status="stopped"]').waitFor({ timeout: READY_MS })
+  await expect.poll(peersSeen, { timeout: SEEN_MS }).toBe(0)
+  await page.getByTestId('donate-start').click()
+  await page.locator('[data-status="ready"]').waitFor({ timeout: READY_MS })
+  await page.close()
+})
