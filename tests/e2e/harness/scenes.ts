@@ -35,6 +35,17 @@ const STORY =
   'Once upon a time, there was a quiet girl named **Mina**. She had a green basket and loved to walk by the river.\n\n' +
   '1. She picked three apples.\n2. She gave one to a fox.\n\nThe fox said: `thank you`, and they walked home together.'
 
+/** What is wider than a phone: words without a break, code, a table, a route over many tabs. */
+const LONG =
+  `${'Rindfleischetikettierungsüberwachungsaufgabenübertragung'.repeat(4)} ${'띄어쓰기없는긴글'.repeat(20)}\n\n` +
+  '```ts\nconst answer = await swarm.prompt("a line of code that does not end where the phone ends, and goes on", { seed: 7 })\n```\n\n' +
+  '| a column | another column | a third column | and a fourth column | a fifth |\n|---|---|---|---|---|\n| 1 | 2 | 3 | 4 | 5 |'
+const LONG_ROUTE = Array.from({ length: 16 }, (_, i) => ({
+  peerId: PEERS[i % 4] ?? '',
+  span: { start: i * 2, end: i * 2 + 2 },
+  direct: i !== 9,
+}))
+
 function answer(change: Partial<AnswerEntry>): AnswerEntry {
   return {
     role: 'assistant',
@@ -171,6 +182,27 @@ export const SCENES: Record<string, Scene> = {
       },
     ],
   },
+  gated: {
+    ...base,
+    prompts: {
+      play: () => [],
+      openError: new SwarmError('HUB_GATED', 'huggingface.co answered 403 for org/gated: access is restricted', {
+        action: 'Accept the licence on the hub, then paste your token.',
+      }),
+    },
+  },
+  long: {
+    ...base,
+    chats: [
+      {
+        chat: chatOf('one', 'Donaudampfschifffahrtsgesellschaftskapitänsmützenabzeichenverleihung'),
+        entries: [
+          user(`${'Donaudampfschifffahrtsgesellschaft'.repeat(8)}\n${'가나다라마바사'.repeat(20)}`),
+          answer({ text: LONG, route: LONG_ROUTE }),
+        ],
+      },
+    ],
+  },
   raw: { ...base, prompts: { play: () => ['stay'], hasChatTemplate: false } },
   full: {
     ...base,
@@ -205,6 +237,7 @@ export const SCENES: Record<string, Scene> = {
     },
     { log: true },
   ),
+  'donate-stopped': donate({ status: 'stopped' }, { log: true }),
   'donate-nogpu': donate({ status: 'idle' }, { hasWebGpu: false }),
   'donate-failed': donate({
     status: 'failed',

@@ -28,13 +28,7 @@ export function Composer() {
     if (text.trim() === '' || conversation.busy.peek() || meter.full.peek()) return
     meter.draft.value = ''
     // What could not be taken comes back to where it was written, unless something new stands there.
-    if (
-      !(await conversation.send(text)) &&
-      meter.draft.peek() === '' &&
-      !wasStored(conversation.entries.peek(), text)
-    ) {
-      meter.draft.value = text
-    }
+    if (!(await conversation.send(text)) && meter.draft.peek() === '') meter.draft.value = text
   }
   const label = opened !== null && !opened.hasTokenizer ? chat.inputIds : chat.input
   return (
@@ -123,8 +117,4 @@ export function Composer() {
       />
     </div>
   )
-}
-
-function wasStored(entries: readonly { role: string; text: string }[], text: string): boolean {
-  return entries.some((entry) => entry.role === 'user' && entry.text === text.trim())
 }

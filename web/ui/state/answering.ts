@@ -2,6 +2,7 @@
  * One answer while it is written: turns the session's events into an `AnswerEntry` (what is shown and stored) and a
  * `Phase` (what is going on now). It neither stores nor decides what to ask; `conversation.ts` does.
  */
+import { StopText } from '../../../session/stop-text.ts'
 import type { DecodeStream, GenerateEvent, Timings } from '../../../session/types.ts'
 import type { AnswerEntry, AnswerStats } from './chat-types.ts'
 import { pageError } from './page-error.ts'
@@ -25,18 +26,27 @@ export interface AnswerSink {
 
 /**
  * Reads the events to their end and returns the finished entry; never throws. `earlier` ids (of an answer that is being
- * continued) are decoded again first, so that a character cut in two at the break comes out whole.
+ * continued) are decoded again first, so that a character cut in two at the break comes out whole; for the same reason the
+ * text is cut at `stop` here again, from ids, and not taken from the events.
  */
 export async function followAnswer(
   start: AnswerEntry,
   events: AsyncGenerator<GenerateEvent>,
   decoder: DecodeStream | null,
+  stop: readonly string[],
   sink: AnswerSink,
   now: () => number,
 ): Promise<AnswerEntry> {
   const askedAt = now()
   const ids = [...start.ids]
-  let entry: AnswerEntry = { ...start, ids, text: decodeAll(decoder, ids), status: 'streaming', error: null }
+  const shown = new StopText(stop)
+  let entry: AnswerEntry = {
+    ...start,
+    ids,
+    text: shown.push(decodeAll(decoder, ids)),
+    status: 'streaming',
+    error: null,
+  }
   let fresh = 0
   let reused = 0
   let promptTokens = 0
@@ -66,7 +76,7 @@ export async function followAnswer(
           ids.push(event.id)
           fresh += 1
           firstAt ??= now()
-          show({ text: entry.text + (decoder === null ? idText(ids) : decoder.push(event.id)) })
+          show({ text: entry.text + shown.push(decoder === null ? idText(ids) : decoder.push(event.id)) })
           sink.phase({ kind: 'streaming', tokens: fresh, tokensPerSecond: speed(fresh, firstAt, now()) })
           break
         }
@@ -85,7 +95,7 @@ export async function followAnswer(
           break
         case 'end':
           show({
-            text: entry.text + (decoder?.flush() ?? ''),
+            text: entry.text + shown.push(decoder?.flush() ?? '') + shown.flush(),
             status: event.finish === 'error' ? 'failed' : event.finish === 'cancel' ? 'stopped' : 'done',
             cut: event.finish === 'length',
             stats: statsOf(event.timings),

@@ -90,20 +90,23 @@ export class Conversation {
     )
   }
 
-  /** Whether `text` was taken: false leaves it in the composer, and `problem` says why. */
+  /** Whether `text` stands in the chat now: false leaves it in the composer, and `problem` says why. */
   async send(text: string): Promise<boolean> {
     const message = text.trim()
     if (message === '' || this.busy.peek()) return false
-    return await this.#whileLocked(async (signal_) => {
+    let isStored = false
+    await this.#whileLocked(async (signal_) => {
       // What another tab wrote stands before it.
       await this.#catchUp()
       const entry: UserEntry = { role: 'user', text: message, at: this.#parts.now() }
       const index = this.#entries.peek().length
       await this.#saveChat(message)
       await this.#parts.storage.putEntry(this.id, index, entry, { durable: true })
+      isStored = true
       this.#entries.value = [...this.#entries.peek(), entry]
       await this.#answer(null, signal_)
     })
+    return isStored
   }
 
   /** Writes the last answer anew, in place of the old one. */
@@ -183,13 +186,13 @@ export class Conversation {
     })
   }
 
-  async #whileLocked(work: (signal: AbortSignal) => Promise<void>): Promise<boolean> {
+  async #whileLocked(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
     const run = this.#locked(work)
     this.#running = run
-    return await run
+    await run
   }
 
-  async #locked(work: (signal: AbortSignal) => Promise<void>): Promise<boolean> {
+  async #locked(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
     const abort = new AbortController()
     this.#abort = abort
     batch(() => {
@@ -205,10 +208,8 @@ export class Conversation {
         })
       }
       await work(abort.signal)
-      return true
     } catch (error) {
       this.#problem.value = pageError(error)
-      return false
     } finally {
       release?.()
       this.#abort = null
@@ -244,6 +245,7 @@ export class Conversation {
         entry,
         session.generate(this.#request(model, promptIds, signal_)),
         model.decoder(),
+        this.#parts.settings().stop,
         {
           entry: (next) => {
             this.#live.value = next

@@ -182,10 +182,12 @@ describe('sending', () => {
   })
 
   test('texts that end the answer go along', async () => {
-    const { chats, prompts, settings } = bench({ play: () => [endEvent()] })
-    Object.assign(settings, { stop: ['###', '\u0000'] })
+    const { chats, prompts, settings } = bench({ play: () => [...tokens(3), endEvent()] })
+    Object.assign(settings, { stop: ['###', '1 w'] })
     await chats.current.peek().send('a')
-    expect(prompts.requests[0]?.stopSequences).toEqual(['###', '\u0000'])
+    expect(prompts.requests[0]?.stopSequences).toEqual(['###', '1 w'])
+    // The session ends with the token that completes the text; what is shown is cut before it.
+    expect(lastAnswer(chats)).toMatchObject({ text: 'w0 w', ids: [0, 1, 2] })
   })
 
   test('a chat that another tab is answering in is left alone', async () => {
