@@ -25,6 +25,8 @@ const PICTURES = [
   ['donate', 'desktop', 'dark', 'en'],
   ['donate', 'phone', 'light', 'en'],
   ['donate', 'phone', 'dark', 'ko'],
+  ['serving', 'desktop', 'light', 'en'],
+  ['serving', 'phone', 'dark', 'ko'],
   ['swarm', 'desktop', 'light', 'en'],
   ['swarm', 'desktop', 'dark', 'ko'],
   ['swarm', 'phone', 'light', 'ko'],
@@ -64,7 +66,8 @@ async function take(browser, view, device, theme, language) {
     [theme, language],
   )
   const page = await context.newPage()
-  await page.goto(`http://127.0.0.1:${port}/${view === 'donate' ? '?num_blocks=2' : ''}#${view}`)
+  const donates = view === 'donate' || view === 'serving'
+  await page.goto(`http://127.0.0.1:${port}/${donates ? '?num_blocks=2#donate' : `#${view}`}`)
   if (view === 'chat') {
     await page.locator('.model-coverage.is-complete').waitFor()
     for (const [i, question] of QUESTIONS[language].entries()) {
@@ -74,7 +77,12 @@ async function take(browser, view, device, theme, language) {
       await answer.and(page.locator('[data-state="done"]')).waitFor({ timeout: 120_000 })
     }
   }
-  if (view === 'donate') await page.locator('[data-status="ready"]').waitFor({ timeout: 60_000 })
+  if (donates) await page.locator('[data-status="ready"]').waitFor({ timeout: 60_000 })
+  if (view === 'serving') {
+    await page.getByTestId('donate-start').click()
+    await page.locator('[data-status="serving"]').waitFor({ timeout: 60_000 })
+    await page.evaluate(() => document.querySelector('main').scrollTo(0, 0))
+  }
   if (view === 'swarm') await page.getByTestId('swarm-table').waitFor()
   const path = join(folder, `${view}-${device}-${theme}-${language}.png`)
   await page.screenshot({ path })
