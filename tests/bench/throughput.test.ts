@@ -85,9 +85,7 @@ async function measure(name: string): Promise<number> {
       ]
       prompts.push(swarm.startPrompt(ask))
     }
-    for (const prompt of prompts) {
-      await expect.poll(() => prompt.stdoutText().length, { timeout: 180_000 }).toBeGreaterThan(0)
-    }
+    for (const prompt of prompts) await firstWords(prompt)
     const [before, beganAt] = [await tokensThrough(), performance.now()]
     await new Promise((resolve) => setTimeout(resolve, WINDOW_MS))
     const perSecond = ((await tokensThrough()) - before) / ((performance.now() - beganAt) / 1000)
@@ -109,6 +107,15 @@ async function measure(name: string): Promise<number> {
     return perSecond
   } finally {
     await Promise.all(prompts.map((prompt) => prompt.stop()))
+  }
+}
+
+/** @throws Error with what the prompt says of its waiting */
+async function firstWords(prompt: StartedProcess): Promise<void> {
+  try {
+    await expect.poll(() => prompt.stdoutText().length, { timeout: 120_000 }).toBeGreaterThan(0)
+  } catch (cause) {
+    throw new Error(`a prompt got no answer:\n${prompt.both.join('\n')}`, { cause })
   }
 }
 

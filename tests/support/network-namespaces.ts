@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import {
   cleanEnv,
   ENTRY,
+  isRunning,
   makeTempDir,
   REPO_ROOT,
   removeTempDir,
@@ -15,13 +16,14 @@ import {
 } from './processes.ts'
 import { startTcpForward, type TcpForward } from './tcp-forward.ts'
 
+const PREFIX = 'tabswarm-'
 const PIPE = join(REPO_ROOT, 'tests/support/tcp-pipe.mjs')
 
 /** The reason, or null where namespaces can be made. */
 export function whyNoNamespaces(): string | null {
   if (process.platform !== 'linux') return 'network namespaces exist on Linux only'
   if (process.getuid?.() !== 0) return 'making network namespaces needs root'
-  const name = `tabswarm-try-${process.pid}`
+  const name = `${PREFIX}try-${process.pid}`
   const made = spawnSync('ip', ['netns', 'add', name], { encoding: 'utf8' })
   if (made.error !== undefined) return 'there is no ip command (iproute2) to make network namespaces with'
   if (made.status !== 0) return `network namespaces cannot be made here, ${made.stderr.trim()}`
@@ -42,11 +44,15 @@ export class TwoMachines {
   readonly #namespaces: string[] = []
   readonly #processes: StartedProcess[] = []
   readonly #forwards: TcpForward[] = []
+  readonly #onExit = (): void => this.#removeNamespaces()
   readonly machines: readonly [Machine, Machine]
 
   /** With these addresses, on one /24. */
   constructor(addresses: readonly [string, string]) {
-    const [a, b] = [0, 1].map((index) => `tabswarm-${process.pid}-${index}`) as [string, string]
+    removeLeftOvers()
+    const [a, b] = [0, 1].map((index) => `${PREFIX}${process.pid}-${index}`) as [string, string]
+    // A run that is interrupted does not come to `stop`.
+    process.once('exit', this.#onExit)
     try {
       for (const name of [a, b]) {
         ip('netns', 'add', name)
@@ -106,18 +112,31 @@ export class TwoMachines {
   }
 
   #removeNamespaces(): void {
-    for (const name of this.#namespaces.splice(0)) {
-      // A browser whose command was killed may still be there.
-      const left = spawnSync('ip', ['netns', 'pids', name], { encoding: 'utf8' }).stdout ?? ''
-      for (const pid of left.split('\n').filter(Boolean).map(Number)) {
-        try {
-          process.kill(pid, 'SIGKILL')
-        } catch {
-          // It ended by itself.
-        }
-      }
-      spawnSync('ip', ['netns', 'del', name])
+    process.off('exit', this.#onExit)
+    this.#namespaces.splice(0).forEach(removeNamespace)
+  }
+}
+
+/** With every process in it: a browser whose command was killed may still be there. */
+function removeNamespace(name: string): void {
+  const { stdout } = spawnSync('ip', ['netns', 'pids', name], { encoding: 'utf8' })
+  for (const pid of stdout.split('\n').filter(Boolean).map(Number)) {
+    try {
+      process.kill(pid, 'SIGKILL')
+    } catch {
+      // It ended by itself.
     }
+  }
+  spawnSync('ip', ['netns', 'del', name])
+}
+
+/** Of test runs that were killed: their names have the process that made them. */
+function removeLeftOvers(): void {
+  const { stdout } = spawnSync('ip', ['netns', 'list'], { encoding: 'utf8' })
+  for (const line of stdout.split('\n')) {
+    const [name = ''] = line.split(' ')
+    const pid = name.startsWith(PREFIX) ? Number(name.slice(PREFIX.length).split('-')[0]) : 0
+    if (pid > 0 && !isRunning(pid)) removeNamespace(name)
   }
 }
 
