@@ -4,8 +4,8 @@
  */
 import type { SwarmNode } from '../net/types.ts'
 import type { PeerRecord } from '../swarm/peer-record.ts'
-import { planRoute } from '../swarm/planner/route.ts'
-import type { RouteHop, SwarmView } from '../swarm/planner/types.ts'
+import { CLEARLY_FASTER, planRoute, routeMs } from '../swarm/planner/route.ts'
+import type { RouteHop, RouteRequest, SwarmView } from '../swarm/planner/types.ts'
 import { viewOf } from '../swarm/planner/view.ts'
 import { formatBlockRanges } from '../swarm/span.ts'
 import type { Bans } from './bans.ts'
@@ -51,6 +51,30 @@ export function chooseRoute(chooser: RouteChooser, needs: RouteNeeds): RouteChoi
   return { ok: true, hops: needed.ok ? needed.hops : wished.hops, maxTokens: needs.needTokens }
 }
 
+/**
+ * A clearly faster route than `hops`, which were just opened and told how many sessions they had (`told`, by peer): what
+ * records say of the others is as old as a record, and many that come at once all choose the same. Null: there is none.
+ */
+export function lessCrowded(
+  chooser: RouteChooser,
+  needs: RouteNeeds,
+  hops: readonly RouteHop[],
+  told: ReadonlyMap<string, number>,
+): Extract<RouteChoice, { ok: true }> | null {
+  const { node, model, bans } = chooser
+  const records = servingRecords(chooser).map((record) => {
+    const sessions = told.get(record.peerId)
+    return sessions === undefined ? record : { ...record, sessions }
+  })
+  const view = viewOf(records, model.id.blocks)
+  const exclude = bans.excluded(records, chooser.now()).add(node.peerId)
+  const request = requestOf({ ...chooser, random: () => 0 }, view, exclude, needs.wishTokens)
+  const other = planRoute(request)
+  if (!other.ok || !hasRoom(records, other.hops, needs.wishTokens)) return null
+  if (routeMs(request, other.hops) >= routeMs(request, hops) * CLEARLY_FASTER) return null
+  return { ok: true, hops: other.hops, maxTokens: needs.wishTokens }
+}
+
 function noRoute(
   chooser: RouteChooser,
   records: readonly PeerRecord[],
@@ -69,13 +93,22 @@ function hasRoom(records: readonly PeerRecord[], hops: readonly RouteHop[], toke
 }
 
 function plan(
-  { node, random }: RouteChooser,
+  chooser: RouteChooser,
   view: SwarmView,
   exclude: ReadonlySet<string>,
   maxTokens: number,
 ): ReturnType<typeof planRoute> {
+  return planRoute(requestOf(chooser, view, exclude, maxTokens))
+}
+
+function requestOf(
+  { node, random }: RouteChooser,
+  view: SwarmView,
+  exclude: ReadonlySet<string>,
+  maxTokens: number,
+): RouteRequest {
   const rttMs = (from: string | null, to: string): number | null => (from === null ? node.rttMs(to) : null)
-  return planRoute({ view, rttMs, maxTokens, exclude, random })
+  return { view, rttMs, maxTokens, exclude, random }
 }
 
 function servingRecords({ node, model }: RouteChooser): PeerRecord[] {

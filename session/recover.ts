@@ -6,7 +6,7 @@
 import { SwarmError, type ErrorCode } from '../swarm/errors.ts'
 import type { RouteHop } from '../swarm/planner/types.ts'
 import type { BanReason } from './bans.ts'
-import { chooseRoute, type RouteChooser, type RouteNeeds } from './choose-route.ts'
+import { chooseRoute, lessCrowded, type RouteChooser, type RouteNeeds } from './choose-route.ts'
 import { pairOf, RouteSession } from './route-session.ts'
 import type { GenerateEvent, PromptModel } from './types.ts'
 
@@ -38,6 +38,9 @@ const RETRY_MAX_MS = 5_000
 const DHT_INTERVAL_MS = 3_000
 /** Changes of the directory come in bursts (a peer leaves, others move): look once. */
 const SETTLE_MS = 20
+
+/** A crowd that comes at once spreads in one or two steps; the rest is accepted. */
+const MAX_ROUTE_CHANGES = 2
 
 /** Records cross the swarm in some hundred milliseconds. */
 const STRANGER_TRIES = 4
@@ -94,12 +97,24 @@ export async function* connect(
   let retryMs = RETRY_MIN_MS
   let lastDhtMs = -Infinity
   let refusal: SwarmError | null = null
+  const told = new Map<string, number>()
+  let other: ReturnType<typeof lessCrowded> = null
+  let changes = 0
   for (;;) {
     if (signal.aborted) throw cancelled()
-    const choice = chooseRoute(connector, options)
+    const choice = other ?? chooseRoute(connector, options)
+    other = null
     if (choice.ok) {
       const opened: RouteSession | SwarmError = await tryOpen(connector, options, choice)
       if (opened instanceof RouteSession) {
+        for (const [peerId, sessions] of opened.sessionsBefore) told.set(peerId, sessions)
+        // Nothing has run on it yet: another route costs no more than its opening.
+        if (changes < MAX_ROUTE_CHANGES) other = lessCrowded(connector, options, opened.hops, told)
+        if (other !== null) {
+          changes += 1
+          await opened.close()
+          continue
+        }
         yield { type: 'route', hops: opened.hops, direct: opened.direct }
         if (options.isRecovery || pausedFor !== null) yield { type: 'resumed' }
         return opened

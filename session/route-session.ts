@@ -76,6 +76,8 @@ export class RouteSession {
   /** Weight formats and adapter kinds of the hops, without repeats: `f32` or `f32+f16`. */
   weights = ''
   backend = ''
+  /** By hop: how many other sessions it had when it opened this one. A hop that does not say is left out. */
+  readonly sessionsBefore = new Map<string, number>()
   readonly #options: RouteSessionOptions
   /** By hop; a hop that was never reached leaves a hole. */
   readonly #streams: (HopStream | undefined)[] = []
@@ -203,6 +205,11 @@ export class RouteSession {
       const opened = await Promise.all(hops.map((_, index) => this.#openHop(index, dialling.signal)))
       this.weights = distinct(opened.map((message) => message['weights']))
       this.backend = distinct(opened.map((message) => message['backend']))
+      for (const [index, message] of opened.entries()) {
+        const sessions = message['sessions']
+        const isCount = typeof sessions === 'number' && Number.isSafeInteger(sessions) && sessions >= 0
+        if (isCount) this.sessionsBefore.set((hops[index] as RouteHop).peerId, sessions)
+      }
     } catch (error) {
       this.#end(asLoss(error, ''))
       dialling.abort()

@@ -92,6 +92,8 @@ export interface OpenedMessage {
   backend: string
   /** Milliseconds the hop needed to connect to its next hop. */
   connectMs: number
+  /** Other sessions at this hop when it opened this one, those just opening included. */
+  sessions: number
 }
 
 export interface FailureMessage extends PlainError {

@@ -26,6 +26,8 @@ import type { OpenRequest } from './open-message.ts'
 
 export interface HopSessionOptions {
   request: OpenRequest
+  /** Sessions that were at this hop before it. */
+  openedAfter: number
   requester: FrameStream
   runner: SpanRunner
   batcher: Batcher
@@ -44,6 +46,7 @@ export class HopSession {
   readonly next: string | null
   readonly requesterId: string
   readonly runner: SpanRunner
+  readonly openedAfter: number
   readonly openedAt = performance.now()
   readonly #options: HopSessionOptions
   readonly #maxTokens: number
@@ -70,6 +73,7 @@ export class HopSession {
     this.#maxTokens = request.maxTokens
     this.requesterId = options.requester.peerId
     this.runner = options.runner
+    this.openedAfter = options.openedAfter
   }
 
   /** The requesting peer itself sends the steps: it is the first hop, or stands between two that cannot connect. */

@@ -126,8 +126,10 @@ export class FrameServer implements InferenceServer {
       await this.#connectNext(session, stream.peerId)
       const connectMs = Math.round(performance.now() - startedAt)
       const { weights, backend } = this.#options
+      const version = PROTOCOL_VERSION
+      const sessions = session.openedAfter
       await stream.send(
-        openedFrame(session, { version: PROTOCOL_VERSION, weights, backend, connectMs } satisfies OpenedMessage),
+        openedFrame(session, { version, weights, backend, connectMs, sessions } satisfies OpenedMessage),
       )
       for (let frame = await stream.receive(); frame !== null; frame = await stream.receive()) {
         if (frame.type === 'close') break
@@ -174,12 +176,15 @@ export class FrameServer implements InferenceServer {
     checkAdmission(request, requester.peerId, { ...this.#options, owners: this.#owners() })
     const slot = this.#slotFor(request)
     const { selfId } = this.#options
+    // Records are a moment old: of several that come at once, each learns how many were before it.
+    const openedAfter = this.#owners().size
     this.#opening.set(request.session, requester.peerId)
     let session: HopSession
     try {
       await slot.runner.openSession({ session: request.session, span: request.span, maxTokens: request.maxTokens })
       session = new HopSession({
         request,
+        openedAfter,
         requester,
         runner: slot.runner,
         batcher: slot.batcher,

@@ -16,8 +16,11 @@ import type { Span } from '../span.ts'
 const UNKNOWN_RTT_MS = 50
 /** How much worse a replica may look and still get sessions by chance. */
 const JITTER = 0.2
-/** What a longer route's time may be of a shorter one's to be taken: further hops are further peers that may leave. */
-const LONGER_ROUTE_SHARE = 0.75
+/**
+ * What another route's time may be of the one at hand to be taken in its place: further hops are further peers that may
+ * leave, and opening again costs a moment.
+ */
+export const CLEARLY_FASTER = 0.75
 /** A peer that is about to move will send its sessions away: taken only where others are clearly slower. */
 const MOVING_PENALTY = 2
 /** More than any route costs: peers without room for the session are used only where nobody else is. */
@@ -33,6 +36,22 @@ export function planRoute(request: RouteRequest): RouteResult {
   const served: SwarmView = { blocks: request.view.blocks, peers: candidates.map((candidate) => candidate.peer) }
   const missing = missingBlocks(served).filter((block) => block >= range.start && block < range.end)
   return { ok: false, missingBlocks: missing }
+}
+
+/** Expected time of a token on a route, ms, without chance: for comparing two of them. */
+export function routeMs(request: RouteRequest, hops: readonly RouteHop[]): number {
+  const { rttMs, view } = request
+  const candidates = candidatesOf({ ...request, random: () => 0 }, { start: 0, end: view.blocks })
+  const halfRtt = (from: string | null, to: string): number => (rttMs(from, to) ?? UNKNOWN_RTT_MS) / 2
+  const last = hops.at(-1)
+  return hops.reduce(
+    (sum, { peerId, span }, index) => {
+      const candidate = candidates.find(({ peer }) => peer.peerId === peerId)
+      const blockMs = candidate?.blockMs ?? Infinity
+      return sum + halfRtt(hops[index - 1]?.peerId ?? null, peerId) + (span.end - span.start) * blockMs
+    },
+    last === undefined ? 0 : halfRtt(null, last.peerId),
+  )
 }
 
 interface Candidate {
@@ -106,12 +125,12 @@ function cheapestRoute(candidates: readonly Candidate[], range: Span, request: R
     const done = layer.filter((partial) => endOf(partial.candidate) === range.end)
     if (done.length > 0) {
       const found = cheapestWithReturn(done, halfRtt)
-      if (best === null || found.costMs < best.costMs * LONGER_ROUTE_SHARE) best = found
+      if (best === null || found.costMs < best.costMs * CLEARLY_FASTER) best = found
     }
     if (best !== null) {
       if (!isBusy(best)) break
       // What costs as much already does not get cheaper by going on.
-      const most = best.costMs * LONGER_ROUTE_SHARE
+      const most = best.costMs * CLEARLY_FASTER
       layer = layer.filter((partial) => partial.costMs < most)
     }
     layer = candidates.flatMap((candidate) => {

@@ -15,7 +15,7 @@ const BLOCKS = 8
 const SPEED = 16
 /** As many sessions as a tab takes. */
 const PROMPTS = 8
-const WINDOW_MS = 30_000
+const WINDOW_MS = 20_000
 
 const rows: string[] = []
 function report(name: string, value: string): void {

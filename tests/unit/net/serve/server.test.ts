@@ -416,6 +416,16 @@ describe('runners', () => {
     expect(runner.batches.map((batch) => batch.length)).toEqual([1, 3, 3])
   })
 
+  test('sessions that open at once each learn how many were before', async () => {
+    const { server } = createServer({ start: 0, end: 9 })
+    const streams = [1, 2, 3].map(() => connect(server))
+    const opened = streams.map(async (stream, index) => {
+      await stream.send(openFrame({ start: 0, end: 9 }, sessionId(index + 1)))
+      return readJson(await next(stream))['sessions']
+    })
+    expect(await Promise.all(opened)).toEqual([0, 1, 2])
+  })
+
   test('a runner that is retired finishes its step, then its sessions are told to look elsewhere', async () => {
     const { server, runner } = createServer({ start: 0, end: 9 })
     let openGate = (): void => undefined

@@ -133,6 +133,7 @@ export class FakePeer {
       const error = new SwarmError('DIAL_FAILED', 'both are behind hard NATs', { peerId: next })
       return stream.deliver(failureFrame(frame.session, frame.epoch, toPlainError(error)))
     }
+    const sessions = this.sessions.size
     this.sessions.set(frame.session, {
       open,
       cache: new FakeCache({ start: open.start, end: open.end }),
@@ -146,6 +147,7 @@ export class FakePeer {
         weights: 'f32',
         backend: 'fake',
         connectMs: 0,
+        sessions,
       }),
     )
   }
