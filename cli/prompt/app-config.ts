@@ -5,6 +5,8 @@ import { peerIdOfAddress } from '../../net/multiaddr.ts'
 
 /** The file is a few hundred bytes from a machine nearby; a dead relay must not hold up the next one. */
 const TIMEOUT_MS = 3_000
+/** While no relay has answered there is nothing to go on with: one on a busy machine may need longer. */
+const PATIENCE_MS = 15_000
 const MAX_CONFIG_CHARS = 1_000_000
 
 const shortText = v.pipe(v.string(), v.maxLength(2_000))
@@ -39,12 +41,16 @@ export interface RelayEntry {
 }
 
 /** null when nothing (or something else) answers there. */
-export async function readRelayConfig(origin: string, signal: AbortSignal): Promise<RelayEntry | null> {
+export async function readRelayConfig(
+  origin: string,
+  signal: AbortSignal,
+  timeoutMs = TIMEOUT_MS,
+): Promise<RelayEntry | null> {
   // A timer of our own: Node's fetch may neither settle nor keep the process alive when a connection is accepted and cut
   // at once (a forwarded port whose server is dead), and AbortSignal.timeout does not keep it alive either. Seen: the
   // whole command ended without a word.
   const late = new AbortController()
-  const timer = setTimeout(() => late.abort(new Error(`no answer in ${TIMEOUT_MS} ms`)), TIMEOUT_MS)
+  const timer = setTimeout(() => late.abort(new Error(`no answer in ${timeoutMs} ms`)), timeoutMs)
   try {
     const response = await fetch(`${origin}/config.json`, { signal: AbortSignal.any([signal, late.signal]) })
     if (!response.ok) return null
@@ -76,11 +82,35 @@ export function httpOriginOf(address: string): string | null {
   return `${scheme}://${kind === 'ip6' ? `[${host}]` : host}:${port}`
 }
 
-/** The configs of the given relays that answer, in the order given. */
-export async function readRelayConfigs(addresses: readonly string[], signal: AbortSignal): Promise<RelayEntry[]> {
-  const origins = addresses.map(httpOriginOf).filter((origin) => origin !== null)
-  const entries = await Promise.all([...new Set(origins)].map((origin) => readRelayConfig(origin, signal)))
-  return entries.filter((entry) => entry !== null)
+/**
+ * The configs of the given relays that answer, in the order given. The first is waited for with patience; when it is
+ * there, the others get a moment more.
+ */
+export async function readRelayConfigs(
+  addresses: readonly string[],
+  signal: AbortSignal,
+  { patienceMs = PATIENCE_MS, othersMs = TIMEOUT_MS } = {},
+): Promise<RelayEntry[]> {
+  const origins = new Set(addresses.map(httpOriginOf).filter((origin) => origin !== null))
+  const enough = new AbortController()
+  let timer: NodeJS.Timeout | undefined
+  const read = async (origin: string): Promise<RelayEntry | null> => {
+    try {
+      const entry = await readRelayConfig(origin, AbortSignal.any([signal, enough.signal]), patienceMs)
+      if (entry !== null) timer ??= setTimeout(() => enough.abort(), othersMs)
+      return entry
+    } catch {
+      // Only an abort is thrown: the caller's, or that others have answered.
+      signal.throwIfAborted()
+      return null
+    }
+  }
+  try {
+    const entries = await Promise.all([...origins].map(read))
+    return entries.filter((entry) => entry !== null)
+  } finally {
+    clearTimeout(timer)
+  }
 }
 
 /** Given addresses first, then what their configs name; one entry a peer and address. */
