@@ -418,9 +418,9 @@ describe('runners', () => {
 
   test('sessions that open at once each learn how many were before', async () => {
     const { server } = createServer({ start: 0, end: 9 })
-    const streams = [1, 2, 3].map(() => connect(server))
-    const opened = streams.map(async (stream, index) => {
-      await stream.send(openFrame({ start: 0, end: 9 }, sessionId(index + 1)))
+    const opened = ['a', 'b', 'c'].map(async (client, index) => {
+      const stream = connect(server, client)
+      await stream.send(openFrame({ start: 0, end: 9, previous: client }, sessionId(index + 1)))
       return readJson(await next(stream))['sessions']
     })
     expect(await Promise.all(opened)).toEqual([0, 1, 2])
