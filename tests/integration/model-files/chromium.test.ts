@@ -1,12 +1,13 @@
 /** Hub, loader and cache in a real tab: CORS, redirects, the token, and an OPFS that several tabs use. */
 import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Browser, BrowserContext, Page } from 'playwright'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { parseSafetensorsHeader, readHeaderLength } from '../../../swarm/model/safetensors.ts'
-import { launchChromium } from '../../support/browser.ts'
+import { launchChromium, launchChromiumProfile, TAB_ORIGIN } from '../../support/browser.ts'
 import type { Fault, HubStandIn } from '../../support/hub-stand-in.ts'
 import { startHubStandIn } from '../../support/hub-stand-in.ts'
 import type { WorkerPage } from './page-server.ts'
@@ -122,6 +123,40 @@ test('what was kept is found by another tab, and several tabs read and fill it a
   }
   expect(hub.requests.filter((request) => request.origin === 'storage')).toEqual([])
 })
+
+test('what was kept is found after a restart, although the page comes from another port: the origin is fixed', async () => {
+  const profile = mkdtempSync(join(tmpdir(), 'tabswarm-origin-'))
+  const fetched: (number | undefined)[] = []
+  const ports = new Set<string>()
+  try {
+    for (let start = 0; start < 2; start += 1) {
+      const other = await serveWorkerPage()
+      const { port } = new URL(other.url)
+      ports.add(port)
+      const held = await launchChromiumProfile(profile, { port: Number(port) })
+      try {
+        const page = await held.newPage()
+        await page.goto(TAB_ORIGIN)
+        expect(await page.evaluate(() => isSecureContext)).toBe(true)
+        const answer = await load(page)
+        expect(answer.error).toBeUndefined()
+        fetched.push(answer.fetchedBytes)
+        if (start === 0) {
+          // A second browser on the same profile does not start: that is what slots and their locks are for.
+          await expect(launchChromiumProfile(profile, { port: Number(port) })).rejects.toThrow()
+        }
+      } finally {
+        await held.close()
+        await other.close()
+      }
+    }
+  } finally {
+    rmSync(profile, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
+  }
+  expect(ports.size).toBe(2)
+  expect(fetched[0]).toBeGreaterThan(0)
+  expect(fetched[1]).toBe(0)
+}, 120_000)
 
 describe('refusals reach a page with their own code', () => {
   test.each([
