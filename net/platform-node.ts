@@ -5,10 +5,10 @@
 import './compat.ts'
 import './websocket-node.ts'
 import { webRTC } from '@libp2p/webrtc'
-import { webSockets } from '@libp2p/websockets'
 import { cleanup } from 'node-datachannel'
 import type { Platform } from './platform.ts'
 import { holdCandidatesUntilAnswered } from './webrtc-node-race.ts'
+import { explainedWebSockets } from './websockets.ts'
 
 holdCandidatesUntilAnswered()
 
@@ -17,7 +17,7 @@ let running = 0
 export const nodePlatform: Platform = {
   kind: 'node',
   webRtc: (init) => webRTC(init),
-  webSockets: () => webSockets(),
+  webSockets: () => explainedWebSockets(),
   hold() {
     running += 1
     return () => {

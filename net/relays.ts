@@ -5,7 +5,7 @@
 import type { Connection, Libp2p } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
-import { describeError } from '../swarm/errors.ts'
+import { describeError, SwarmError } from '../swarm/errors.ts'
 import { DIAL_TIMEOUT_MS } from '../swarm/limits.ts'
 import { DirectoryClient, type DirectoryEvents } from './directory-client.ts'
 import type { PeerRole } from './directory-messages.ts'
@@ -19,6 +19,7 @@ const RESERVATION_PATIENCE_MS = 2_000
 /** Reservations live ten minutes by the relay's clock; asked again by ours, however wrong it is. */
 const RESERVATION_REFRESH_MS = 4 * 60_000
 const REFUSED_RETRY_MS = 10_000
+const REFUSED_DIAL_RETRY_MS = 4_000
 
 export interface RelaysOptions {
   libp2p: Libp2p
@@ -43,6 +44,8 @@ interface Link {
   refreshedAt: number
   /** A relay that refused us is not asked again before. */
   retryAt: number
+  /** One that did not even let us in is not dialled again before. */
+  dialAt: number
 }
 
 export class Relays {
@@ -63,6 +66,7 @@ export class Relays {
       connectedAt: 0,
       refreshedAt: 0,
       retryAt: 0,
+      dialAt: 0,
     }))
     options.libp2p.addEventListener('connection:close', (event) => {
       const link = this.#links.find(({ relayId }) => relayId === event.detail.remotePeer.toString())
@@ -149,7 +153,10 @@ export class Relays {
       if (link.isBusy) continue
       link.isBusy = true
       this.#supervise(link)
-        .catch((error: unknown) => this.#lost(link, describeError(error)))
+        .catch((error: unknown) => {
+          if (error instanceof SwarmError && error.code === 'RELAY_REFUSED') this.#refused(link, error.message)
+          else this.#lost(link, describeError(error))
+        })
         .finally(() => {
           link.isBusy = false
         })
@@ -159,6 +166,7 @@ export class Relays {
   async #supervise(link: Link): Promise<void> {
     let connection = this.connection(link.relayId)
     if (connection === null) {
+      if (Date.now() < link.dialAt) return
       connection = await this.#options.libp2p.dial(multiaddr(link.address), {
         signal: AbortSignal.timeout(DIAL_TIMEOUT_MS),
       })
@@ -198,6 +206,14 @@ export class Relays {
 
   #hasReservation(relayId: string): boolean {
     return this.#options.reservations.hasReservation(peerIdFromString(relayId))
+  }
+
+  /** It is full, or we come too often: all who were refused are not to come back in the same moment. */
+  #refused(link: Link, reason: string): void {
+    if (this.#timer === null) return
+    link.dialAt = Date.now() + REFUSED_DIAL_RETRY_MS * (0.5 + Math.random())
+    if (link.reason !== reason) this.#options.events.onRefused(link.address, reason)
+    this.#set(link, 'refused', reason)
   }
 
   #lost(link: Link, reason: string): void {

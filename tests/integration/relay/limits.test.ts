@@ -2,6 +2,8 @@
 import { multiaddr } from '@multiformats/multiaddr'
 import { expect, it, vi } from 'vitest'
 import { WebSocket } from 'ws'
+import { createRequestingNode } from '../../../net/node.ts'
+import { nodePlatform } from '../../../net/platform-node.ts'
 import {
   atEnd,
   clientForTest,
@@ -79,6 +81,29 @@ it('connections: the one beyond the last place is refused, and gets it when anot
   await clients[0].libp2p.stop()
   await vi.waitFor(() => dial(clients[2], relay), { timeout: 5_000 })
 })
+
+it('a refusal is said to the peer in words, by the name of its limit, and the peer gets in when there is room', async () => {
+  const relay = await relayForTest({ maxConnections: 1 })
+  const first = await clientForTest()
+  await dial(first, relay)
+  const lines: string[] = []
+  const node = await createRequestingNode({
+    relays: relay.addresses,
+    iceServers: [],
+    modelDigests: [],
+    platform: nodePlatform,
+    log: (line) => lines.push(line),
+  })
+  atEnd(() => node.stop())
+  expect(node.relays()[0]).toMatchObject({
+    state: 'refused',
+    reason: expect.stringMatching(/max-connections: this relay holds 1 connections; try another relay/u) as string,
+  })
+  expect(lines.filter((line) => line.includes('max-connections'))).toHaveLength(1)
+  expect(statusLine(relay, 'max-connections')).toBeDefined()
+  await first.libp2p.stop()
+  await vi.waitFor(() => expect(node.relays()[0]?.state).toBe('connected'), { timeout: 20_000 })
+}, 30_000)
 
 it('pending connections: somebody who never finishes the handshake takes a place only there', async () => {
   const relay = await relayForTest({ maxPendingConnections: 2 })
