@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { GenerateEvent } from '../../../session/types.ts'
-import { expectedIds, FAKE_VOCAB } from './support/fake-engine.ts'
+import { expectedIds, FAKE_VOCAB, sampledIds } from './support/fake-engine.ts'
 import { FakeSwarm } from './support/fake-swarm.ts'
 import { collect, fakeModel, newChat, request, useVirtualTime } from './support/run.ts'
 
@@ -87,13 +87,18 @@ describe('one answer', () => {
     expect(await run(12)).not.toEqual(once)
   })
 
-  test('a penalty that needs more logits than one asks the last hop again', async () => {
-    const swarm = fourTabs()
-    const model = fakeModel(swarm)
-    const sampling = { temperature: 0, topP: 1, topK: 0, repetitionPenalty: 50, seed: 1 }
-    const { end } = await collect(newChat(swarm, model).generate(request(PROMPT, { sampling, maxTokens: 20 })))
-    expect(new Set(end.ids).size).toBeGreaterThan(15)
-  })
+  test.each([1, 2, 3])(
+    'a choice that hangs on logits the hop did not send asks it again, and is exact (%i)',
+    async (seed) => {
+      const swarm = fourTabs()
+      const model = fakeModel(swarm)
+      const sampling = { temperature: 8, topP: 1, topK: 0, repetitionPenalty: 1.5, seed }
+      const asked = request(PROMPT, { sampling, maxTokens: 40, ignoreEos: true })
+      const { end } = await collect(newChat(swarm, model).generate(asked))
+      expect(end.ids).toEqual(sampledIds(PROMPT, 40, BLOCKS, sampling))
+      expect(swarm.askedAgain).toBeGreaterThan(0)
+    },
+  )
 
   test('goes on from the tokens of a journal', async () => {
     const swarm = fourTabs()

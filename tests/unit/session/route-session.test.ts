@@ -4,7 +4,7 @@ import { RouteSession } from '../../../session/route-session.ts'
 import { emptyFrame, failureFrame, logitsPayload, type Frame } from '../../../swarm/codec.ts'
 import { SwarmError, toPlainError } from '../../../swarm/errors.ts'
 import type { LogitsRow } from '../../../swarm/span-runner.ts'
-import { logitsOf } from './support/fake-engine.ts'
+import { FAKE_VOCAB, logitsOf } from './support/fake-engine.ts'
 import { FakeSwarm, type FakePeer } from './support/fake-swarm.ts'
 import { fakeModel, useVirtualTime } from './support/run.ts'
 
@@ -160,12 +160,12 @@ describe('a logits row', () => {
     ['a sum below its greatest part', swap({ logSumExp: row.values[0]! - 1 }), 'BAD_FRAME'],
     ['not a number', swap({ values: Float32Array.of(NaN, 1, 0, -1) }), 'NOT_FINITE'],
   ])('%s is refused', (_, frame, code) => {
-    expect(() => readLogitsRow(frame, 64, 4)).toThrow(expect.objectContaining({ code }))
+    expect(() => readLogitsRow(frame, FAKE_VOCAB, 4)).toThrow(expect.objectContaining({ code }))
   })
 
   test('as asked for is taken, the whole row too', () => {
-    expect(readLogitsRow(logits(row), 64, 4)).toEqual(row)
-    expect(readLogitsRow(logits(logitsOf(2, 0)), 64, 0).ids.length).toBe(64)
-    expect(readLogitsRow(logits(logitsOf(2, 0)), 64, 1000).ids.length).toBe(64)
+    expect(readLogitsRow(logits(row), FAKE_VOCAB, 4)).toEqual(row)
+    expect(readLogitsRow(logits(logitsOf(2, 0)), FAKE_VOCAB, 0).ids.length).toBe(FAKE_VOCAB)
+    expect(readLogitsRow(logits(logitsOf(2, 0)), FAKE_VOCAB, 1000).ids.length).toBe(FAKE_VOCAB)
   })
 })

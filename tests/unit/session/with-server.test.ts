@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { ChatSession } from '../../../session/generate.ts'
-import { expectedIds } from './support/fake-engine.ts'
+import { expectedIds, sampledIds } from './support/fake-engine.ts'
 import { collect, fakeModel, request } from './support/run.ts'
-import { type CacheRunner, ServedSwarm } from './support/served-swarm.ts'
+import { CacheRunner, ServedSwarm } from './support/served-swarm.ts'
 
 // Each takes well under a second; the machine may be busy with other suites.
 vi.setConfig({ testTimeout: 30_000 })
@@ -56,9 +56,13 @@ test('a prompt of many chunks', async () => {
 })
 
 test('more logits than the step brought', async () => {
-  const sampling = { temperature: 0, topP: 1, topK: 0, repetitionPenalty: 50, seed: 1 }
-  const plain = await collect(newChat().generate(request(PROMPT, { sampling, maxTokens: 20 })))
-  expect(new Set(plain.end.ids).size).toBeGreaterThan(15)
+  const sampling = { temperature: 8, topP: 1, topK: 0, repetitionPenalty: 1.5, seed: 1 }
+  const lastLogits = vi.spyOn(CacheRunner.prototype, 'lastLogits')
+  const asked = request(PROMPT, { sampling, maxTokens: 40, ignoreEos: true })
+  const { end } = await collect(newChat().generate(asked))
+  expect(end.ids).toEqual(sampledIds(PROMPT, 40, BLOCKS, sampling))
+  expect(lastLogits).toHaveBeenCalled()
+  lastLogits.mockRestore()
 })
 
 test('a peer is lost, one moves, and one is lost again: the same text', async () => {

@@ -5,8 +5,11 @@
  */
 import type { LogitsRow } from '../../../../swarm/span-runner.ts'
 import type { Span } from '../../../../swarm/span.ts'
+import { sampleToken } from '../../../../session/sampler.ts'
+import type { SamplingOptions } from '../../../../session/types.ts'
 
-export const FAKE_VOCAB = 64
+/** More than a hop sends by itself (DEFAULT_TOP_K), so that some choices hang on what it did not. */
+export const FAKE_VOCAB = 300
 export const FAKE_EOS = 63
 
 /** The blocks of one session at one hop. */
@@ -71,6 +74,28 @@ export function expectedIds(prompt: readonly number[], count: number, blocks: nu
     const id = logitsOf(hidden, 1).ids[0]!
     ids.push(id)
     hidden = cache.run(embed(id))
+  }
+  return ids
+}
+
+/** The same, drawn from whole rows: what a swarm that sends a part of each must come to. */
+export function sampledIds(
+  prompt: readonly number[],
+  count: number,
+  blocks: number,
+  options: SamplingOptions,
+): number[] {
+  const cache = new FakeCache({ start: 0, end: blocks })
+  const seen = new Set(prompt)
+  let hidden = 0
+  for (const token of prompt) hidden = cache.run(embed(token))
+  const ids: number[] = []
+  while (ids.length < count) {
+    const sample = sampleToken(logitsOf(hidden, 0), seen, options, ids.length)
+    if ('moreLogits' in sample) throw new Error('a whole row is enough for any choice')
+    ids.push(sample.id)
+    seen.add(sample.id)
+    hidden = cache.run(embed(sample.id))
   }
   return ids
 }

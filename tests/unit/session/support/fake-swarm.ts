@@ -114,6 +114,7 @@ export class FakePeer {
       return stream.deliver({ ...emptyFrame('truncated', id, epoch), position: frame.position })
     }
     if (frame.type === 'moreLogits') {
+      this.swarm.askedAgain += 1
       return this.#answer(frame, session, frame.columns)
     }
     if (frame.type === 'step') this.#step(frame, session)
@@ -258,6 +259,8 @@ export class FakeSwarm {
   /** `from to`: hops that find no way to each other. */
   readonly cannotConnect = new Set<string>()
   /** `from to`: how many more times a hop has not heard of its next hop. */
+  /** How often a last hop was asked for more logits. */
+  askedAgain = 0
   readonly strangers = new Map<string, number>()
 
   constructor(blocks: number) {
