@@ -17,7 +17,10 @@ export interface FrameStreamHooks {
   /** Something arrived: the peer lives. */
   onReceived?: (bytes: number) => void
   onSent?: (bytes: number) => void
-  /** The stream is over for any reason; called once. */
+  /**
+   * The stream is over; called once. An error only where it broke by itself: one that either side cut on purpose (sessions
+   * end so) says that both live.
+   */
   onEnd?: (error: Error | null) => void
 }
 
@@ -36,7 +39,8 @@ export class Libp2pFrameStream implements FrameStream {
     stream.addEventListener('close', (event) => {
       if (isOver) return
       isOver = true
-      hooks.onEnd?.(event.error ?? null)
+      const isBroken = stream.status === 'aborted' && !this.#channel.isAbortedHere
+      hooks.onEnd?.(isBroken ? (event.error ?? null) : null)
     })
   }
 

@@ -33,6 +33,7 @@ export class LpChannel {
   #waiter: Waiter | null = null
   #end: { error: Error | null } | null = null
   #sending: Promise<void> = Promise.resolve()
+  #isAbortedHere = false
 
   constructor(stream: Stream, options: LpChannelOptions) {
     this.stream = stream
@@ -40,6 +41,11 @@ export class LpChannel {
     stream.addEventListener('message', (event) => this.#receive(event.data.subarray()))
     stream.addEventListener('remoteCloseWrite', () => this.#finish(null))
     stream.addEventListener('close', (event) => this.#finish(event.error ?? null))
+  }
+
+  /** Whether this side cut the stream, for whatever reason of its own. */
+  get isAbortedHere(): boolean {
+    return this.#isAbortedHere
   }
 
   /** Whether nothing more will arrive. */
@@ -85,13 +91,18 @@ export class LpChannel {
     try {
       await this.stream.close({ signal: AbortSignal.timeout(1_000) })
     } catch (error) {
-      this.stream.abort(error instanceof Error ? error : new Error(describeError(error)))
+      this.#cut(error instanceof Error ? error : new Error(describeError(error)))
     }
   }
 
   abort(error: Error): void {
-    this.stream.abort(error)
+    this.#cut(error)
     this.#finish(error)
+  }
+
+  #cut(error: Error): void {
+    this.#isAbortedHere = true
+    this.stream.abort(error)
   }
 
   async #write(message: Uint8Array): Promise<void> {
