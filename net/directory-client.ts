@@ -45,8 +45,18 @@ export class DirectoryClient {
     return Date.now() < this.#restartingUntil
   }
 
-  /** `knownRefusal` is not reported a second time. @throws Error when the relay does not answer */
+  /** `knownRefusal` is not reported a second time. @throws Error when the relay does not answer; it is closed then */
   async open(connection: Connection, knownRefusal: string | null): Promise<void> {
+    try {
+      await this.#open(connection, knownRefusal)
+    } catch (error) {
+      // Closed, or whoever keeps it would take it for open and never try again.
+      this.#end(this.#channel, error)
+      throw error
+    }
+  }
+
+  async #open(connection: Connection, knownRefusal: string | null): Promise<void> {
     const signal = AbortSignal.timeout(OPEN_TIMEOUT_MS)
     const stream = await connection.newStream(DIRECTORY_PROTOCOL, { signal })
     const channel = new JsonChannel(stream)
@@ -114,9 +124,9 @@ export class DirectoryClient {
     // Other types are of later versions: ignored.
   }
 
-  #end(channel: JsonChannel, error: unknown): void {
+  #end(channel: JsonChannel | null, error: unknown): void {
     this.#isClosed = true
-    channel.abort(error instanceof Error ? error : new Error(describeError(error)))
+    channel?.abort(error instanceof Error ? error : new Error(describeError(error)))
   }
 }
 
