@@ -59,19 +59,22 @@ export function refusalError(refusal: HubRefusal, context: HubRequestContext): S
     const action = context.signedIn
       ? `Open ${page}, accept the licence with that account, and allow the token to read gated models.`
       : `Open ${page} and accept the licence, then ${SIGN_IN}.`
-    return new SwarmError('HUB_GATED', `${repo} is gated on ${host} (${status}): ${who}.`, { details, action })
+    return new SwarmError('HUB_GATED', `${repo} is gated on ${host} (${status}): ${who}.`, {
+      details: { ...details, page },
+      action,
+    })
   }
   if (refusal.code === 'RepoNotFound' || (status === 404 && context.file === undefined && refusal.code === null)) {
     const or = context.signedIn ? 'the token may not read it' : 'it is private and you are not signed in'
     return new SwarmError('HUB_NOT_FOUND', `${host} has no model ${repo} (${status}), or ${or}.`, {
-      details,
+      details: { ...details, missing: 'model' },
       action: `Check the name at ${context.hubUrl}; for a private model ${SIGN_IN}.`,
     })
   }
   if (refusal.code === 'RevisionNotFound') {
     if (context.pinned) return changedError(context, `commit ${revision} is gone`)
     return new SwarmError('HUB_NOT_FOUND', `${repo} on ${host} has no revision "${revision}" (${status}).`, {
-      details,
+      details: { ...details, missing: 'revision' },
       action: 'Name a branch, a tag or a commit that the model has, or leave the revision out.',
     })
   }

@@ -3,6 +3,7 @@
  * does not have is null.
  */
 import { MAX_JSON_FILE_BYTES, MAX_TOKENIZER_BYTES } from '../swarm/limits.ts'
+import { noConfig } from './model-config.ts'
 import type { ModelSource } from './source.ts'
 import { parseJsonFile } from './text.ts'
 
@@ -14,7 +15,7 @@ export interface PromptFiles {
   tokenizerConfig: unknown
 }
 
-/** @throws SwarmError BAD_CONFIG, BAD_TOKENIZER, HUB_* */
+/** @throws SwarmError UNSUPPORTED_MODEL (no config.json), BAD_CONFIG, BAD_TOKENIZER, HUB_* */
 export async function loadPromptFiles(source: ModelSource, signal?: AbortSignal): Promise<PromptFiles> {
   const present = new Set((await source.files(signal)).map((file) => file.path))
   const json = async (file: string, maxBytes: number): Promise<unknown> => {
@@ -31,6 +32,7 @@ export async function loadPromptFiles(source: ModelSource, signal?: AbortSignal)
     json('tokenizer_config.json', MAX_JSON_FILE_BYTES),
     template,
   ])
+  if (config === null) throw noConfig(source.repo)
   return { config, generationConfig, tokenizerJson, tokenizerConfig: withTemplate(tokenizerConfig, chatTemplate) }
 }
 

@@ -30,6 +30,13 @@ export const DEFAULT_RETRY: RetryPolicy = {
   stallMs: 30_000,
 }
 
+/** What a person is told while they wait. */
+export function retrySentence(host: string, { reason, waitMs, attempt }: RetryNotice, tries: number): string {
+  const seconds = Math.max(1, Math.round(waitMs / 1000))
+  const wait = seconds === 1 ? '1 second' : `${seconds} seconds`
+  return `Reading from ${host}: ${reason}. It is asked again in ${wait} (try ${attempt + 1} of ${tries}).`
+}
+
 /** Doubling delay with a quarter of jitter, for the `attempt`-th failure (from 1). */
 export function backOffMs(policy: RetryPolicy, attempt: number): number {
   const delay = Math.min(policy.maxDelayMs, policy.baseDelayMs * 2 ** (attempt - 1))

@@ -11,7 +11,7 @@ import type { HubRequestContext } from './errors.ts'
 import { changedError, hostOf } from './errors.ts'
 import { HubHttp } from './http.ts'
 import { readRange } from './range.ts'
-import { DEFAULT_RETRY } from './retry.ts'
+import { DEFAULT_RETRY, retrySentence } from './retry.ts'
 import type { RetryPolicy } from './retry.ts'
 import { parseJsonFile, readText } from './text.ts'
 import { fileUrl, normalizeHubUrl, originOf, requireRepo, requireRevision } from './urls.ts'
@@ -30,6 +30,8 @@ export interface OpenModelOptions {
   /** Cancels the opening; reading has signals of its own. */
   signal?: AbortSignal
   retry?: Partial<RetryPolicy>
+  /** Told in one sentence before each wait for a hub that failed or asked for a pause. */
+  onWait?: (sentence: string) => void
 }
 
 export interface ModelFile {
@@ -64,11 +66,14 @@ export async function openModel(options: OpenModelOptions): Promise<ModelSource>
   const repo = requireRepo(options.repo)
   const revision = requireRevision(options.revision ?? 'main')
   const hubUrl = normalizeHubUrl(options.hubUrl)
+  const { onWait } = options
+  const retry: RetryPolicy = { ...DEFAULT_RETRY, ...options.retry }
+  if (onWait !== undefined) retry.onRetry = (notice) => onWait(retrySentence(hostOf(hubUrl), notice, retry.tries))
   const http = new HubHttp({
     token: cleanToken(options.token),
     tokenOrigin: originOf(normalizeHubUrl(options.tokenHubUrl ?? hubUrl)),
     fetch: options.fetch ?? ((input, init) => fetch(input, init)),
-    retry: { ...DEFAULT_RETRY, ...options.retry },
+    retry,
   })
   const context = { hubUrl, repo, revision, signedIn: http.sendsTokenTo(hubUrl), pinned: false }
   const commit = await resolveCommit(http, context, options.signal)

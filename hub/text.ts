@@ -27,7 +27,7 @@ export async function readText(
       throw changedError(context, `it answered for commit ${commit.slice(0, 40)}`)
     }
     const body = await readBody(http, response, context.file, maxBytes)
-    if ('bytes' in body) return decode(context.file, body.bytes)
+    if ('bytes' in body) return decodeText(context.file, body.bytes)
     if (signal?.aborted === true) throw cancelledError(signal)
     if (attempt >= http.retry.tries) throw cutError(context, body.got, body.expected, body.cause)
     const notice = { reason: 'the connection broke', waitMs: backOffMs(http.retry, attempt), attempt }
@@ -76,7 +76,8 @@ function join(parts: readonly Uint8Array[], length: number): Uint8Array {
   return bytes
 }
 
-function decode(file: string, bytes: Uint8Array): string {
+/** @throws SwarmError BAD_CONFIG */
+export function decodeText(file: string, bytes: Uint8Array): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch (cause) {

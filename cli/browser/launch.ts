@@ -4,6 +4,7 @@
  */
 import { chromium, type BrowserContext } from 'playwright'
 import { describeError, SwarmError } from '../../swarm/errors.ts'
+import { withoutHubToken } from '../tabs/hub-token.ts'
 import { chromiumArgs, isRoot, mayHaveGpu, TAB_ORIGIN, type Adapter } from './flags.ts'
 import type { FoundBrowser } from './find.ts'
 
@@ -48,6 +49,8 @@ async function launchFirst(options: LaunchOptions, adapter: Adapter): Promise<Br
     try {
       return await chromium.launchPersistentContext(options.profileDir, {
         executablePath: browser.path,
+        // The page gets the token from us, in memory; the browser's own processes need none.
+        env: withoutHubToken(),
         headless: !options.headed,
         chromiumSandbox: !isRoot(),
         // Signals are handled by the command, which closes the tabs politely first.

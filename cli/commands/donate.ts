@@ -26,7 +26,7 @@ import { forget, takeSlot, type Slot } from '../profile/slots.ts'
 import type { Output } from '../output/console.ts'
 import { EMPTY_SWARM, findSwarm, type SwarmEntry } from '../prompt/swarm-entry.ts'
 import { openBrowser } from '../tabs/browser-session.ts'
-import { donorDefaults } from '../tabs/donor-defaults.ts'
+import { checkDonorFits, donorDefaults } from '../tabs/donor-defaults.ts'
 import { findHubToken } from '../tabs/hub-token.ts'
 import { chooseDonorModel, modelsDirs, type ChosenModel } from '../tabs/model-offer.ts'
 import { openTabGroup } from '../tabs/tab-group.ts'
@@ -96,7 +96,9 @@ class Donate {
     const token = findHubToken()
     const wish = { model, revision, hubUrl, hubUrlGiven: this.#parsed.given.has('hubUrl'), token }
     const dirs = modelsDirs(this.#runtime.root, this.#values.modelsDir)
-    const chosen = await chooseDonorModel(wish, dirs, swarm.entries, EMBEDDED_MODEL, signal)
+    const reading = { signal, onWait: (sentence: string) => this.#output.progress(sentence) }
+    const chosen = await chooseDonorModel(wish, dirs, swarm.entries, EMBEDDED_MODEL, reading)
+    checkDonorFits(this.#values, chosen.repo, chosen.config.numHiddenLayers)
     const relay = this.#values.port === undefined ? null : await this.#startRelay(this.#values.port, chosen, dirs)
     const page = await this.#startPage(swarm, relay, chosen, dirs)
     const browser = await openBrowser({

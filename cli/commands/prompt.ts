@@ -71,7 +71,10 @@ async function promptSwarm(values: Values, hubUrlGiven: boolean, runtime: Runtim
   const swarm = await findSwarm(values.dhtInitialPeers, lifecycle.signal)
   const wish: ModelWish = { ...values, hubUrlGiven, token: findHubToken() }
   const place = chooseModel(wish, swarm.entries)
-  const source = await openPlace(place, wish, lifecycle.signal)
+  const source = await openPlace(place, wish, {
+    signal: lifecycle.signal,
+    onWait: (sentence) => output.progress(sentence),
+  })
   const model = await loadPromptModel(source, runtime.workerFile)
   lifecycle.onClose('tokenizer', () => model.tokenizer?.dispose())
   const prepared = await prepareQuestion(model, values, output)

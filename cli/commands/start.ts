@@ -28,7 +28,7 @@ import { ask, exitCodeOf, prepareQuestion, type EndEvent } from '../prompt/ask.t
 import { openPlace, type ModelWish } from '../prompt/model-source.ts'
 import { loadPromptModel } from '../prompt/prompt-model.ts'
 import { startRequestingNode } from '../prompt/requesting-node.ts'
-import { donorDefaults } from '../tabs/donor-defaults.ts'
+import { checkDonorFits, donorDefaults } from '../tabs/donor-defaults.ts'
 import { findHubToken } from '../tabs/hub-token.ts'
 import { chooseDonorModel, isLocalModel, modelsDirs, type ChosenModel } from '../tabs/model-offer.ts'
 import { openSwarmTabs } from '../tabs/start-tabs.ts'
@@ -104,7 +104,9 @@ class Start {
     const dirs = modelsDirs(this.#runtime.root, this.#values.modelsDir)
     const { signal } = this.#lifecycle
     donorDefaults(this.#values, this.#values.model ?? EMBEDDED_MODEL)
-    const chosen = await chooseDonorModel(wish, dirs, [], EMBEDDED_MODEL, signal)
+    const reading = { signal, onWait: (sentence: string) => this.#output.progress(sentence) }
+    const chosen = await chooseDonorModel(wish, dirs, [], EMBEDDED_MODEL, reading)
+    checkDonorFits(this.#values, chosen.repo, chosen.config.numHiddenLayers)
     const relay = await this.#startRelay(chosen, dirs, oneShot)
     const offer = chosen.offer ?? this.#localOffer((await relay.appConfig()).models, chosen, dirs)
     if (this.#values.tabs === 0) return this.#runWithoutTabs(relay, offer)
@@ -113,7 +115,7 @@ class Start {
       hubUrl: new URL(offer.hubUrl, relay.pageUrl).href,
       isMirror: offer.hubUrl.startsWith('/'),
     }
-    const source = await openPlace(place, wish, signal)
+    const source = await openPlace(place, wish, reading)
     const model = await loadPromptModel(source, this.#runtime.workerFile)
     this.#lifecycle.onClose('tokenizer', () => model.tokenizer?.dispose())
     const question = this.#question(oneShot, model.tokenizer !== null)
@@ -121,8 +123,7 @@ class Start {
     const swarm = await openSwarmTabs({
       values: this.#values,
       port: relay.port,
-      source,
-      blocks: offer.blocks,
+      config: chosen.config,
       token: chosen.needsToken ? wish.token : null,
       slot: this.#slot,
       lifecycle: this.#lifecycle,

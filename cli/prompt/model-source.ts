@@ -53,15 +53,21 @@ function findOffer(
   return null
 }
 
+export interface OpenPlaceOptions {
+  signal: AbortSignal
+  /** Told when the hub is waited for. */
+  onWait: (sentence: string) => void
+}
+
 /** Pins the revision to a commit. The token goes only to the hub that was configured. */
-export async function openPlace(place: ModelPlace, wish: ModelWish, signal: AbortSignal): Promise<ModelSource> {
+export async function openPlace(place: ModelPlace, wish: ModelWish, options: OpenPlaceOptions): Promise<ModelSource> {
   return openModel({
     repo: place.repo,
     revision: place.revision,
     hubUrl: place.hubUrl,
     // Sent only where `hubUrl` is the configured hub; a mirror never gets it, whatever its address.
     tokenHubUrl: wish.hubUrl,
-    signal,
+    ...options,
     ...(wish.token === null || place.isMirror ? {} : { token: wish.token }),
   })
 }

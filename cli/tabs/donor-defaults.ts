@@ -1,10 +1,15 @@
 /** The donor flags of a command as the page's `/config.json` carries them: only what was given. */
 import type { DonorDefaults } from '../../swarm/app-config.ts'
-import { makeDonorSettings } from '../../swarm/donor-settings.ts'
+import { checkForModel, makeDonorSettings } from '../../swarm/donor-settings.ts'
 import type { ValuesOf } from '../options/schema.ts'
 import type { computeOptions, placementOptions } from '../options/shared.ts'
 
 type DonorValues = ValuesOf<typeof placementOptions> & ValuesOf<typeof computeOptions>
+
+/** Settings that the model's config contradicts, before a browser is started for them. @throws SwarmError BAD_OPTION */
+export function checkDonorFits(values: DonorValues, model: string, blocks: number): void {
+  checkForModel(makeDonorSettings(donorDefaults(values, model)), blocks)
+}
 
 /**
  * `model` as resolved.

@@ -1,6 +1,5 @@
 /** The donor tabs of `start`: as many as asked for, each with its share of the blocks. */
-import type { ModelSource } from '../../hub/source.ts'
-import { parseLlamaConfig } from '../../swarm/model/parse-config.ts'
+import type { LlamaConfig } from '../../swarm/model/config.ts'
 import { mayHaveGpu } from '../browser/flags.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import type { ValuesOf } from '../options/schema.ts'
@@ -15,8 +14,7 @@ export interface StartTabsOptions {
   values: { tabs: number } & ValuesOf<typeof browserOptions & typeof computeOptions & typeof placementOptions>
   /** Port of page and relay on loopback. */
   port: number
-  source: ModelSource
-  blocks: number
+  config: LlamaConfig
   token: string | null
   slot: Slot
   lifecycle: Lifecycle
@@ -25,12 +23,12 @@ export interface StartTabsOptions {
 
 /** @throws SwarmError OUT_OF_MEMORY, NO_BROWSER, NO_ADAPTER, and what a tab refuses */
 export async function openSwarmTabs(options: StartTabsOptions): Promise<TabGroup> {
-  const { values, lifecycle, output } = options
-  const numBlocks = values.numBlocks ?? sharePerTab(options.blocks, values.tabs)
+  const { values, config, lifecycle, output } = options
+  const numBlocks = values.numBlocks ?? sharePerTab(config.numHiddenLayers, values.tabs)
   checkTabMemory({
     tabs: values.tabs,
     numBlocks,
-    config: parseLlamaConfig(await options.source.json('config.json')),
+    config,
     weights: values.weights as 'auto' | 'f32' | 'f16',
     software: values.backend === 'software' || !mayHaveGpu(),
   })

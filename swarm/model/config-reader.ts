@@ -9,6 +9,8 @@ export interface NumberRange {
   integer?: boolean
 }
 
+const CORRECT_IT = 'Choose another model or revision, or ask its publisher to correct the file.'
+
 /** `null` counts as absent everywhere: config files write `null` for "not set". */
 export class ConfigReader {
   readonly #file: string
@@ -16,7 +18,7 @@ export class ConfigReader {
 
   constructor(file: string, json: unknown) {
     if (typeof json !== 'object' || json === null || Array.isArray(json)) {
-      throw new SwarmError('BAD_CONFIG', `${file} is ${describeValue(json)}, not a JSON object`)
+      throw new SwarmError('BAD_CONFIG', `${file} is ${describeValue(json)}, not a JSON object`, { action: CORRECT_IT })
     }
     this.#file = file
     this.#json = json as Record<string, unknown>
@@ -112,7 +114,7 @@ export class ConfigReader {
 
   bad(key: string, what: string): SwarmError {
     return new SwarmError('BAD_CONFIG', `${this.#file}: ${key} ${what}`, {
-      action: 'Choose another model or revision, or ask its publisher to correct the file.',
+      action: CORRECT_IT,
     })
   }
 }
@@ -120,7 +122,7 @@ export class ConfigReader {
 /** A `config.json` that contradicts itself. */
 export function badConfig(reason: string): SwarmError {
   return new SwarmError('BAD_CONFIG', `config.json cannot be used: ${reason}`, {
-    action: 'Choose another model or revision, or ask its publisher to correct the file.',
+    action: CORRECT_IT,
   })
 }
 

@@ -38,12 +38,13 @@ export function browserEnvironment(options: BrowserEnvironmentOptions): DonorEnv
     print: (text) => console.log(text),
     sha256,
     openEngine: (backend) => openWorkerEngine(workerPort(options.startWorker()), backend),
-    openModel: ({ repo, revision, hubUrl }, signal): Promise<ModelSource> => {
+    openModel: ({ repo, revision, hubUrl }, signal, onWait): Promise<ModelSource> => {
       const token = options.hubToken()
       return openModel({
         repo,
         hubUrl,
         signal,
+        onWait,
         ...(revision === null ? {} : { revision }),
         ...(token === undefined ? {} : { token }),
       })

@@ -41,8 +41,12 @@ export interface DonorEnvironment {
   sha256(bytes: Uint8Array): Promise<Uint8Array>
   /** @throws SwarmError NO_WEBGPU, NO_ADAPTER, INSECURE_CONTEXT */
   openEngine(backend: 'auto' | 'webgpu' | 'software'): Promise<Engine>
-  /** With the token that the person gave, if there is one. @throws SwarmError HUB_* */
-  openModel(model: { repo: string; revision: string | null; hubUrl: string }, signal: AbortSignal): Promise<ModelSource>
+  /** With the token that the person gave, if there is one; `onWait` is told of pauses. @throws SwarmError HUB_* */
+  openModel(
+    model: { repo: string; revision: string | null; hubUrl: string },
+    signal: AbortSignal,
+    onWait: (sentence: string) => void,
+  ): Promise<ModelSource>
   /** Reads headers, touches no weights. @throws SwarmError BAD_SAFETENSORS, HUB_* */
   countFiles(source: ModelSource, config: LlamaConfig, span: Span, signal: AbortSignal): Promise<SpanFiles>
   /** Memory only; never a log, a record or a URL. */

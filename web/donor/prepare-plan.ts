@@ -38,7 +38,10 @@ export async function preparePlan(options: PlanOptions): Promise<Prepared> {
   const { environment, log, signal } = options
   const settings = makeDonorSettings(options.defaults)
   for (const note of settings.notes) log.info(note)
-  const model = await readDonorModel(environment, options.request, settings, signal)
+  const model = await readDonorModel(environment, options.request, settings, {
+    signal,
+    onWait: (sentence) => log.warn(sentence),
+  })
   const engine = await environment.openEngine(settings.backend)
   options.onEngine(engine)
   signal.throwIfAborted()

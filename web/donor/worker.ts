@@ -29,7 +29,14 @@ async function openWorkerGpu(backend: 'auto' | 'webgpu' | 'software'): Promise<W
 
 async function fill({ input, sink, onProgress, onWarning, onFetched, signal }: FillOptions): Promise<number> {
   const { repo, revision, hubUrl, token, config, span } = input
-  const source = await openModel({ repo, revision, hubUrl, signal, ...(token === undefined ? {} : { token }) })
+  const source = await openModel({
+    repo,
+    revision,
+    hubUrl,
+    signal,
+    onWait: onWarning,
+    ...(token === undefined ? {} : { token }),
+  })
   const cache = await openWeightCache({ onWarning: (warning) => onWarning(warning.message) })
   let reported = 0
   const report = (): void => {

@@ -1,0 +1,18 @@
+/** `config.json` of a model, which everything else about it depends on. */
+import { SwarmError } from '../swarm/errors.ts'
+import type { LlamaConfig } from '../swarm/model/config.ts'
+import { parseLlamaConfig } from '../swarm/model/parse-config.ts'
+import type { ModelSource } from './source.ts'
+
+/** @throws SwarmError UNSUPPORTED_MODEL, BAD_CONFIG, HUB_* */
+export async function readModelConfig(source: ModelSource, signal?: AbortSignal): Promise<LlamaConfig> {
+  const json = await source.json('config.json', signal)
+  if (json === null) throw noConfig(source.repo)
+  return parseLlamaConfig(json)
+}
+
+export function noConfig(repo: string): SwarmError {
+  return new SwarmError('UNSUPPORTED_MODEL', `${repo} has no config.json, so it is not a model that can be run.`, {
+    action: 'Choose a Llama model in safetensors format.',
+  })
+}
