@@ -175,6 +175,7 @@ export const SCENES: Record<string, Scene> = {
             error: toPlainError(
               new SwarmError('HUB_GATED', 'huggingface.co answered 403 for org/gated: access is restricted', {
                 action: 'Accept the licence on the hub, then paste your token.',
+                details: { page: 'https://huggingface.co/org/gated' },
               }),
             ),
           }),
