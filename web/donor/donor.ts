@@ -202,6 +202,7 @@ class TabDonor implements Donor {
       modelDigest: model.id.digest,
       weights: sizing.format,
       backend: member.fields.backend,
+      hiddenSize: model.config.hiddenSize,
       ...(settings.simulateSpeed === null ? {} : { simulateSpeed: settings.simulateSpeed }),
     })
     serving = this.#serve(prepared, member, server, loader, loaded)
