@@ -30,8 +30,8 @@ export interface HubStandInOptions {
 
 export type Fault =
   | { kind: 'status'; status: number; headers?: Record<string, string>; json?: unknown; text?: string }
-  /** Ends the connection after so many bytes of the body. */
-  | { kind: 'cut'; afterBytes: number }
+  /** Ends the connection after so many bytes of the body; with `arriveMs` those have arrived before, as on a slow line. */
+  | { kind: 'cut'; afterBytes: number; arriveMs?: number }
   /** 200 and the whole file in place of 206. */
   | { kind: 'whole' }
   /** Answers with another range than was asked for, as if it were that one's neighbour. */
@@ -421,7 +421,10 @@ async function sendFile(
     }
   }
   if (fault?.kind === 'stall') return
-  if (fault?.kind === 'cut' && limit < end) return void response.destroy()
+  if (fault?.kind === 'cut' && limit < end) {
+    if (fault.arriveMs !== undefined) await new Promise((resolve) => setTimeout(resolve, fault.arriveMs))
+    return void response.destroy()
+  }
   response.end()
 }
 

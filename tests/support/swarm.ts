@@ -135,10 +135,10 @@ export class TestSwarm {
   }
 
   /** A prompt that runs on while the test breaks things. */
-  startPrompt(args: readonly string[]): StartedProcess {
+  startPrompt(args: readonly string[], env: Record<string, string> = {}): StartedProcess {
     const started = startTabswarm(['prompt', '--dht_initial_peers', this.addresses.join(','), ...args], {
       dataDir: this.dataDir,
-      env: this.env,
+      env: { ...this.env, ...env },
     })
     this.donors.push(started)
     return started

@@ -12,7 +12,7 @@ import { dataDir } from '../../../cli/profile/data-dir.ts'
 import { httpOriginOf, mergeRelays } from '../../../cli/prompt/app-config.ts'
 import { parsePromptIds } from '../../../cli/prompt/ids.ts'
 import { chooseModel } from '../../../cli/prompt/model-source.ts'
-import { findHubToken } from '../../../cli/tabs/hub-token.ts'
+import { findHubToken, withoutHubToken } from '../../../cli/tabs/hub-token.ts'
 import { checkTabMemory } from '../../../cli/tabs/memory.ts'
 import { sharePerTab } from '../../../cli/tabs/start-tabs.ts'
 import { describeProgress, LinePrinter } from '../../../cli/tabs/tab-group.ts'
@@ -196,6 +196,14 @@ describe('findHubToken', () => {
     writeFileSync(join(home, 'other'), 'named')
     expect(findHubToken({ HF_HOME: home, HF_TOKEN_PATH: join(home, 'other') }, home)).toBe('named')
     expect(findHubToken({ HF_TOKEN: ' direct ', HF_HOME: home }, home)).toBe('direct')
+    const empty = { HF_TOKEN: '', HF_TOKEN_PATH: '', HF_HOME: '', XDG_CACHE_HOME: '' }
+    expect(findHubToken(empty, home)).toBe('at-home')
+    expect(findHubToken({ ...empty, HUGGING_FACE_HUB_TOKEN: 'older' }, home)).toBe('older')
+  })
+
+  it('keeps the token out of the environment of other processes', () => {
+    const env = { HF_TOKEN: 'a', HUGGING_FACE_HUB_TOKEN: 'b', HF_HOME: '/c', PATH: '/d', GONE: undefined }
+    expect(withoutHubToken(env)).toEqual({ HF_HOME: '/c', PATH: '/d' })
   })
 })
 
