@@ -5,13 +5,13 @@
 import '../net/compat.ts'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describeError, SwarmError } from '../swarm/errors.ts'
+import { describeError, errorSentence, SwarmError } from '../swarm/errors.ts'
 import type { AnyCommand, Runtime } from './commands/command.ts'
 import { EXIT_INTERRUPTED, Lifecycle } from './lifecycle.ts'
 import { formatConfig, formatHelp } from './options/help.ts'
 import { nearestName } from './options/nearest.ts'
 import { parseOptions } from './options/parse.ts'
-import { consoleOutput, errorSentence } from './output/console.ts'
+import { consoleOutput } from './output/console.ts'
 
 const EXIT_FAILED = 1
 const EXIT_USAGE = 2

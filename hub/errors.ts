@@ -131,7 +131,8 @@ export function unreachable(context: HubRequestContext, tries: number, cause: un
     retryable: true,
     cause,
     details: { host, tries },
-    action: 'Check the network and the hub URL; a hub of your own must also allow pages of this address (CORS).',
+    action:
+      'Check the network and the hub URL. A hub of your own must also allow pages of this address (CORS), and --hub-cdn of the relay must name the hosts that it redirects to.',
   })
 }
 

@@ -134,6 +134,13 @@ export function describeError(error: unknown): string {
   return typeof type === 'string' ? `event ${type}` : 'unknown error'
 }
 
+/** What happened, then what the person can do; one line, no stack. */
+export function errorSentence(error: { message: string; action?: string | undefined }): string {
+  const message = error.message.replaceAll(/\s*\n\s*/g, ' ').trim()
+  const what = /[.!?]$/.test(message) ? message : `${message}.`
+  return error.action === undefined || error.action === '' ? what : `${what} ${error.action}`
+}
+
 /** For bugs, never for input: what it guards cannot be false in a correct program. */
 export function assert(condition: boolean, message: string): asserts condition {
   if (!condition) throw new Error(`bug: ${message}`)

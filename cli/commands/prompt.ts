@@ -1,6 +1,6 @@
 /** `tabswarm prompt`: a Node client without browser or GPU; it joins through a relay and talks to the tabs themselves. */
-import { SwarmError } from '../../swarm/errors.ts'
-import { errorSentence, type Output } from '../output/console.ts'
+import { errorSentence, SwarmError } from '../../swarm/errors.ts'
+import type { Output } from '../output/console.ts'
 import {
   addressOptions,
   computeOptions,

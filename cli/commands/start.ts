@@ -6,7 +6,7 @@ import { makeRelayConfig } from '../../relay/config.ts'
 import { createLog } from '../../relay/log.ts'
 import { startRelay } from '../../relay/relay.ts'
 import type { ModelOffer } from '../../swarm/app-config.ts'
-import { SwarmError } from '../../swarm/errors.ts'
+import { errorSentence, SwarmError } from '../../swarm/errors.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import { integer, atLeast, type ValuesOf } from '../options/schema.ts'
 import type { Parsed } from '../options/parse.ts'
@@ -21,7 +21,7 @@ import {
   promptOption,
   samplingOptions,
 } from '../options/shared.ts'
-import { errorSentence, type Output } from '../output/console.ts'
+import type { Output } from '../output/console.ts'
 import { dataDir } from '../profile/data-dir.ts'
 import { forget, takeSlot, type Slot } from '../profile/slots.ts'
 import { ask, exitCodeOf, prepareQuestion, type EndEvent } from '../prompt/ask.ts'

@@ -2,8 +2,6 @@
  * Where a command's words go. `line` is what it was asked for, `progress` what a person watches meanwhile; with `--prompt`
  * on `start` even lines go to standard error, so that standard output is the answer and nothing else.
  */
-import type { SwarmError } from '../../swarm/errors.ts'
-
 export interface Output {
   line(text: string): void
   progress(text: string): void
@@ -19,11 +17,4 @@ export function consoleOutput(linesTo: 'stdout' | 'stderr'): Output {
     progress: (text) => void process.stderr.write(`${text}\n`),
     answer: (text) => void process.stdout.write(text),
   }
-}
-
-/** What happened, then what the person can do; one line, no stack. */
-export function errorSentence(error: Pick<SwarmError, 'message'> & { action?: string | undefined }): string {
-  const message = error.message.replaceAll(/\s*\n\s*/g, ' ').trim()
-  const what = /[.!?]$/.test(message) ? message : `${message}.`
-  return error.action === undefined || error.action === '' ? what : `${what} ${error.action}`
 }

@@ -9,7 +9,8 @@ import { preparePrompt, type PreparedPrompt, type PromptInput } from '../../sess
 import type { GenerateEvent, PromptModel, SamplingOptions } from '../../session/types.ts'
 import type { SwarmNode } from '../../net/types.ts'
 import { formatSpan } from '../../swarm/span.ts'
-import { errorSentence, type Output } from '../output/console.ts'
+import { errorSentence } from '../../swarm/errors.ts'
+import type { Output } from '../output/console.ts'
 import { parsePromptIds } from './ids.ts'
 
 export interface AskOptions {

@@ -114,12 +114,18 @@ const FIXTURES: Variant[] = [
     name: 'as-little-as-possible',
     base: 'mha-f16',
     change(parts) {
-      const keep = ['architectures', 'hidden_size', 'intermediate_size', 'num_attention_heads', 'num_hidden_layers']
+      const keep = [
+        'architectures',
+        'head_dim',
+        'hidden_size',
+        'intermediate_size',
+        'num_attention_heads',
+        'num_hidden_layers',
+      ]
       const { config } = parts
       const more = ['vocab_size', 'rms_norm_eps', 'tie_word_embeddings', 'max_position_embeddings']
       parts.config = {
         ...Object.fromEntries([...keep, ...more].map((key) => [key, config[key]])),
-        head_dim: null,
         num_key_value_heads: null,
         rope_scaling: null,
         eos_token_id: [2, 7],
@@ -133,6 +139,7 @@ const FIXTURES: Variant[] = [
     name: 'a-long-context',
     base: 'plain-tied-f32',
     change({ config }) {
+      config['head_dim'] = null
       config['max_position_embeddings'] = 131_072
       config['eos_token_id'] = [2, 3]
     },

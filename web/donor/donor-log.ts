@@ -1,5 +1,5 @@
 /** The donor's log: kept for the page's panel, printed word for word for the command line that reads the tab's console. */
-import { SwarmError, describeError } from '../../swarm/errors.ts'
+import { describeError, errorSentence, SwarmError } from '../../swarm/errors.ts'
 import type { DonorLogLine } from './state.ts'
 
 /** A tab may run for weeks; the panel shows the end. */
@@ -31,8 +31,7 @@ export class DonorLog {
   }
 
   error(error: unknown): void {
-    const action = error instanceof SwarmError && error.action !== undefined ? ` ${error.action}` : ''
-    this.#add('error', `${describeError(error)}${action}`)
+    this.#add('error', error instanceof SwarmError ? errorSentence(error) : describeError(error))
   }
 
   #add(level: DonorLogLine['level'], text: string): void {

@@ -7,7 +7,6 @@ import { chromiumArgs } from '../../../cli/browser/flags.ts'
 import { lastWords } from '../../../cli/browser/install.ts'
 import { refuseSwallowedByNpm, refuseWords } from '../../../cli/commands/words.ts'
 import { editDistance, nearestName } from '../../../cli/options/nearest.ts'
-import { errorSentence } from '../../../cli/output/console.ts'
 import { dataDir } from '../../../cli/profile/data-dir.ts'
 import { httpOriginOf, mergeRelays } from '../../../cli/prompt/app-config.ts'
 import { parsePromptIds } from '../../../cli/prompt/ids.ts'
@@ -104,13 +103,6 @@ describe('words that npm kept or passed on', () => {
     )
     expect(() => refuseSwallowedByNpm('start', ['headed'], { npm_config_headed: 'true' })).not.toThrow()
     expect(() => refuseSwallowedByNpm('start', ['headed'], npm)).not.toThrow()
-  })
-})
-
-describe('errorSentence', () => {
-  it('is one line: what happened, then what to do', () => {
-    expect(errorSentence({ message: 'It broke', action: 'Mend it.' })).toBe('It broke. Mend it.')
-    expect(errorSentence({ message: 'It\n  broke!' })).toBe('It broke!')
   })
 })
 

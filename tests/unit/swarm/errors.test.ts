@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { describeError, SwarmError, toPlainError, fromPlainError } from '../../../swarm/errors.ts'
+import { describeError, errorSentence, fromPlainError, SwarmError, toPlainError } from '../../../swarm/errors.ts'
 
 test.each<[string, unknown, string]>([
   ['an error', new Error('no way'), 'no way'],
@@ -36,4 +36,9 @@ test('an error of ours crosses a worker whole', () => {
     action: 'wait',
     details: { at: 3 },
   })
+})
+
+test('a sentence is one line: what happened, then what to do', () => {
+  expect(errorSentence({ message: 'It broke', action: 'Mend it.' })).toBe('It broke. Mend it.')
+  expect(errorSentence({ message: 'It\n  broke!' })).toBe('It broke!')
 })
