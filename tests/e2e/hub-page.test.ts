@@ -27,8 +27,8 @@ function caseOf(repo: string): HubCase {
 
 test('the chat says that a model is gated, links to its licence, and goes on with a pasted token', async () => {
   await expectInChat(page, served, caseOf('cases/gated'))
-  await page.getByTestId('chat-token').fill(MEMBER)
-  await page.getByTestId('chat-token').blur()
+  await page.locator('#note-token').fill(MEMBER)
+  await page.locator('#note-token').press('Enter')
   await page.locator('.chat-foot .note-error').waitFor({ state: 'detached' })
   await page.getByTestId('model-hint').getByText('has no tokenizer').waitFor()
   expect(JSON.stringify(await page.context().storageState({ indexedDB: true }))).not.toContain('hf_')

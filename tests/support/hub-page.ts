@@ -58,8 +58,8 @@ export async function expectInChat(page: Page, { url, hub }: HubPage, hubCase: H
   await page.goto(`${url}${linkTo(hubCase)}`)
   await page.locator('.chat-foot .note-error').waitFor({ timeout: 60_000 })
   if (hubCase.token !== undefined) {
-    await page.getByTestId('chat-token').fill(hubCase.token)
-    await page.getByTestId('chat-token').blur()
+    await page.locator('#note-token').fill(hubCase.token)
+    await page.locator('#note-token').press('Enter')
   }
   await expectNote(page, hubCase, hub)
 }
@@ -69,8 +69,8 @@ export async function expectInDonateView(page: Page, { url, hub }: HubPage, hubC
   await page.goto(`${url}${linkTo(hubCase, { donate: '', splits: '2,4', stage: '0' })}`)
   if (hubCase.token !== undefined) {
     await page.getByText('Options').click()
-    await page.getByTestId('donate-token').fill(hubCase.token)
-    await page.getByTestId('donate-token').blur()
+    await page.locator('#donate-token').fill(hubCase.token)
+    await page.locator('#donate-token').blur()
   }
   const state = page.locator('.donor')
   await state.and(page.locator('[data-status="ready"], [data-status="failed"]')).waitFor({ timeout: 60_000 })
