@@ -4,9 +4,12 @@ import { request } from 'node:http'
 import { join } from 'node:path'
 import { multiaddr } from '@multiformats/multiaddr'
 import { expect, it } from 'vitest'
+import { WebSocket } from 'ws'
 import type { AppConfig } from '../../../swarm/app-config.ts'
 import { createLog } from '../../../relay/log.ts'
+import { makeRelayConfig } from '../../../relay/config.ts'
 import { startPageServer } from '../../../relay/page-server.ts'
+import { startRelay } from '../../../relay/relay.ts'
 import { clientForTest, dial, relayForTest, temporaryFolder, atEnd } from './support.ts'
 
 async function builtPage(): Promise<string> {
@@ -126,6 +129,46 @@ it('shows metrics to this machine only, and files of the page only', async () =>
   }
   expect((await fetch(relay.pageUrl, { method: 'POST' })).status).toBe(405)
 })
+
+it.each(['text', 'json'] as const)(
+  'writes no token, key or query into its log, whatever comes (%s)',
+  async (logFormat) => {
+    const lines: string[] = []
+    const dataDir = await temporaryFolder()
+    const config = makeRelayConfig(
+      { port: 0, host: '127.0.0.1', modelsDir: [await temporaryFolder()], maxHttpBody: 10, logFormat },
+      { dataDir, webRoot: await builtPage() },
+    )
+    const relay = await startRelay(
+      config,
+      createLog(logFormat, (line) => lines.push(line)),
+    )
+    atEnd(() => relay.stop({ announce: false }))
+    const secret = 'hf_verysecretvalue'
+    const headers = { authorization: `Bearer ${secret}`, cookie: `token=${secret}` }
+    for (const path of [
+      `/?token=${secret}`,
+      `/hub/a/resolve/main/b?token=${secret}`,
+      `/config.json?prompt=${secret}`,
+    ]) {
+      await get(relay.port, path, headers)
+    }
+    await fetch(`${relay.pageUrl}hub/api/models/x/paths-info/main`, { method: 'POST', headers, body: secret })
+    const socket = new WebSocket(`ws://127.0.0.1:${relay.port}/?token=${secret}`, { headers })
+    atEnd(async () => socket.terminate())
+    await new Promise<void>((resolve, reject) => {
+      socket.once('open', () => resolve())
+      socket.once('error', reject)
+    })
+    socket.send(secret)
+    await new Promise<void>((resolve) => socket.once('close', () => resolve()))
+    const log = lines.join('')
+    expect(log).toContain('max-http-body')
+    expect(log).not.toContain(secret)
+    expect(log).not.toContain((await readFile(join(dataDir, 'relay-key'), 'utf8')).trim())
+    if (logFormat === 'json') for (const line of lines) expect(() => JSON.parse(line) as unknown).not.toThrow()
+  },
+)
 
 it('survives a page that is rebuilt while it runs', async () => {
   const webRoot = await builtPage()
