@@ -94,3 +94,17 @@ test('the next visit finds the weights, and Stop leaves the swarm', async () => 
   await page.locator('[data-status="ready"]').waitFor({ timeout: READY_MS })
   await page.close()
 })
+
+test('a browser without room for the weights serves all the same, and says so once', async () => {
+  const small = await browser.newContext({ locale: 'en-US' })
+  const page = await small.newPage()
+  const devtools = await small.newCDPSession(page)
+  // Less than the model's 7 MB; its identity has room.
+  await devtools.send('Storage.overrideQuotaForOrigin', { origin: new URL(url).origin, quotaSize: 3_000_000 })
+  await page.goto(`${url}?donate&num_blocks=8&tab=1`)
+  await page.locator('[data-status="ready"]').waitFor({ timeout: READY_MS })
+  await serving(page)
+  const warnings = await page.getByTestId('donate-log').locator('.log-warn').allInnerTexts()
+  expect(warnings.filter((line) => line.includes('no storage left'))).toHaveLength(1)
+  await small.close()
+})
