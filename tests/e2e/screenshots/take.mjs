@@ -76,6 +76,11 @@ async function take(browser, view, device, theme, language) {
       const answer = page.getByTestId('chat-message-assistant').nth(i)
       await answer.and(page.locator('[data-state="done"]')).waitFor({ timeout: 120_000 })
     }
+    // The meter counts the finished answer a moment later.
+    await page
+      .getByTestId('context-meter')
+      .filter({ hasText: /(^|\s)([5-9]\d|\d{3})( of|\/)/ })
+      .waitFor()
   }
   if (donates) await page.locator('[data-status="ready"]').waitFor({ timeout: 60_000 })
   if (view === 'serving') {

@@ -17,7 +17,7 @@ export function ServingFigures({ state }: { state: Extract<DonorState, { status:
     return () => clearInterval(timer)
   }, [now])
   const figures: [string, string][] = [
-    [donate.throughput, donate.throughputValue(formats.decimal(state.throughput, 2))],
+    [donate.throughput, donate.throughputValue(formats.decimal(state.throughput))],
     [donate.sessions, formats.integer(stats.sessions)],
     [donate.tokensServed, formats.integer(stats.tokensServed)],
     [donate.stepsServed, formats.integer(stats.stepsServed)],
@@ -25,7 +25,7 @@ export function ServingFigures({ state }: { state: Extract<DonorState, { status:
     [donate.received, formats.bytes(stats.bytesIn)],
     [donate.sent, formats.bytes(stats.bytesOut)],
     [donate.fetched, formats.bytes(stats.bytesFetched)],
-    [donate.uptime, formats.duration(Math.max(0, now.value - stats.startedAt))],
+    [donate.uptime, formats.elapsed(Math.max(0, now.value - stats.startedAt))],
     [donate.peer, shortPeerId(state.peerId)],
   ]
   return (

@@ -11,6 +11,8 @@ export interface Formats {
   duration(ms: number): string
   /** A short time with its tenths: `4.2 ms`. */
   shortTime(ms: number): string
+  /** How long something has gone on: whole seconds, then as a duration. */
+  elapsed(ms: number): string
   time(at: number): string
 }
 
@@ -22,6 +24,13 @@ export function createFormats(language: Language): Formats {
   const unit = (value: number, name: string, digits: number) =>
     number(value, { style: 'unit', unit: name, unitDisplay: 'short', maximumFractionDigits: digits })
   const clock = new Intl.DateTimeFormat(language, { hour: '2-digit', minute: '2-digit', second: '2-digit' })
+  const duration = (ms: number): string => {
+    if (ms < 1000) return unit(ms, 'millisecond', 0)
+    if (ms < 60_000) return unit(ms / 1000, 'second', ms < 10_000 ? 1 : 0)
+    const minutes = Math.floor(ms / 60_000)
+    if (minutes < 60) return unit(minutes, 'minute', 0)
+    return `${unit(Math.floor(minutes / 60), 'hour', 0)} ${unit(minutes % 60, 'minute', 0)}`
+  }
   return {
     integer: (value) => number(value, { maximumFractionDigits: 0 }),
     decimal: (value, digits = 1) => number(value, { maximumFractionDigits: digits }),
@@ -36,13 +45,8 @@ export function createFormats(language: Language): Formats {
       if (step === 0) return `${number(value, { maximumFractionDigits: 0 })} B`
       return unit(scaled, BYTE_UNITS[step] ?? 'byte', scaled < 100 ? 1 : 0)
     },
-    duration(ms) {
-      if (ms < 1000) return unit(ms, 'millisecond', 0)
-      if (ms < 60_000) return unit(ms / 1000, 'second', ms < 10_000 ? 1 : 0)
-      const minutes = Math.floor(ms / 60_000)
-      if (minutes < 60) return unit(minutes, 'minute', 0)
-      return `${unit(Math.floor(minutes / 60), 'hour', 0)} ${unit(minutes % 60, 'minute', 0)}`
-    },
+    duration,
+    elapsed: (ms) => (ms < 60_000 ? unit(Math.floor(ms / 1000), 'second', 0) : duration(ms)),
     shortTime: (ms) => (ms < 100 ? unit(ms, 'millisecond', 1) : unit(ms, 'millisecond', 0)),
     time: (at) => clock.format(at),
   }

@@ -64,6 +64,8 @@ function SwarmOfModel({ model }: { model: SwarmModel }) {
   const { messages } = useTexts()
   const text = messages.swarm
   const coverage = coverageOfRecords(model.records, model.blocks)
+  // By their blocks, so that map and table read from the first block to the last.
+  const records = model.records.toSorted((a, b) => a.span.start - b.span.start || a.span.end - b.span.end)
   return (
     <>
       <div class="swarm-summary" role="status">
@@ -81,8 +83,8 @@ function SwarmOfModel({ model }: { model: SwarmModel }) {
           </>
         )}
       </div>
-      <SwarmMap model={model} coverage={coverage} />
-      <PeersTable records={model.records} />
+      <SwarmMap model={{ ...model, records }} coverage={coverage} />
+      <PeersTable records={records} />
     </>
   )
 }
