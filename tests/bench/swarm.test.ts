@@ -143,14 +143,14 @@ describe.each([true, false])('times to notice a loss in the middle of an answer,
   afterAll(() => swarm.stop())
 
   const SLOW = ['--model', 'tinytales', '--simulate-speed', '40', '--backend', 'software']
-  const killBrowser = (donor: StartedProcess, signal: NodeJS.Signals): void => {
-    for (const pid of processTree(donor.pid).slice(1)) if (isRunning(pid)) process.kill(pid, signal)
+  const signalAll = (pids: readonly number[], signal: NodeJS.Signals): void => {
+    for (const pid of pids) if (isRunning(pid)) process.kill(pid, signal)
   }
 
-  test.each<[string, (donor: StartedProcess) => void]>([
+  test.each<[string, (donor: StartedProcess, browser: readonly number[]) => void]>([
     ['tab closed', (donor) => donor.signal('SIGINT')],
-    ['browser killed', (donor) => killBrowser(donor, 'SIGKILL')],
-    ['browser stopped', (donor) => killBrowser(donor, 'SIGSTOP')],
+    ['browser killed', (_donor, browser) => signalAll(browser, 'SIGKILL')],
+    ['browser stopped', (_donor, browser) => signalAll(browser, 'SIGSTOP')],
   ])('%s', async (name, lose) => {
     const donor = swarm.donor([...SLOW, '--num_blocks', '8'])
     await donor.waitForLine(/server ready/, 90_000)
@@ -161,12 +161,13 @@ describe.each([true, false])('times to notice a loss in the middle of an answer,
       gone.signal('SIGKILL')
       await gone.exited()
     }
+    const browserPids = processTree(donor.pid).slice(1)
     const begin = performance.now()
-    lose(donor)
+    lose(donor, browserPids)
     await prompt.waitForLine(/^Lost/, 60_000)
     const relay = isRelayUp ? 'relay up' : 'no relay'
     report(`${name}, ${relay}: noticed after, ms`, (performance.now() - begin).toFixed(0))
-    killBrowser(donor, 'SIGCONT')
+    signalAll(browserPids, 'SIGCONT')
     await prompt.stop()
     await donor.stop()
   })
