@@ -2,12 +2,12 @@
 import { join } from 'node:path'
 import { createServer } from 'vite'
 import { makeRelayConfig } from '../../relay/config.ts'
-import { createLog } from '../../relay/log.ts'
 import { startRelay } from '../../relay/relay.ts'
 import { integer } from '../options/schema.ts'
 import { dataDir } from '../profile/data-dir.ts'
 import { modelsDirs } from '../tabs/model-offer.ts'
 import { networkOptions } from '../options/network.ts'
+import { relayLog } from '../output/relay-log.ts'
 import { command } from './command.ts'
 import { refuseWords } from './words.ts'
 
@@ -34,7 +34,7 @@ export const devCommand = command<typeof options>({
     )
     const relay = await startRelay(
       config,
-      createLog('text', (line) => output.progress(line.trimEnd())),
+      relayLog(values.logFormat, (line) => output.progress(line)),
     )
     lifecycle.onClose('relay', () => relay.stop({ announce: false }))
     const target = `http://127.0.0.1:${relay.port}`

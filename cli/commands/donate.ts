@@ -5,7 +5,7 @@
  */
 import { parseInitialPeers, peerIdOfAddress } from '../../net/multiaddr.ts'
 import { makeRelayConfig } from '../../relay/config.ts'
-import { createLog, type RelayLog } from '../../relay/log.ts'
+import type { RelayLog } from '../../relay/log.ts'
 import { MIRROR_BASE, Mirror } from '../../relay/mirror/mirror.ts'
 import { startPageServer, type PageServer } from '../../relay/page-server.ts'
 import { startRelay, type Relay, STOP_LIMIT_MS } from '../../relay/relay.ts'
@@ -22,8 +22,10 @@ import {
   portOption,
 } from '../options/shared.ts'
 import { dataDir } from '../profile/data-dir.ts'
-import { forget, takeSlot, type Slot } from '../profile/slots.ts'
+import { openSlot } from '../profile/open-slot.ts'
+import type { Slot } from '../profile/slots.ts'
 import type { Output } from '../output/console.ts'
+import { relayLog } from '../output/relay-log.ts'
 import { EMPTY_SWARM, findSwarm, type SwarmEntry } from '../prompt/swarm-entry.ts'
 import { openBrowser } from '../tabs/browser-session.ts'
 import { checkDonorFits, donorDefaults } from '../tabs/donor-defaults.ts'
@@ -80,12 +82,9 @@ class Donate {
     this.#runtime = runtime
     this.#output = output
     this.#lifecycle = runtime.lifecycle
-    const format = this.#values.logFormat === 'json' ? 'json' : 'text'
-    this.#log = { ...createLog(format, (line) => output.progress(line.trimEnd())), print: (line) => output.line(line) }
-    const slot = takeSlot(dataDir(this.#values.dataDir), this.#values.slot)
-    this.#lifecycle.onClose('profile slot', () => slot.release())
-    if (this.#values.fresh) forget(slot)
-    this.#slot = slot
+    const log = relayLog(this.#values.logFormat, (line) => output.progress(line))
+    this.#log = { ...log, print: (line) => output.line(line) }
+    this.#slot = openSlot(this.#values, this.#lifecycle)
   }
 
   async run(): Promise<number> {

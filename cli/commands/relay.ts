@@ -1,12 +1,12 @@
 /** `tabswarm relay`: the relay with the page, for a machine that others reach. Needs no browser, not even to install. */
 import { join } from 'node:path'
 import { makeRelayConfig } from '../../relay/config.ts'
-import { createLog } from '../../relay/log.ts'
 import { startRelay, STOP_LIMIT_MS } from '../../relay/relay.ts'
 import { modelsDirs } from '../tabs/model-offer.ts'
 import { dataDir } from '../profile/data-dir.ts'
 import { refuseWords } from './words.ts'
 import { networkOptions } from '../options/network.ts'
+import { relayLog } from '../output/relay-log.ts'
 import { command } from './command.ts'
 
 export const relayCommand = command<typeof networkOptions>({
@@ -24,7 +24,7 @@ export const relayCommand = command<typeof networkOptions>({
   async run({ values, words, sources }, runtime, output) {
     refuseWords('relay', words)
     const { lifecycle } = runtime
-    const log = createLog(values.logFormat === 'json' ? 'json' : 'text', (line) => output.line(line.trimEnd()))
+    const log = relayLog(values.logFormat, (line) => output.line(line))
     // In the per-user folder each port has an identity of its own, because two relays on one machine are two peers; a
     // folder that was named on the command line is this relay's alone.
     const base = dataDir(values.dataDir)

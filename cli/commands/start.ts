@@ -3,7 +3,6 @@
  * With `--prompt` it answers that one question on standard output, and ends without leaving anything behind.
  */
 import { makeRelayConfig } from '../../relay/config.ts'
-import { createLog } from '../../relay/log.ts'
 import { startRelay } from '../../relay/relay.ts'
 import type { ModelOffer } from '../../swarm/app-config.ts'
 import { errorSentence, SwarmError } from '../../swarm/errors.ts'
@@ -22,8 +21,10 @@ import {
   samplingOptions,
 } from '../options/shared.ts'
 import type { Output } from '../output/console.ts'
+import { relayLog } from '../output/relay-log.ts'
 import { dataDir } from '../profile/data-dir.ts'
-import { forget, takeSlot, type Slot } from '../profile/slots.ts'
+import { openSlot } from '../profile/open-slot.ts'
+import type { Slot } from '../profile/slots.ts'
 import { ask, exitCodeOf, prepareQuestion, type EndEvent } from '../prompt/ask.ts'
 import { openPlace, type ModelWish } from '../prompt/model-source.ts'
 import { loadPromptModel } from '../prompt/prompt-model.ts'
@@ -92,10 +93,7 @@ class Start {
     this.#runtime = runtime
     this.#output = output
     this.#lifecycle = runtime.lifecycle
-    const slot = takeSlot(dataDir(this.#values.dataDir), this.#values.slot)
-    this.#lifecycle.onClose('profile slot', () => slot.release())
-    if (this.#values.fresh) forget(slot)
-    this.#slot = slot
+    this.#slot = openSlot(this.#values, this.#lifecycle)
   }
 
   async run(): Promise<number> {
@@ -165,8 +163,7 @@ class Start {
         offers: chosen.offer === null ? [] : [chosen.offer],
       },
     )
-    const format = values.logFormat === 'json' ? 'json' : 'text'
-    const log = createLog(format, (line) => this.#output.progress(line.trimEnd()))
+    const log = relayLog(values.logFormat, (line) => this.#output.progress(line))
     // The line of addresses is shown with the rest, when everything is up.
     const relay = await startRelay(config, { ...log, print: () => undefined })
     this.#lifecycle.onClose('relay', () => relay.stop({ announce: false }))
