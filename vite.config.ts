@@ -60,8 +60,8 @@ export default defineConfig(({ mode }) => {
           test: {
             name: 'integration',
             include: ['tests/integration/**/*.test.ts'],
-            testTimeout: 60_000,
-            hookTimeout: 60_000,
+            testTimeout: 120_000,
+            hookTimeout: 120_000,
             fileParallelism: false,
           },
         },

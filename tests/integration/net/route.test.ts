@@ -27,7 +27,7 @@ test('tokens go in at the first hop and logits come back from the last', async (
   )
   const ids = donors.map(({ node }) => node.peerId)
   const startedAt = performance.now()
-  const streams = await Promise.all(ids.map((id) => client.openInference(id, AbortSignal.timeout(10_000))))
+  const streams = await Promise.all(ids.map((id) => client.openInference(id, AbortSignal.timeout(30_000))))
   console.log(`dialled three hops in ${Math.round(performance.now() - startedAt)} ms`)
   for (const [i, stream] of streams.entries()) {
     await stream.send(

@@ -16,7 +16,7 @@ export async function openSession(
   hops: readonly { peerId: string; span: Span }[],
   session = SESSION,
 ): Promise<TestSession> {
-  const streams = await Promise.all(hops.map(({ peerId }) => client.openInference(peerId, AbortSignal.timeout(15_000))))
+  const streams = await Promise.all(hops.map(({ peerId }) => client.openInference(peerId, AbortSignal.timeout(30_000))))
   for (const [i, stream] of streams.entries()) {
     const previous = hops[i - 1]?.peerId ?? client.peerId
     const following = hops[i + 1]?.peerId ?? null

@@ -179,7 +179,7 @@ export function startClient(relays: readonly string[], extra: Partial<NodeOption
 }
 
 /** Resolves when `check` is true; fails with `what` after the time. */
-export async function until(what: string, check: () => boolean, timeoutMs = 15_000): Promise<void> {
+export async function until(what: string, check: () => boolean, timeoutMs = 40_000): Promise<void> {
   const deadline = performance.now() + timeoutMs
   while (!check()) {
     if (performance.now() > deadline) throw new Error(`did not happen within ${timeoutMs} ms: ${what}`)
