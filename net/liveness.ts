@@ -162,16 +162,14 @@ export class Liveness {
   #ping(peerId: string, probe: Probe): void {
     const id = this.#next
     this.#next += 1
-    this.#stream(peerId, probe).then(
-      (stream) => {
-        if (stream.status === 'open') {
-          // From here on: the round trip is not to count the opening of the stream.
-          probe.pending.set(id, performance.now())
-          stream.send(encodePing(id))
-        } else this.#dropStream(probe)
-      },
-      () => this.#dropStream(probe),
-    )
+    this.#stream(peerId, probe)
+      .then((stream) => {
+        // From here on: the round trip is not to count the opening of the stream.
+        probe.pending.set(id, performance.now())
+        // Throws on a stream that is closing: the next ping opens another.
+        stream.send(encodePing(id))
+      })
+      .catch(() => this.#dropStream(probe))
   }
 
   #stream(peerId: string, probe: Probe): Promise<Stream> {

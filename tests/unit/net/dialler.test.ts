@@ -90,6 +90,34 @@ test('a dial that only a relayed connection came of is none', async () => {
   await expect(d.connect(PEER, never)).rejects.toThrow(/only a relayed connection/u)
 })
 
+test('dials of others that were joined, and were content with a circuit, take no try of ours', async () => {
+  const { libp2p, dialler: d } = dialler()
+  libp2p.onDial = async (address, signal) => {
+    if (libp2p.dialled.length <= 2) return libp2p.open(OTHER, 'circuit')
+    if (libp2p.dialled.length <= 4) return hangUntilAborted(address, signal)
+    return libp2p.open(PEER, 'webrtc')
+  }
+  const connection = d.connect(PEER, never)
+  await vi.advanceTimersByTimeAsync(2 * DIAL_TIMEOUT_MS)
+  expect((await connection).remotePeer.toString()).toBe(PEER)
+})
+
+test('a dial that moves is not given up after three seconds', async () => {
+  const { libp2p, dialler: d } = dialler()
+  libp2p.onDial = async (_address, _signal, onProgress) => {
+    for (let i = 0; i < 3; i += 1) {
+      await new Promise((resolve) => setTimeout(resolve, DIAL_TIMEOUT_MS - 500))
+      onProgress()
+    }
+    return libp2p.open(PEER, 'webrtc')
+  }
+  const connection = d.connect(PEER, never)
+  await vi.advanceTimersByTimeAsync(4 * DIAL_TIMEOUT_MS)
+  expect((await connection).remotePeer.toString()).toBe(PEER)
+  expect(libp2p.dialled).toHaveLength(1)
+  expect(libp2p.dialled[0]?.signal.aborted).toBe(false)
+})
+
 test('whoever waits for the other side dials nothing when it comes, and dials itself when it does not', async () => {
   const { libp2p, dialler: d } = dialler({ waitsFor: () => true })
   const comes = d.connect(PEER, never)

@@ -19,7 +19,8 @@ export class FakeLibp2p extends EventTarget {
   readonly connections: FakeConnection[] = []
   readonly dialled: { address: string; signal: AbortSignal; force: boolean }[] = []
   /** What a dial does; by default it never ends. */
-  onDial: (address: string, signal: AbortSignal) => Promise<Connection> = () => new Promise(() => undefined)
+  onDial: (address: string, signal: AbortSignal, onProgress: () => void) => Promise<Connection> = () =>
+    new Promise(() => undefined)
 
   constructor(id: string) {
     super()
@@ -34,9 +35,12 @@ export class FakeLibp2p extends EventTarget {
     return this.connections.filter(({ remotePeer }) => peer === undefined || remotePeer.toString() === peer.toString())
   }
 
-  dial(address: { toString(): string }, options: { signal: AbortSignal; force?: boolean }): Promise<Connection> {
+  dial(
+    address: { toString(): string },
+    options: { signal: AbortSignal; force?: boolean; onProgress?: () => void },
+  ): Promise<Connection> {
     this.dialled.push({ address: address.toString(), signal: options.signal, force: options.force === true })
-    return this.onDial(address.toString(), options.signal)
+    return this.onDial(address.toString(), options.signal, () => options.onProgress?.())
   }
 
   open(

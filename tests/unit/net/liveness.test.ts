@@ -11,6 +11,8 @@ interface FakePeer {
   isConnected: boolean
   answers: boolean
   pings: number
+  /** Its next stream is closing: to send on it throws. */
+  isClosing?: boolean
 }
 
 async function watchedPeer(peer: FakePeer): Promise<{ liveness: Liveness; dead: number[] }> {
@@ -22,6 +24,10 @@ async function watchedPeer(peer: FakePeer): Promise<{ liveness: Liveness; dead: 
         abort: () => undefined,
         send: (bytes: Uint8Array) => {
           peer.pings += 1
+          if (peer.isClosing === true) {
+            peer.isClosing = false
+            throw new Error('Cannot write to a stream that is closing')
+          }
           if (peer.answers) {
             setTimeout(() => stream.dispatchEvent(Object.assign(new Event('message'), { data: chunk(bytes) })), 5)
           }
@@ -90,4 +96,13 @@ test.each([1_300, 1_900, 10_000])('nobody is dead because our own page stood sti
   await vi.advanceTimersByTimeAsync(HEARTBEAT_DEAD_MS)
   expect(dead).toHaveLength(1)
   clock.mockRestore()
+})
+
+test('a stream that is just closing is replaced, and throws at nobody', async () => {
+  const peer = { isConnected: true, answers: true, pings: 0, isClosing: true }
+  const { dead } = await watchedPeer(peer)
+  await vi.advanceTimersByTimeAsync(10_000)
+  expect(peer.isClosing).toBe(false)
+  expect(dead).toEqual([])
+  expect(peer.pings).toBeGreaterThan(8)
 })
