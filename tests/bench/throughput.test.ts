@@ -16,6 +16,8 @@ const SPEED = 16
 /** As many sessions as a tab takes. */
 const PROMPTS = 8
 const WINDOW_MS = 20_000
+/** For eight processes to start and join on a machine that is busy with the tabs. */
+const FIRST_WORDS_MS = 90_000
 
 const rows: string[] = []
 function report(name: string, value: string): void {
@@ -85,7 +87,7 @@ async function measure(name: string): Promise<number> {
       ]
       prompts.push(swarm.startPrompt(ask))
     }
-    for (const prompt of prompts) await firstWords(prompt)
+    const speakers = await speaking(prompts)
     const [before, beganAt] = [await tokensThrough(), performance.now()]
     await new Promise((resolve) => setTimeout(resolve, WINDOW_MS))
     const perSecond = ((await tokensThrough()) - before) / ((performance.now() - beganAt) / 1000)
@@ -103,20 +105,21 @@ async function measure(name: string): Promise<number> {
         .toSorted()
         .join(' '),
     )
-    report('  prompts by hops', countBy(prompts.map(hopsOf)))
+    report('  prompts that answer; by hops', `${speakers} of ${PROMPTS}; ${countBy(prompts.map(hopsOf))}`)
     return perSecond
   } finally {
     await Promise.all(prompts.map((prompt) => prompt.stop()))
   }
 }
 
-/** @throws Error with what the prompt says of its waiting */
-async function firstWords(prompt: StartedProcess): Promise<void> {
-  try {
-    await expect.poll(() => prompt.stdoutText().length, { timeout: 120_000 }).toBeGreaterThan(0)
-  } catch (cause) {
-    throw new Error(`a prompt got no answer:\n${prompt.both.join('\n')}`, { cause })
+/** How many speak: all of them, or those that do when the time is over. */
+async function speaking(prompts: readonly StartedProcess[]): Promise<number> {
+  const deadline = performance.now() + FIRST_WORDS_MS
+  const count = (): number => prompts.filter((prompt) => prompt.stdoutText() !== '').length
+  while (count() < prompts.length && performance.now() < deadline) {
+    await new Promise((resolve) => setTimeout(resolve, 100))
   }
+  return count()
 }
 
 function hopsOf(prompt: StartedProcess): number {
