@@ -162,8 +162,19 @@ it.each(['text', 'json'] as const)(
     })
     socket.send(secret)
     await new Promise<void>((resolve) => socket.once('close', () => resolve()))
+    // A request that fails in the server itself is logged with its path.
+    const broken = await startPageServer({
+      webRoot: null,
+      appConfig: () => Promise.reject(new Error('broken on purpose')),
+      host: '127.0.0.1',
+      port: 0,
+      log: createLog(logFormat, (line) => lines.push(line)),
+    })
+    atEnd(() => broken.stop())
+    expect((await get(broken.port, `/config.json?token=${secret}`, headers)).status).toBe(500)
     const log = lines.join('')
     expect(log).toContain('max-http-body')
+    expect(log).toContain('broken on purpose')
     expect(log).not.toContain(secret)
     expect(log).not.toContain((await readFile(join(dataDir, 'relay-key'), 'utf8')).trim())
     if (logFormat === 'json') for (const line of lines) expect(() => JSON.parse(line) as unknown).not.toThrow()
