@@ -18,6 +18,7 @@ export interface PromptFiles {
 /** @throws SwarmError UNSUPPORTED_MODEL (no config.json), BAD_CONFIG, BAD_TOKENIZER, HUB_* */
 export async function loadPromptFiles(source: ModelSource, signal?: AbortSignal): Promise<PromptFiles> {
   const present = new Set((await source.files(signal)).map((file) => file.path))
+  if (!present.has('config.json')) throw noConfig(source.repo)
   const json = async (file: string, maxBytes: number): Promise<unknown> => {
     const text = present.has(file) ? await source.text(file, maxBytes, signal) : null
     return text === null ? null : parseJsonFile(file, text)
@@ -32,7 +33,6 @@ export async function loadPromptFiles(source: ModelSource, signal?: AbortSignal)
     json('tokenizer_config.json', MAX_JSON_FILE_BYTES),
     template,
   ])
-  if (config === null) throw noConfig(source.repo)
   return { config, generationConfig, tokenizerJson, tokenizerConfig: withTemplate(tokenizerConfig, chatTemplate) }
 }
 

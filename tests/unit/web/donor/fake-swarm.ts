@@ -378,8 +378,9 @@ function fakeSource(blocks: number): ModelSource {
     revision: 'c'.repeat(40),
     hubUrl: 'http://hub.test',
     bytesFetched: 7,
-    json: (file) => Promise.resolve(file === 'config.json' ? { ...CONFIG, num_hidden_layers: blocks } : null),
-    text: () => Promise.resolve(null),
+    json: () => Promise.resolve(null),
+    text: (file) =>
+      Promise.resolve(file === 'config.json' ? JSON.stringify({ ...CONFIG, num_hidden_layers: blocks }) : null),
     files: () => Promise.resolve([]),
     range: () => Promise.reject(new Error('no weights here')),
   }
