@@ -61,7 +61,7 @@ it('is read by @huggingface/hub with its address as hubUrl', async () => {
       computeParametersCount: true,
     })
     expect(metadata).toMatchObject({ sharded: false, header: { 'model.embed_tokens.weight': { dtype: 'F16' } } })
-    expect(metadata.parameterTotal).toBeGreaterThan(1_000)
+    expect(metadata.parameterCount.F16).toBeGreaterThan(1_000)
     expect(await fileDownloadInfo({ repo, hubUrl, path: 'absent.json' })).toBeNull()
     await expect(modelInfo({ name: repo, hubUrl, revision: 'f'.repeat(40) })).rejects.toMatchObject({ statusCode: 404 })
   }
