@@ -39,7 +39,7 @@ test('tokens go in at the first hop and logits come back from the last', async (
       }),
     )
   }
-  for (const stream of streams) expect((await next(stream)).type).toBe('opened')
+  for (const stream of streams) expect((await next(stream, 30_000)).type).toBe('opened')
   expect(streams.every((stream) => stream.direct)).toBe(true)
   const [first, , last] = streams
   if (first === undefined || last === undefined) throw new Error('three streams')

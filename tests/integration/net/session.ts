@@ -24,7 +24,7 @@ export async function openSession(
     await stream.send(openFrame({ ...span, previous, next: following }, session))
   }
   for (const stream of streams) {
-    const frame = await next(stream)
+    const frame = await next(stream, 30_000)
     if (frame.type !== 'opened') throw new Error(`not opened: ${new TextDecoder().decode(frame.payload)}`)
   }
   const first = streams[0] as FrameStream
