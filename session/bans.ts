@@ -1,16 +1,23 @@
 /**
  * Which peers a requesting peer leaves out of its routes, and until when. Bans are this peer's own memory and are told to
  * nobody. A peer that was lost or had no room is tried again as soon as it announces itself afresh: a tab that comes back
- * is wanted. One that sent wrong answers, or cannot be reached, waits out its time.
+ * is wanted. One that could not be reached is tried again soon: it may be the only holder of its blocks, and a busy machine
+ * or a network that hiccups fails dials. One that sent wrong answers waits out its time.
  */
 import { BAN_BASE_MS, BAN_MAX_MS } from '../swarm/limits.ts'
 import type { PeerRecord } from '../swarm/peer-record.ts'
 
-export type BanReason = 'lost' | 'refused' | 'fault'
+export type BanReason = 'lost' | 'refused' | 'unreachable' | 'fault'
 
-/** A refusal (busy, cache full, moving) is often over in a moment, and costs one round trip to find out. */
-const REFUSED_BASE_MS = 500
-const REFUSED_MAX_MS = 15_000
+/** First ban and longest one, ms. */
+const BAN_MS: Readonly<Record<BanReason, readonly [base: number, max: number]>> = {
+  lost: [BAN_BASE_MS, BAN_MAX_MS],
+  fault: [BAN_BASE_MS, BAN_MAX_MS],
+  /** Busy, cache full, moving: often over in a moment, and costs one round trip to find out. */
+  refused: [500, 15_000],
+  /** A failed dial has cost seconds by itself already. */
+  unreachable: [2_000, 60_000],
+}
 
 interface Ban {
   reason: BanReason
@@ -23,10 +30,10 @@ interface Ban {
 export class Bans {
   readonly #bans = new Map<string, Ban>()
 
-  /** The ban doubles with each one in a row (BAN_BASE_MS to BAN_MAX_MS). `record`: the peer's record now. */
+  /** The ban doubles with each one in a row, within the bounds of its reason. `record`: the peer's record now. */
   ban(peerId: string, reason: BanReason, nowMs: number, record: PeerRecord | undefined): void {
     const strikes = (this.#bans.get(peerId)?.strikes ?? 0) + 1
-    const [base, max] = reason === 'refused' ? [REFUSED_BASE_MS, REFUSED_MAX_MS] : [BAN_BASE_MS, BAN_MAX_MS]
+    const [base, max] = BAN_MS[reason]
     const until = nowMs + Math.min(max, base * 2 ** (strikes - 1))
     this.#bans.set(peerId, { reason, until, strikes, seq: record?.seq ?? 0 })
   }
@@ -42,7 +49,7 @@ export class Bans {
     for (const record of records) {
       const ban = this.#bans.get(record.peerId)
       if (ban === undefined || ban.until <= nowMs) continue
-      const isBack = ban.reason !== 'fault' && record.seq > ban.seq
+      const isBack = (ban.reason === 'lost' || ban.reason === 'refused') && record.seq > ban.seq
       if (!isBack) excluded.add(record.peerId)
     }
     return excluded

@@ -56,7 +56,7 @@ const BAN_OF_CODE: Partial<Record<ErrorCode, BanReason>> = {
   BUSY: 'refused',
   CACHE_FULL: 'refused',
   PEER_REFUSED: 'refused',
-  DIAL_FAILED: 'fault',
+  DIAL_FAILED: 'unreachable',
   BAD_FRAME: 'fault',
   WRONG_VERSION: 'fault',
   WRONG_MODEL: 'fault',
@@ -79,7 +79,7 @@ export function blame(connector: RouteChooser, error: unknown): error is SwarmEr
 
 /** Whether the error says that the peer broke the rules, rather than that it went or has no room. */
 export function isFault(error: SwarmError): boolean {
-  return BAN_OF_CODE[error.code] === 'fault' && error.code !== 'DIAL_FAILED'
+  return BAN_OF_CODE[error.code] === 'fault'
 }
 
 /**

@@ -1,0 +1,53 @@
+/** How long a peer is left out, by what it did. */
+import { describe, expect, test } from 'vitest'
+import { Bans, type BanReason } from '../../../session/bans.ts'
+import type { PeerRecord } from '../../../swarm/peer-record.ts'
+
+const record = (seq: number): PeerRecord => ({ peerId: 'p', seq }) as PeerRecord
+const isOut = (bans: Bans, nowMs: number, seq = 1): boolean => bans.excluded([record(seq)], nowMs).has('p')
+
+/** Ms until the peer is used again after so many bans in a row, without news of it. */
+function banOf(reason: BanReason, strikes: number): number {
+  const bans = new Bans()
+  for (let i = 0; i < strikes; i += 1) bans.ban('p', reason, 0, record(1))
+  return bans.nextEndMs(0) as number
+}
+
+describe('a ban', () => {
+  test.each<[BanReason, number, number]>([
+    ['lost', 15_000, 600_000],
+    ['fault', 15_000, 600_000],
+    ['refused', 500, 15_000],
+    ['unreachable', 2_000, 60_000],
+  ])('for being %s begins at %i ms, doubles, and never exceeds %i ms', (reason, base, max) => {
+    expect([1, 2, 3].map((strikes) => banOf(reason, strikes))).toEqual([base, 2 * base, 4 * base])
+    expect(banOf(reason, 40)).toBe(max)
+  })
+
+  test('ends with its time', () => {
+    const bans = new Bans()
+    bans.ban('p', 'unreachable', 0, record(1))
+    expect([isOut(bans, 1_999), isOut(bans, 2_000)]).toEqual([true, false])
+  })
+
+  test.each<[BanReason, boolean]>([
+    ['lost', false],
+    ['refused', false],
+    ['unreachable', true],
+    ['fault', true],
+  ])('for being %s still holds after a fresh record: %s', (reason, holds) => {
+    const bans = new Bans()
+    bans.ban('p', reason, 0, record(1))
+    expect(isOut(bans, 1)).toBe(true)
+    expect(isOut(bans, 1, 2)).toBe(holds)
+  })
+
+  test('is forgotten when the peer answers', () => {
+    const bans = new Bans()
+    bans.ban('p', 'fault', 0, record(1))
+    bans.forgive('p')
+    expect(isOut(bans, 1)).toBe(false)
+    bans.ban('p', 'fault', 0, record(1))
+    expect(bans.nextEndMs(0)).toBe(15_000)
+  })
+})
