@@ -24,7 +24,7 @@ export interface DhtDirectoryOptions {
    * lead through it answer at all on a busy machine.
    */
   onProvider: (peerId: string) => void
-  log: (text: string) => void
+  debug: (text: string) => void
 }
 
 export class DhtDirectory {
@@ -76,7 +76,7 @@ export class DhtDirectory {
         }
       } catch (error) {
         // Cut off by its time limit, as a rule: what was found by then is used.
-        this.#options.log(`DHT: search for providers ended: ${String(error)}`)
+        this.#options.debug(`DHT: search for providers ended: ${String(error)}`)
       }
       isSearching = false
     }
@@ -123,7 +123,7 @@ export class DhtDirectory {
         if (copies >= COPIES_WANTED) break
       }
     } catch (error) {
-      this.#options.log(`DHT: search for the record of ${peerId} ended: ${String(error)}`)
+      this.#options.debug(`DHT: search for the record of ${peerId} ended: ${String(error)}`)
     }
     return added
   }
@@ -134,7 +134,7 @@ export class DhtDirectory {
         if (event.name === 'QUERY_ERROR') continue
       }
     } catch (error) {
-      this.#options.log(`DHT: ${what} ended: ${String(error)}`)
+      this.#options.debug(`DHT: ${what} ended: ${String(error)}`)
     }
   }
 

@@ -47,7 +47,10 @@ export interface NodeOptions {
   platform: Platform
   /** `off`: neither the relays' fan-out nor their notices are used; peers find each other by the DHT alone. */
   directory?: 'on' | 'off'
+  /** What a person should know: refusals, limits met. */
   log: (text: string) => void
+  /** What happens beside and is tried again by itself: searches that ended, neighbours that did not answer. */
+  debug?: (text: string) => void
 }
 
 export interface Leaving {
@@ -202,7 +205,7 @@ class LibSwarmNode implements ServingNode, Leaving {
       onProvider: (peerId) => {
         if (!serves || this.#peers.isDialler(peerId)) this.#dialler.warm([peerId])
       },
-      log: options.log,
+      debug: (text) => options.debug?.(text),
     })
     this.announcer = new RecordAnnouncer({
       peerId: this.peerId,
@@ -442,7 +445,7 @@ class LibSwarmNode implements ServingNode, Leaving {
     if (!this.#usesDirectory || connection.direction !== 'outbound') return
     const known = this.directory.signedRecords().map(({ bytes }) => bytes)
     this.#exchange.ask(connection, null, known).catch((error: unknown) => {
-      this.#options.log(`no records from neighbour ${peerId}: ${describeError(error)}`)
+      this.#options.debug?.(`no records from neighbour ${peerId}: ${describeError(error)}`)
     })
   }
 

@@ -11,6 +11,7 @@ import {
   promptOption,
   rpcOptions,
   samplingOptions,
+  verboseOption,
 } from '../options/shared.ts'
 import { text, type AnyOption, type OptionTable, type ValuesOf } from '../options/schema.ts'
 import { ask, exitCodeOf, prepareQuestion } from '../prompt/ask.ts'
@@ -27,6 +28,7 @@ const NO_PORT = 'a client opens no port'
 const options = {
   ...promptOption,
   ...samplingOptions,
+  ...verboseOption,
   model: text('model to ask (default: the first one the relay offers)', { group: 'Model', placeholder: 'NAME' }),
   ...hubOptions,
   ...peerOptions,
@@ -83,6 +85,7 @@ async function promptSwarm(values: Values, hubUrlGiven: boolean, runtime: Runtim
     iceServers: swarm.entries[0]?.config.iceServers ?? [],
     modelDigest: model.id.digest,
     directory: swarm.directory,
+    verbose: values.verbose,
     log: (line) => output.progress(line),
   })
   lifecycle.onClose('client', () => node.stop())

@@ -19,6 +19,7 @@ import {
   portOption,
   promptOption,
   samplingOptions,
+  verboseOption,
 } from '../options/shared.ts'
 import type { Output } from '../output/console.ts'
 import { relayLog } from '../output/relay-log.ts'
@@ -41,6 +42,7 @@ import { refuseSwallowedByNpm, refuseWords } from './words.ts'
 const options = {
   ...promptOption,
   ...samplingOptions,
+  ...verboseOption,
   tabs: integer('donor tabs to open; 0: relay and page only', { group: 'Donor tabs', default: 4, check: atLeast(0) }),
   ...networkOptions,
   ...modelOptions,
@@ -132,6 +134,7 @@ class Start {
       iceServers: (await relay.appConfig()).iceServers,
       modelDigest: model.id.digest,
       directory: this.#values.directory === 'off' ? 'off' : 'on',
+      verbose: this.#values.verbose,
       log: (line) => this.#output.progress(line),
     })
     this.#lifecycle.onClose('client', () => node.stop())

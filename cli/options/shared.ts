@@ -151,6 +151,11 @@ export const samplingOptions = {
   json: flag('one JSON object in place of the text', { group: ANSWER }),
 }
 
+/** Of commands that join a swarm in their own process. */
+export const verboseOption = {
+  verbose: flag('also tells what goes on between the peers', { group: NETWORK }),
+}
+
 export const promptOption = {
   prompt: text('what to ask', { group: ANSWER, short: 'p' }),
 }

@@ -8,6 +8,8 @@ export interface RequestingOptions {
   iceServers: readonly { urls: string }[]
   modelDigest: string
   directory: 'on' | 'off'
+  /** Also tells what goes on between peers. */
+  verbose: boolean
   log: (line: string) => void
 }
 
@@ -19,5 +21,6 @@ export async function startRequestingNode(options: RequestingOptions): Promise<S
     platform: nodePlatform,
     directory: options.directory,
     log: options.log,
+    ...(options.verbose ? { debug: options.log } : {}),
   })
 }

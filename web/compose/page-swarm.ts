@@ -138,6 +138,7 @@ export class PageSwarm implements SwarmPort {
       platform: browserPlatform,
       directory: app.developer?.directory ?? 'on',
       log: (line) => console.debug(line),
+      debug: (line) => console.debug(line),
     })
     this.#node = node
     const changed = () => {

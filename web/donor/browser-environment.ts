@@ -64,6 +64,7 @@ export function browserEnvironment(options: BrowserEnvironmentOptions): DonorEnv
         platform: browserPlatform,
         directory,
         log: options.netLog,
+        debug: options.netLog,
       }),
     speeds: store.speeds,
     deviceMemoryGb: (navigator as { deviceMemory?: number }).deviceMemory ?? null,

@@ -47,7 +47,7 @@ function directory(asked: Asked[], taken: number[]): DhtDirectory {
       return true
     },
     onProvider: () => undefined,
-    log: () => undefined,
+    debug: () => undefined,
   })
 }
 
