@@ -3,6 +3,7 @@
  * its options, runs it, and turns failures into one sentence. Nothing here knows what a subcommand does.
  */
 import '../net/compat.ts'
+import { setMaxListeners } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describeError, errorSentence, SwarmError } from '../swarm/errors.ts'
@@ -42,6 +43,9 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<AnyCommand
 
 /** `root`: the project's folder. Ends the process. */
 export async function main(args: readonly string[], root: string): Promise<void> {
+  // libp2p listens to the signal of a dial at each of its dozens of steps. Above ten Node takes that for a leak and says so
+  // on standard error, in the middle of an answer.
+  setMaxListeners(100)
   process.once('beforeExit', reportStall)
   process.exitCode = await run(args, root)
   // Libraries may keep timers and sockets; everything of ours is closed by now.

@@ -4,7 +4,6 @@
  */
 import './compat.ts'
 import './websocket-node.ts'
-import { setMaxListeners } from 'node:events'
 import { webRTC } from '@libp2p/webrtc'
 import { cleanup } from 'node-datachannel'
 import type { Platform } from './platform.ts'
@@ -12,9 +11,6 @@ import { holdCandidatesUntilAnswered } from './webrtc-node-race.ts'
 import { explainedWebSockets } from './websockets.ts'
 
 holdCandidatesUntilAnswered()
-// libp2p listens to the signal of a dial at each of its dozens of steps. Above ten Node takes that for a leak and says so on
-// standard error, in the middle of an answer.
-setMaxListeners(100)
 
 let running = 0
 
