@@ -34,7 +34,8 @@ describe.each(files.filter((name) => !PIECES.includes(name)))('%s', (name) => {
     for (const word of ['Formula', 'In', 'Out', 'Dispatch:', 'Reference: `']) expect(header).toContain(word)
   })
 
-  it.skipIf(name === 'top_k.wgsl')('reaches past 65,535 workgroups', () => {
-    expect(code).toContain('y * grid.x')
+  it('reaches past 65,535 workgroups, where it may need so many', () => {
+    // top_k is one workgroup, whatever the size.
+    expect(code.includes('y * grid.x')).toBe(name !== 'top_k.wgsl')
   })
 })
