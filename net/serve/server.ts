@@ -4,15 +4,8 @@
  * in tests over streams in memory.
  */
 import { emptyFrame, failureFrame, jsonFrame, type Frame, type OpenedMessage } from '../../swarm/codec.ts'
-import { describeError, SwarmError, toPlainError } from '../../swarm/errors.ts'
-import { readFailure } from '../../swarm/failure.ts'
-import {
-  ATTACH_TIMEOUT_MS,
-  DIAL_TOTAL_MS,
-  OPEN_TIMEOUT_MS,
-  SESSION_IDLE_MS,
-  SESSION_LIFE_MS,
-} from '../../swarm/limits.ts'
+import { SwarmError, toPlainError } from '../../swarm/errors.ts'
+import { ATTACH_TIMEOUT_MS, OPEN_TIMEOUT_MS, SESSION_IDLE_MS, SESSION_LIFE_MS } from '../../swarm/limits.ts'
 import type { PeerRecord } from '../../swarm/peer-record.ts'
 import { PROTOCOL_VERSION } from '../../swarm/protocol.ts'
 import { containsSpan, formatSpan } from '../../swarm/span.ts'
@@ -21,8 +14,10 @@ import type { FrameStream, InferenceServer } from '../types.ts'
 import { Batcher } from './batcher.ts'
 import { checkAdmission } from './admission.ts'
 import { asSwarmError, HopSession, openedFrame } from './hop-session.ts'
+import { connectNext } from './next-hop.ts'
 import { readOpen, type OpenRequest } from './open-message.ts'
 import { Pacer } from './pacer.ts'
+import { blame, moved, seconds, stopped, timeout } from './refusals.ts'
 import { SessionWaiters } from './session-waiters.ts'
 
 export interface ServerOptions {
@@ -123,7 +118,7 @@ export class FrameServer implements InferenceServer {
       return
     }
     try {
-      await this.#connectNext(session, stream.peerId)
+      await connectNext(session, stream.peerId, this.#options.openPush)
       const connectMs = Math.round(performance.now() - startedAt)
       const { weights, backend } = this.#options
       const version = PROTOCOL_VERSION
@@ -226,45 +221,6 @@ export class FrameServer implements InferenceServer {
     return slot
   }
 
-  async #connectNext(session: HopSession, requesterId: string): Promise<void> {
-    const { next } = session
-    if (next === null || next === requesterId || session.isEnded) return
-    const stream = await this.#openPush(next)
-    if (session.isEnded) {
-      stream.abort(new Error('the session ended meanwhile'))
-      return
-    }
-    session.attachOutgoing(stream)
-    await stream.send(emptyJson('attach', session))
-    // What comes back on it (attached, a failure, its end) is read beside the session's own work.
-    void this.#watchNext(session, stream, next)
-  }
-
-  /** @throws SwarmError naming the next hop: whoever asked must not take it for this hop's loss */
-  async #openPush(next: string): Promise<FrameStream> {
-    const signal = AbortSignal.timeout(DIAL_TOTAL_MS)
-    try {
-      return await this.#options.openPush(next, signal)
-    } catch (error) {
-      if (error instanceof SwarmError && error.code !== 'CANCELLED') throw blame(error, next)
-      const reason = signal.aborted ? `no answer in ${seconds(DIAL_TOTAL_MS)}` : describeError(error)
-      const message = `the next hop ${next} could not be reached: ${reason}`
-      throw new SwarmError('DIAL_FAILED', message, { retryable: true, peerId: next, cause: error })
-    }
-  }
-
-  async #watchNext(session: HopSession, stream: FrameStream, next: string): Promise<void> {
-    try {
-      for (let frame = await stream.receive(); frame !== null; frame = await stream.receive()) {
-        if (frame.type === 'failure') throw readFailure(frame, next)
-        if (frame.type === 'close') break
-      }
-      throw new SwarmError('PEER_LOST', `the next hop ${next} ended its stream`, { retryable: true, peerId: next })
-    } catch (error) {
-      await session.fail(blame(asSwarmError(error), next))
-    }
-  }
-
   async #attach(frame: Frame, stream: FrameStream): Promise<HopSession> {
     if (frame.type !== 'attach') throw new SwarmError('BAD_FRAME', `a push stream begins with ${frame.type}`)
     const session = await this.#waiters.wait(frame.session)
@@ -324,10 +280,6 @@ export class FrameServer implements InferenceServer {
   }
 }
 
-function emptyJson(type: 'attach', session: HopSession): Frame {
-  return jsonFrame(type, session.id, session.epoch, {})
-}
-
 /** Says why and lets go. Whoever is refused may be gone already. */
 async function refuse(stream: FrameStream, frame: Frame | null, error: SwarmError): Promise<void> {
   const { session, epoch } = frame ?? emptyFrame('open', '0'.repeat(32), 0)
@@ -337,34 +289,4 @@ async function refuse(stream: FrameStream, frame: Frame | null, error: SwarmErro
   } catch {
     stream.abort(error)
   }
-}
-
-function stopped(selfId: string): SwarmError {
-  return new SwarmError('PEER_REFUSED', `peer ${selfId} stopped serving`, { retryable: true })
-}
-
-function moved(request: OpenRequest, selfId: string): SwarmError {
-  const message = `peer ${selfId} does not serve blocks ${formatSpan(request.span)} now`
-  return new SwarmError('PEER_REFUSED', message, { retryable: true })
-}
-
-function timeout(message: string): SwarmError {
-  return new SwarmError('PEER_TIMEOUT', message, { retryable: true })
-}
-
-/** The same error with the peer whose fault or loss it is. */
-function blame(error: SwarmError, peerId: string): SwarmError {
-  if (error.peerId !== undefined) return error
-  const { code, message, retryable, action, details } = error
-  return new SwarmError(code, message, {
-    retryable,
-    peerId,
-    details,
-    cause: error,
-    ...(action === undefined ? {} : { action }),
-  })
-}
-
-function seconds(ms: number): string {
-  return `${Math.round(ms / 1000)} s`
 }
