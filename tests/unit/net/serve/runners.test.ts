@@ -1,0 +1,122 @@
+/** Several sessions and runners: batching, pacing, moving, stopping. */
+import { describe, expect, test } from 'vitest'
+import { readJson } from '../../../../swarm/codec.ts'
+import { FakeRunner } from '../fake-runner.ts'
+import { type MemoryStream } from '../memory-stream.ts'
+import { next, nextFailure, openFrame, tokensFrame } from '../requester.ts'
+import { BLOCKS, connect, createServer, open, sessionId, settled } from './server-lab.ts'
+
+describe('runners', () => {
+  test('steps of several sessions that wait are one batch, each session in order', async () => {
+    const { server, runner } = createServer({ start: 0, end: 9 })
+    let openGate = (): void => undefined
+    runner.gate = new Promise((resolve) => (openGate = resolve))
+    const streams: MemoryStream[] = []
+    for (let i = 0; i < 3; i += 1) {
+      const stream = connect(server, `client${i}`)
+      await open(stream, { start: 0, end: 9, previous: `client${i}` }, sessionId(i))
+      streams.push(stream)
+    }
+    await streams[0]?.send(tokensFrame([1], { step: 1, position: 0, session: sessionId(0) }))
+    await settled(() => runner.batches.length === 1)
+    for (const [i, stream] of streams.entries()) {
+      await stream.send(tokensFrame([1], { step: 2, position: i === 0 ? 1 : 0, session: sessionId(i) }))
+      await stream.send(tokensFrame([1], { step: 3, position: i === 0 ? 2 : 1, session: sessionId(i) }))
+    }
+    await settled(() => server.stats().sessions === 3)
+    openGate()
+    for (const stream of streams) {
+      expect((await next(stream)).type).toBe('done')
+      expect((await next(stream)).type).toBe('done')
+    }
+    expect(runner.batches.map((batch) => batch.length)).toEqual([1, 3, 3])
+  })
+
+  test('sessions that open at once each learn how many were before', async () => {
+    const { server } = createServer({ start: 0, end: 9 })
+    const opened = ['a', 'b', 'c'].map(async (client, index) => {
+      const stream = connect(server, client)
+      await stream.send(openFrame({ start: 0, end: 9, previous: client }, sessionId(index + 1)))
+      return readJson(await next(stream))['sessions']
+    })
+    expect(await Promise.all(opened)).toEqual([0, 1, 2])
+  })
+
+  test('a runner that is retired finishes its step, then its sessions are told to look elsewhere', async () => {
+    const { server, runner } = createServer({ start: 0, end: 9 })
+    let openGate = (): void => undefined
+    runner.gate = new Promise((resolve) => (openGate = resolve))
+    const stream = connect(server)
+    await open(stream, { start: 0, end: 9 })
+    await stream.send(tokensFrame([1], { step: 1, position: 0 }))
+    await settled(() => runner.batches.length === 1)
+    const moved = new FakeRunner({ start: 0, end: 9 }, BLOCKS, 2)
+    server.addRunner(moved)
+    const retired = server.retireRunner(runner)
+    await open(connect(server), { start: 0, end: 9 }, sessionId(5))
+    expect(moved.sessions.size).toBe(1)
+    openGate()
+    expect((await next(stream)).type).toBe('done')
+    expect(await nextFailure(stream)).toMatchObject({ code: 'PEER_REFUSED', retryable: true })
+    await retired
+    expect(runner.sessions.size).toBe(0)
+    expect(server.stats().sessions).toBe(1)
+  })
+
+  test('a runner that never rests is retired all the same: each session leaves between two of its own steps', async () => {
+    const { server, runner } = createServer({ start: 0, end: 9 })
+    const sessions = [1, 2].map((number) => ({ id: sessionId(number), stream: connect(server), step: 0 }))
+    for (const { stream, id } of sessions) await open(stream, { start: 0, end: 9 }, id)
+    const gates: (() => void)[] = []
+    const hold = (): void => void (runner.gate = new Promise((resolve) => gates.push(resolve)))
+    const send = async (session: (typeof sessions)[number]): Promise<void> => {
+      session.step += 1
+      const at = { step: session.step, position: session.step - 1, session: session.id }
+      await session.stream.send(tokensFrame([1], at))
+    }
+    const [a, b] = sessions as [(typeof sessions)[number], (typeof sessions)[number]]
+    hold()
+    await send(a)
+    await settled(() => runner.batches.length === 1)
+    await send(b)
+    const retired = server.retireRunner(runner)
+    // While the step of one is run, the other's waits: at no moment is the queue empty.
+    hold()
+    gates.shift()?.()
+    expect((await next(a.stream)).type).toBe('done')
+    expect(await nextFailure(a.stream)).toMatchObject({ code: 'PEER_REFUSED', retryable: true })
+    expect(runner.batches).toHaveLength(2)
+    gates.shift()?.()
+    expect((await next(b.stream)).type).toBe('done')
+    expect(await nextFailure(b.stream)).toMatchObject({ code: 'PEER_REFUSED', retryable: true })
+    await retired
+    expect(server.stats().sessions).toBe(0)
+  })
+
+  test('simulated speed: rows × blocks of all sessions pay, one after another', async () => {
+    const { server } = createServer({ start: 0, end: 9 }, { simulateSpeed: 900 })
+    const a = connect(server)
+    const b = connect(server)
+    await open(a, { start: 0, end: 9 }, sessionId(1))
+    await open(b, { start: 0, end: 9 }, sessionId(2))
+    const startedAt = performance.now()
+    await a.send(tokensFrame([1, 2, 3, 4, 5], { step: 1, position: 0, session: sessionId(1) }))
+    await b.send(tokensFrame([1, 2, 3, 4, 5], { step: 1, position: 0, session: sessionId(2) }))
+    await next(a)
+    const first = performance.now() - startedAt
+    await next(b)
+    const second = performance.now() - startedAt
+    // 5 rows × 9 blocks ÷ 900 = 50 ms each; timers may fire a millisecond early.
+    expect(first).toBeGreaterThan(47)
+    expect(second).toBeGreaterThan(97)
+  })
+
+  test('a server that stops tells its sessions and frees their caches', async () => {
+    const { server, runner } = createServer({ start: 0, end: 9 })
+    const stream = connect(server)
+    await open(stream, { start: 0, end: 9 })
+    await server.stop()
+    expect(await nextFailure(stream)).toMatchObject({ code: 'PEER_REFUSED', retryable: true })
+    expect(runner.sessions.size).toBe(0)
+  })
+})
