@@ -1,4 +1,5 @@
 /** One browser for the donor tabs of this process: found or installed, started on the slot's profile, closed with the rest. */
+import { SwarmError } from '../../swarm/errors.ts'
 import { ensureBrowsers } from '../browser/install.ts'
 import { launchBrowser, type LaunchedBrowser } from '../browser/launch.ts'
 import { ownTempDir, type Lifecycle } from '../lifecycle.ts'
@@ -17,9 +18,10 @@ export interface BrowserSessionOptions {
   output: Output
 }
 
-/** @throws SwarmError NO_BROWSER, NO_ADAPTER */
+/** @throws SwarmError BAD_OPTION, NO_BROWSER, NO_ADAPTER */
 export async function openBrowser(options: BrowserSessionOptions): Promise<LaunchedBrowser> {
   const { lifecycle, output } = options
+  if (options.headed) checkDisplay()
   const progress = (text: string): void => output.progress(text)
   const browsers = await ensureBrowsers({
     named: options.chromium,
@@ -43,4 +45,13 @@ export async function openBrowser(options: BrowserSessionOptions): Promise<Launc
   const kind = launched.adapter === 'real' ? 'GPU' : 'software adapter (no GPU is used: it works, slowly)'
   output.progress(`Adapter: ${launched.adapterName}, ${kind}.`)
   return launched
+}
+
+/** Without a display Chromium just ends, and says nothing that a person could use. @throws SwarmError BAD_OPTION */
+export function checkDisplay(env: NodeJS.ProcessEnv = process.env, platform: NodeJS.Platform = process.platform): void {
+  const isSet = (name: string): boolean => (env[name] ?? '') !== ''
+  if (platform !== 'linux' || isSet('DISPLAY') || isSet('WAYLAND_DISPLAY')) return
+  throw new SwarmError('BAD_OPTION', '--headed shows a window, and there is no display here (DISPLAY is not set)', {
+    action: 'Leave out --headed, or start from a desktop session.',
+  })
 }

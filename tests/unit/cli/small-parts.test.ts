@@ -12,6 +12,7 @@ import { httpOriginOf, mergeRelays } from '../../../cli/prompt/app-config.ts'
 import { parsePromptIds } from '../../../cli/prompt/ids.ts'
 import { chooseModel } from '../../../cli/prompt/model-source.ts'
 import { findHubToken, withoutHubToken } from '../../../cli/tabs/hub-token.ts'
+import { checkDisplay } from '../../../cli/tabs/browser-session.ts'
 import { checkTabMemory } from '../../../cli/tabs/memory.ts'
 import { sharePerTab } from '../../../cli/tabs/start-tabs.ts'
 import { describeProgress, LinePrinter } from '../../../cli/tabs/tab-group.ts'
@@ -219,6 +220,14 @@ describe('tabs', () => {
     const said = ['Missing blocks: 6–7', 'Selected blocks: [2]', 'Missing blocks: 6–7', 'Selected blocks: [2]']
     for (const line of [...said, 'No block is missing any more.', 'Missing blocks: 6–7']) printer.print(line)
     expect(lines).toEqual([said[0], said[1], said[3], 'No block is missing any more.', said[0]])
+  })
+
+  it('shows no window where there is no display', () => {
+    expect(() => checkDisplay({}, 'linux')).toThrow('there is no display here')
+    expect(() => checkDisplay({ DISPLAY: '' }, 'linux')).toThrow('there is no display here')
+    for (const env of [{ DISPLAY: ':0' }, { WAYLAND_DISPLAY: 'wayland-0' }])
+      expect(() => checkDisplay(env, 'linux')).not.toThrow()
+    expect(() => checkDisplay({}, 'darwin')).not.toThrow()
   })
 
   it('finds the reason in what a failed installer printed', () => {
