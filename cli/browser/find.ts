@@ -2,8 +2,8 @@
  * Where a Chrome or Chromium may already be on this machine: the path somebody named, the commands on PATH, the usual
  * folders of each system, and what Playwright downloaded earlier. Finds only; installing is `install.ts`.
  */
-import { accessSync, constants, statSync } from 'node:fs'
-import { delimiter, join } from 'node:path'
+import { accessSync, constants, realpathSync, statSync } from 'node:fs'
+import { basename, delimiter, dirname, join } from 'node:path'
 import { chromium } from 'playwright'
 
 export interface FoundBrowser {
@@ -35,7 +35,8 @@ export function findBrowsers(options: FindOptions = {}): FoundBrowser[] {
   }
   const found: FoundBrowser[] = []
   const add = (path: string, source: FoundBrowser['source']): void => {
-    if (path !== '' && !found.some((other) => other.path === path) && isExecutable(path)) found.push({ path, source })
+    if (path === '' || !isExecutable(path)) return
+    if (!found.some((other) => realPath(other.path) === realPath(path))) found.push({ path, source })
   }
   for (const folder of (env['PATH'] ?? '').split(delimiter)) {
     if (folder === '') continue
@@ -68,6 +69,16 @@ function playwrightExecutable(ask: (() => string) | undefined): string {
   } catch {
     // Playwright throws on systems that it has no browser for: then it simply has none.
     return ''
+  }
+}
+
+/** One browser has several paths where folders are links: /bin to /usr/bin. The file itself may be a link of many programs. */
+function realPath(path: string): string {
+  try {
+    return join(realpathSync(dirname(path)), basename(path))
+  } catch {
+    // Not a path of this machine: only a name, then.
+    return path
   }
 }
 

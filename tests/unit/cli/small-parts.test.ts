@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -48,6 +48,18 @@ describe('findBrowsers', () => {
       isExecutable: (path) => files.includes(path),
       playwrightPath: () => '/pw/chrome',
     })
+
+  it('takes one browser under two paths for one', () => {
+    const folder = makeTempDir('links')
+    try {
+      mkdirSync(join(folder, 'usr'))
+      symlinkSync(join(folder, 'usr'), join(folder, 'bin'))
+      const files = [join(folder, 'usr/chromium'), join(folder, 'bin/chromium')]
+      expect(find(files, { PATH: `${folder}/usr:${folder}/bin` }).map(({ path }) => path)).toEqual([files[0]])
+    } finally {
+      removeTempDir(folder)
+    }
+  })
 
   it('looks at PATH, then the usual folders, then Playwright’s own', () => {
     const files = ['/pw/chrome', '/b/chromium', '/a/google-chrome', '/opt/google/chrome/chrome']
