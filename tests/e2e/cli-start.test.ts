@@ -1,8 +1,8 @@
 /** `start` with real tabs: the answer crosses four of them, equals the reference, and nothing stays behind. */
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { isRunning, makeTempDir, removeTempDir, runTabswarm, startTabswarm } from '../support/processes.ts'
+import { isRunning, makeTempDir, processesOf, removeTempDir, runTabswarm, startTabswarm } from '../support/processes.ts'
 import { tinytalesCase, type PromptAnswer } from '../support/swarm.ts'
 
 let dataDir: string
@@ -15,21 +15,6 @@ afterAll(() => {
   removeTempDir(dataDir)
   removeTempDir(tempDir)
 })
-
-/** Processes whose command line names the data folder: the browser of a start, whoever its parent is now. */
-function processesOf(folder: string): number[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .filter((pid) => {
-      try {
-        return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(folder)
-      } catch {
-        // Ended while we looked.
-        return false
-      }
-    })
-    .map(Number)
-}
 
 async function isPortFree(port: number): Promise<boolean> {
   const server = createServer()

@@ -1,11 +1,13 @@
 /** What the command line says when nothing is to be served: help, refusals, missing things. Each one sentence, no stack. */
 import { createServer } from 'node:net'
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { findChromium } from '../support/browser.ts'
 import {
   cleanEnv,
   makeTempDir,
+  processesOf,
   removeTempDir,
   REPO_ROOT,
   runTabswarm,
@@ -124,6 +126,25 @@ describe('tabswarm', () => {
     // A machine may keep a browser in a usual folder outside PATH: then this start goes on, and is another test's matter.
     expect(none.code).toBe(1)
     expect(oneSentence(none.stderr)).toContain('No Chrome or Chromium was found')
+  })
+
+  it('says so when the browser has no WebGPU adapter, and leaves no browser behind', async () => {
+    const wrapper = join(folder, 'chromium-without-adapter')
+    const script = [
+      '#!/usr/bin/env bash',
+      'args=()',
+      'for arg in "$@"; do',
+      '  case "$arg" in *webgpu*) ;; *) args+=("$arg");; esac',
+    ]
+    writeFileSync(wrapper, [...script, 'done', `exec '${findChromium()}' "\${args[@]}" --disable-gpu`, ''].join('\n'))
+    chmodSync(wrapper, 0o755)
+    const run = await runTabswarm(['start', '--port', '0', '--chromium', wrapper], { dataDir: folder })
+    expect(run.code).toBe(1)
+    expect(oneSentence(run.stderr)).toMatch(
+      /The browser offers no WebGPU adapter, not even the software one\. Use a current Chrome or Chromium/,
+    )
+    expect(run.stdout).not.toContain('Selected blocks')
+    await expect.poll(() => processesOf(folder)).toEqual([])
   })
 
   it('refuses a slot that another process holds, and more tabs than memory', async () => {

@@ -3,7 +3,7 @@
  * pid. Every process gets its own data folder and no Hugging Face settings of the machine it runs on.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -234,4 +234,19 @@ export function childPids(pid: number): number[] {
 /** A process and all below it, parents first. */
 export function processTree(pid: number): number[] {
   return [pid, ...childPids(pid).flatMap(processTree)]
+}
+
+/** Processes whose command line names the data folder: the browser of a start, whoever its parent is now. */
+export function processesOf(folder: string): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(folder)
+      } catch {
+        // Ended while we looked.
+        return false
+      }
+    })
+    .map(Number)
 }
