@@ -24,25 +24,27 @@ export class DirectoryClient {
   readonly #relay: string
   readonly #role: PeerRole
   readonly #events: DirectoryEvents
+  readonly #onRestarting: (inMs: number, forMs: number) => void
   #channel: JsonChannel | null = null
-  #restartingUntil = 0
   #isClosed = false
   /** Why this relay does not serve us; null while it does. */
   refusal: string | null = null
 
-  constructor(relay: string, role: PeerRole, events: DirectoryEvents) {
+  /** `onRestarting`: it goes in `inMs` and says it is back `forMs` later, 0 when it does not say. */
+  constructor(
+    relay: string,
+    role: PeerRole,
+    events: DirectoryEvents,
+    onRestarting: (inMs: number, forMs: number) => void,
+  ) {
     this.#relay = relay
     this.#role = role
     this.#events = events
+    this.#onRestarting = onRestarting
   }
 
   get isClosed(): boolean {
     return this.#isClosed
-  }
-
-  /** It announced a restart: connections that end now say nothing about the peers behind them. */
-  get isRestarting(): boolean {
-    return Date.now() < this.#restartingUntil
   }
 
   /** `knownRefusal` is not reported a second time. @throws Error when the relay does not answer; it is closed then */
@@ -117,9 +119,7 @@ export class DirectoryClient {
     } else if (type === 'refused') {
       this.#events.onRefused(this.#relay, textOf(message['text']))
     } else if (type === 'restarting') {
-      const { inMs, forMs } = message
-      const durationMs = (typeof inMs === 'number' ? inMs : 0) + (typeof forMs === 'number' ? forMs : 0)
-      this.#restartingUntil = Date.now() + Math.min(Math.max(durationMs, 5_000), 60_000)
+      this.#onRestarting(durationOf(message['inMs']), durationOf(message['forMs']))
     }
     // Other types are of later versions: ignored.
   }
@@ -135,6 +135,11 @@ function refusalOf(answer: Record<string, unknown>): string | null {
   const { version } = answer
   if (answer['type'] !== 'welcome' || typeof version !== 'string' || isSameMajor(version, PROTOCOL_VERSION)) return null
   return `The relay speaks version ${textOf(version)} of the protocol and this side speaks ${PROTOCOL_VERSION}. Reload the page or update the program.`
+}
+
+/** A time that a relay names: no longer than a day, 0 when it makes no sense. */
+function durationOf(value: unknown): number {
+  return typeof value === 'number' && value > 0 ? Math.min(value, 86_400_000) : 0
 }
 
 /** Versions differ in a way that matters only before the first dot. */

@@ -20,6 +20,14 @@ const RESERVATION_PATIENCE_MS = 2_000
 const RESERVATION_REFRESH_MS = 4 * 60_000
 const REFUSED_RETRY_MS = 10_000
 const REFUSED_DIAL_RETRY_MS = 4_000
+/** A relay that does not answer is dialled again after so long, longer each time, and never by all in one moment. */
+const FIRST_RETRY_MS = 1_000
+const LAST_RETRY_MS = 6_000
+/** A relay that announced its restart is expected a little later than it said, and tried within this in any case. */
+const RESTART_GRACE_MS = 10_000
+const RESTART_RETRY_MS = 20_000
+/** For this long at most a relay is believed that it restarts: then it is one that does not answer. */
+const MAX_RESTART_MS = 120_000
 
 export interface RelaysOptions {
   libp2p: Libp2p
@@ -44,8 +52,12 @@ interface Link {
   refreshedAt: number
   /** A relay that refused us is not asked again before. */
   retryAt: number
-  /** One that did not even let us in is not dialled again before. */
+  /** One that did not even let us in, or does not answer, is not dialled again before. */
   dialAt: number
+  /** Dials that failed since it was last connected. */
+  failures: number
+  /** It announced a restart and has not been back since. */
+  restart: { backAfterMs: number; until: number } | null
 }
 
 export class Relays {
@@ -67,7 +79,14 @@ export class Relays {
       refreshedAt: 0,
       retryAt: 0,
       dialAt: 0,
+      failures: 0,
+      restart: null,
     }))
+    options.libp2p.addEventListener('connection:open', (event) => {
+      // Whoever dialled it: a relay that takes connections is back.
+      const link = this.#links.find(({ relayId }) => relayId === event.detail.remotePeer.toString())
+      if (link !== undefined && event.detail.limits === undefined) link.restart = null
+    })
     options.libp2p.addEventListener('connection:close', (event) => {
       const link = this.#links.find(({ relayId }) => relayId === event.detail.remotePeer.toString())
       if (link !== undefined && this.connection(link.relayId) === null) this.#lost(link, 'the connection ended')
@@ -97,7 +116,14 @@ export class Relays {
   }
 
   statuses(): RelayStatus[] {
-    return this.#links.map(({ address, state, reason }) => ({ address, state, ...(reason === null ? {} : { reason }) }))
+    return this.#links.map(({ address, state, reason, restart }) => ({
+      address,
+      state,
+      ...(reason === null ? {} : { reason }),
+      ...(state === 'restarting' && restart !== null && restart.backAfterMs > 0
+        ? { backAfterMs: restart.backAfterMs }
+        : {}),
+    }))
   }
 
   onChange(listener: () => void): () => void {
@@ -114,7 +140,7 @@ export class Relays {
   /** Whether what ends at this relay may be taken for the other peer's end: it is connected and not shutting down. */
   isTrustworthy(relayId: string): boolean {
     const link = this.#links.find((candidate) => candidate.relayId === relayId)
-    return this.connection(relayId) !== null && link?.directory?.isRestarting !== true
+    return this.connection(relayId) !== null && (link === undefined || !isRestarting(link))
   }
 
   get isAnyConnected(): boolean {
@@ -133,7 +159,8 @@ export class Relays {
   /** Relays that hold a reservation for us: they go into the record, so that others can dial. */
   reservedAddresses(): string[] {
     return this.#links
-      .filter(({ relayId }) => this.connection(relayId) !== null && this.#hasReservation(relayId))
+      .filter((link) => !isRestarting(link) && this.connection(link.relayId) !== null)
+      .filter(({ relayId }) => this.#hasReservation(relayId))
       .map(({ address }) => address)
       .slice(0, 4)
   }
@@ -172,7 +199,9 @@ export class Relays {
       })
       link.connectedAt = Date.now()
     }
-    if (this.#timer === null) return
+    // It finishes what is under way and takes nothing new: asking it would only be refused.
+    if (this.#timer === null || isRestarting(link)) return
+    link.failures = 0
     const { directory } = link
     const isRefused = directory !== null && directory.refusal !== null && Date.now() < link.retryAt
     if ((directory === null || directory.isClosed) && !isRefused) await this.#openDirectory(link, connection)
@@ -183,7 +212,10 @@ export class Relays {
 
   async #openDirectory(link: Link, connection: Connection): Promise<void> {
     const before = link.directory?.refusal ?? null
-    const directory = new DirectoryClient(link.address, this.#options.role, this.#options.events)
+    const { role, events } = this.#options
+    const directory = new DirectoryClient(link.address, role, events, (inMs, forMs) =>
+      this.#restarts(link, inMs, forMs),
+    )
     link.directory = directory
     // A refusal of the same kind every second would fill the log: it is kept until the relay accepts us.
     await directory.open(connection, before)
@@ -216,9 +248,18 @@ export class Relays {
     this.#set(link, 'refused', reason)
   }
 
+  /** Everyone was told in the same moment: all come back, and not all at once. */
+  #restarts(link: Link, inMs: number, forMs: number): void {
+    const now = Date.now()
+    link.restart = { backAfterMs: forMs, until: now + Math.min(inMs + forMs + RESTART_GRACE_MS, MAX_RESTART_MS) }
+    link.dialAt = now + inMs + Math.max(Math.random(), 0.1) * Math.min(forMs, RESTART_RETRY_MS)
+    this.#set(link, 'restarting', null)
+  }
+
   #lost(link: Link, reason: string): void {
     if (this.#timer === null) return
     if (this.connection(link.relayId) !== null) {
+      if (isRestarting(link)) return
       // The relay is there and something else failed, such as a refused reservation: say so and try again.
       this.#set(link, 'refused', reason)
       return
@@ -226,6 +267,10 @@ export class Relays {
     link.directory?.close()
     link.directory = null
     link.refreshedAt = 0
+    const retryMs = Math.min(FIRST_RETRY_MS * 1.5 ** link.failures, LAST_RETRY_MS)
+    link.dialAt = Math.max(link.dialAt, Date.now() + retryMs * (0.5 + Math.random()))
+    if (isRestarting(link)) return
+    link.failures += 1
     this.#set(link, 'lost', reason)
   }
 
@@ -235,4 +280,9 @@ export class Relays {
     link.reason = reason
     for (const listener of this.#listeners) listener()
   }
+}
+
+/** While true, what ends at this relay says nothing about the peers behind it. */
+function isRestarting({ restart }: Link): boolean {
+  return restart !== null && Date.now() < restart.until
 }

@@ -38,9 +38,12 @@ export interface FrameStream {
 
 export interface RelayStatus {
   address: string
-  state: 'connecting' | 'connected' | 'lost' | 'refused'
+  /** restarting: it said so, and when it is back; peers are no longer taken for gone by what it does. */
+  state: 'connecting' | 'connected' | 'lost' | 'refused' | 'restarting'
   /** What the relay or the dial said, when refused or lost. */
   reason?: string
+  /** When restarting: after how long it said it is back. Absent where it did not say. */
+  backAfterMs?: number
 }
 
 /** A running peer, tab or Node. */

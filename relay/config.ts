@@ -34,6 +34,8 @@ export interface RelayConfig {
   directory: 'on' | 'off'
   metrics: 'loopback' | 'public' | 'off'
   trustedProxies: readonly string[]
+  /** What a stop tells everyone: after how long the relay is back; 0: it does not say. */
+  restartAfterMs: number
   limits: Readonly<RelayLimits>
 }
 
@@ -85,6 +87,7 @@ export function makeRelayConfig(given: Partial<RelayOptionValues>, extras: Relay
     directory: values.directory === 'off' ? 'off' : 'on',
     metrics: values.metrics === 'public' || values.metrics === 'off' ? values.metrics : 'loopback',
     trustedProxies: values.trustProxy,
+    restartAfterMs: values.restartAfter * 1_000,
     limits: limitsOf(values),
   }
 }

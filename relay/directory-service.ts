@@ -95,12 +95,18 @@ export class DirectoryService {
     this.#peers.get(peerId)?.send({ type: 'refused', limit, text })
   }
 
-  /** Tells everybody that the relay is about to go and for how long; nobody is reported gone from here on. */
-  async stop(announce: boolean): Promise<void> {
+  /**
+   * Tells everybody that the relay is about to go and after how long it is back (0: it does not say; null: nothing is told);
+   * nobody is reported gone from here on.
+   */
+  async stop(backAfterMs: number | null): Promise<void> {
     this.#isStopping = true
     clearInterval(this.#sweep)
     const peers = [...this.#peers.values()]
-    if (announce) for (const peer of peers) peer.send({ type: 'restarting', inMs: 0, forMs: 5_000 })
+    if (backAfterMs !== null) {
+      for (const peer of peers) peer.send({ type: 'restarting', inMs: 0, forMs: backAfterMs })
+      this.#options.log.info('stopping; everyone is told', { peers: peers.length, backInSeconds: backAfterMs / 1_000 })
+    }
     await Promise.race([Promise.all(peers.map((peer) => peer.channel.close())), sleep(250)])
     await this.#options.libp2p.unhandle(DIRECTORY_PROTOCOL)
   }

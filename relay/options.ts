@@ -58,6 +58,10 @@ export const relayOptions = {
   }),
   logFormat: text('Log as text or as JSON lines.', 'text', { choices: ['text', 'json'] }),
   metrics: text('Who may read /metrics.', 'loopback', { choices: ['loopback', 'public', 'off'] }),
+  restartAfter: integer('Seconds after which a relay that is stopped tells everyone it is back; 0 does not say.', 10, {
+    placeholder: 'SECONDS',
+    check: (seconds) => (seconds >= 0 && seconds <= 3_600 ? null : 'must be between 0 and 3600'),
+  }),
   trustProxy: list('Addresses of proxies whose X-Forwarded-For names the real visitor.'),
   maxConnections: limit('Connections at once.', DEFAULTS.maxConnections),
   maxPendingConnections: limit('Connections whose handshake is under way.', DEFAULTS.maxPendingConnections),

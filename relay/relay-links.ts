@@ -124,6 +124,13 @@ export class RelayLinks {
 
   async #take(message: Record<string, unknown>, relayId: string): Promise<void> {
     const { type, records, peerId } = message
+    if (type === 'restarting') {
+      const forMs = Number(message['forMs'])
+      this.#options.log.info('another relay restarts', {
+        relay: relayId,
+        backInSeconds: Math.round(forMs / 1_000) || 0,
+      })
+    }
     if (type === 'gone' && typeof peerId === 'string') this.#options.onGone(peerId, relayId)
     if (type === 'refused') {
       const text = String(message['text']).slice(0, 300)

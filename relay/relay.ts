@@ -107,7 +107,7 @@ export async function startRelay(config: RelayConfig, log: RelayLog): Promise<Re
   let stopping: Promise<void> | null = null
   const stopAll = async (announce: boolean): Promise<void> => {
     await mirror.stop()
-    await parts.directory?.stop(announce)
+    await parts.directory?.stop(announce ? config.restartAfterMs : null)
     if (announce) await page.drain(DRAIN_LIMIT_MS)
     await parts.links?.stop()
     await parts.node?.libp2p.stop()

@@ -2,7 +2,8 @@
  * Which peers a requesting peer leaves out of its routes, and until when. Bans are this peer's own memory and are told to
  * nobody. A peer that was lost or had no room is tried again as soon as it announces itself afresh: a tab that comes back
  * is wanted. One that could not be reached is tried again soon: it may be the only holder of its blocks, and a busy machine
- * or a network that hiccups fails dials. One that sent wrong answers waits out its time.
+ * or a network that hiccups fails dials; and at once when it names a relay that it was not reached by: its own had died, and
+ * it has come to another. One that sent wrong answers waits out its time.
  */
 import { BAN_BASE_MS, BAN_MAX_MS } from '../swarm/limits.ts'
 import type { PeerRecord } from '../swarm/peer-record.ts'
@@ -25,6 +26,8 @@ interface Ban {
   strikes: number
   /** Sequence of the record the peer had when it was banned; a higher one is a sign of life after it. */
   seq: number
+  /** Relays that this record named. */
+  relays: readonly string[]
 }
 
 export class Bans {
@@ -35,7 +38,7 @@ export class Bans {
     const strikes = (this.#bans.get(peerId)?.strikes ?? 0) + 1
     const [base, max] = BAN_MS[reason]
     const until = nowMs + Math.min(max, base * 2 ** (strikes - 1))
-    this.#bans.set(peerId, { reason, until, strikes, seq: record?.seq ?? 0 })
+    this.#bans.set(peerId, { reason, until, strikes, seq: record?.seq ?? 0, relays: record?.relays ?? [] })
   }
 
   /** The peer answered: its next ban starts from the base again. */
@@ -49,8 +52,7 @@ export class Bans {
     for (const record of records) {
       const ban = this.#bans.get(record.peerId)
       if (ban === undefined || ban.until <= nowMs) continue
-      const isBack = (ban.reason === 'lost' || ban.reason === 'refused') && record.seq > ban.seq
-      if (!isBack) excluded.add(record.peerId)
+      if (!isBack(ban, record)) excluded.add(record.peerId)
     }
     return excluded
   }
@@ -65,4 +67,10 @@ export class Bans {
     const ends = [...this.#bans.values()].filter((ban) => ban.until > nowMs).map((ban) => ban.until - nowMs)
     return ends.length === 0 ? null : Math.min(...ends)
   }
+}
+
+function isBack(ban: Ban, record: PeerRecord): boolean {
+  if (record.seq <= ban.seq) return false
+  if (ban.reason === 'unreachable') return record.relays.some((relay) => !ban.relays.includes(relay))
+  return ban.reason === 'lost' || ban.reason === 'refused'
 }

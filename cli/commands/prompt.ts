@@ -1,4 +1,5 @@
 /** `tabswarm prompt`: a Node client without browser or GPU; it joins through a relay and talks to the tabs themselves. */
+import { tellRelayNews } from '../../net/relay-news.ts'
 import { errorSentence, SwarmError } from '../../swarm/errors.ts'
 import type { Output } from '../output/console.ts'
 import {
@@ -89,6 +90,7 @@ async function promptSwarm(values: Values, hubUrlGiven: boolean, runtime: Runtim
     log: (line) => output.progress(line),
   })
   lifecycle.onClose('client', () => node.stop())
+  tellRelayNews(node, (news) => output.progress(news))
   const end = await ask(node, model, prepared, values, output, lifecycle.signal)
   if (end.error !== undefined) output.progress(errorSentence(end.error))
   return exitCodeOf(end)

@@ -2,6 +2,7 @@
  * The donor tab: keeps the one `DonorState` and takes it from idle over a plan to serving and back. It runs on the page's main
  * thread and decides nothing about placement itself (`swarm/planner`), touches no GPU (`worker.ts`) and no page (`ui`).
  */
+import { tellRelayNews } from '../../net/relay-news.ts'
 import type { InferenceServer } from '../../net/types.ts'
 import { fixedSpan } from '../../swarm/donor-settings.ts'
 import type { DonorDefaults } from '../../swarm/app-config.ts'
@@ -152,6 +153,10 @@ class TabDonor implements Donor {
     this.#undo(signal, () => node.announcer.goodbye())
     signal.throwIfAborted()
     this.#warnWithoutRelay(node.relays())
+    this.#undo(
+      signal,
+      tellRelayNews(node, (text) => this.#log.warn(text)),
+    )
 
     let serving: Serving | null = null
     const loader = new SpanLoader(engine, {

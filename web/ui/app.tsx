@@ -11,6 +11,7 @@ import { useServices, useTexts } from './services.ts'
 import { isRunning } from './state/donating.ts'
 import { VIEWS } from './state/navigation.ts'
 import { JoinQuestion } from './swarm/join-question.tsx'
+import { RelayNotice } from './swarm/relay-notice.tsx'
 import { SwarmView } from './swarm/swarm-view.tsx'
 
 export function App() {
@@ -35,6 +36,7 @@ export function App() {
       </aside>
       <main id="content" tabIndex={-1}>
         <JoinQuestion />
+        <RelayNotice />
         {view === 'chat' && <ChatView />}
         {view === 'donate' && <DonateView />}
         {view === 'swarm' && <SwarmView />}

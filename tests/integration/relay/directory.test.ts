@@ -121,7 +121,7 @@ it('says that it restarts before it stops', async () => {
   const relay = await relayForTest()
   const { directory } = await member(relay)
   await relay.stop()
-  expect(await directory.until((message) => message['type'] === 'restarting')).toMatchObject({ forMs: 5_000 })
+  expect(await directory.until((message) => message['type'] === 'restarting')).toMatchObject({ forMs: 10_000 })
   expect(directory.messages.some((message) => message['type'] === 'gone')).toBe(false)
 })
 

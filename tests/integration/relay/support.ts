@@ -32,6 +32,8 @@ class CuttableWebSocket extends WsWebSocket {
   constructor(url: string) {
     super(url, forwardedFor === null ? {} : { headers: { 'x-forwarded-for': forwardedFor } })
     opened.push(this)
+    // As `net/websocket-node.ts`: a dial that is given up reports an error nobody listens to any more.
+    this.on('error', () => undefined)
   }
 }
 globalThis.WebSocket = CuttableWebSocket as unknown as typeof globalThis.WebSocket

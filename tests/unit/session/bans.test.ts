@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { Bans, type BanReason } from '../../../session/bans.ts'
 import type { PeerRecord } from '../../../swarm/peer-record.ts'
 
-const record = (seq: number): PeerRecord => ({ peerId: 'p', seq }) as PeerRecord
+const record = (seq: number, relays: string[] = ['a']): PeerRecord => ({ peerId: 'p', seq, relays }) as PeerRecord
 const isOut = (bans: Bans, nowMs: number, seq = 1): boolean => bans.excluded([record(seq)], nowMs).has('p')
 
 /** Ms until the peer is used again after so many bans in a row, without news of it. */
@@ -40,6 +40,14 @@ describe('a ban', () => {
     bans.ban('p', reason, 0, record(1))
     expect(isOut(bans, 1)).toBe(true)
     expect(isOut(bans, 1, 2)).toBe(holds)
+  })
+
+  test('for being unreachable ends when a fresh record names another relay', () => {
+    const bans = new Bans()
+    bans.ban('p', 'unreachable', 0, record(1, ['a']))
+    expect(bans.excluded([record(2, ['a'])], 1).has('p')).toBe(true)
+    expect(bans.excluded([record(1, ['a', 'b'])], 1).has('p')).toBe(true)
+    expect(bans.excluded([record(2, ['a', 'b'])], 1).has('p')).toBe(false)
   })
 
   test('is forgotten when the peer answers', () => {

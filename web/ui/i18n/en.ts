@@ -253,7 +253,15 @@ export const en = {
     backend: 'Backend',
     states: { joining: 'joining', online: 'online', leaving: 'leaving', gone: 'gone' },
     relays: 'Relays',
-    relay: { connecting: 'connecting', connected: 'connected', lost: 'lost, trying again', refused: 'refused' },
+    relay: {
+      connecting: 'connecting',
+      connected: 'connected',
+      lost: 'lost, trying again',
+      refused: 'refused',
+      restarting: 'restarting',
+    },
+    restarts: (seconds: number | null) =>
+      `${seconds === null ? 'The relay stops and does not say when it is back.' : `The relay restarts and says it is back in about ${seconds} s.`} What is connected goes on; this page comes back to it by itself.`,
     noRelays: 'The page names no relay.',
   },
   error: {

@@ -243,7 +243,15 @@ export const ko: Messages = {
     backend: '백엔드',
     states: { joining: '참여 중', online: '온라인', leaving: '떠나는 중', gone: '떠남' },
     relays: '릴레이',
-    relay: { connecting: '연결 중', connected: '연결됨', lost: '끊김, 다시 시도 중', refused: '거절됨' },
+    relay: {
+      connecting: '연결 중',
+      connected: '연결됨',
+      lost: '끊김, 다시 시도 중',
+      refused: '거절됨',
+      restarting: '재시작 중',
+    },
+    restarts: (seconds) =>
+      `${seconds === null ? '릴레이가 멈추며, 언제 돌아올지 알리지 않았습니다.' : `릴레이가 재시작하며, 약 ${seconds}초 뒤에 돌아온다고 합니다.`} 연결된 것은 그대로 이어지고, 이 페이지는 알아서 다시 연결합니다.`,
     noRelays: '이 페이지에는 릴레이가 지정되어 있지 않습니다.',
   },
   error: {

@@ -62,8 +62,10 @@ export interface PromptPort {
 
 export interface RelayLine {
   address: string
-  state: 'connecting' | 'connected' | 'lost' | 'refused'
+  state: 'connecting' | 'connected' | 'lost' | 'refused' | 'restarting'
   reason?: string
+  /** When restarting: after how long it said it is back. */
+  backAfterMs?: number
 }
 
 export interface SwarmModel extends ModelRef {
