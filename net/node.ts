@@ -22,7 +22,7 @@ import { Peers } from './peers.ts'
 import type { Platform } from './platform.ts'
 import { privateKeyFromSeed, signWith, verifySignature } from './record-crypto.ts'
 import { RecordsExchange } from './records-exchange.ts'
-import { Relays } from './relays.ts'
+import { byRelay, Relays } from './relays.ts'
 import { refreshReservation } from './reservation.ts'
 import { Sensors } from './sensors.ts'
 import { FrameServer } from './serve/server.ts'
@@ -119,7 +119,7 @@ class LibSwarmNode implements ServingNode, Leaving {
       privateKey,
       platform: options.platform,
       iceServers: options.iceServers,
-      reservations: serves ? Math.max(options.relays.length, 1) : 0,
+      reservations: serves ? Math.max(byRelay(options.relays).size, 1) : 0,
       dht: {
         mode: serves ? 'server' : 'client',
         verify: verifySignature,

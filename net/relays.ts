@@ -32,7 +32,7 @@ const MAX_RESTART_MS = 120_000
 export interface RelaysOptions {
   libp2p: Libp2p
   reservations: Reservations
-  /** Multiaddrs with /p2p/. */
+  /** Multiaddrs with /p2p/; several of one relay are ways to the same one. */
   addresses: readonly string[]
   role: PeerRole
   /** Whether this peer is to be reached by others. */
@@ -42,8 +42,9 @@ export interface RelaysOptions {
 }
 
 interface Link {
-  readonly address: string
   readonly relayId: string
+  /** The one that worked last is tried first. */
+  addresses: string[]
   state: RelayStatus['state']
   reason: string | null
   isBusy: boolean
@@ -68,9 +69,9 @@ export class Relays {
 
   constructor(options: RelaysOptions) {
     this.#options = options
-    this.#links = options.addresses.map((address) => ({
-      address,
-      relayId: peerIdOfAddress(address) ?? '',
+    this.#links = [...byRelay(options.addresses)].map(([relayId, addresses]) => ({
+      relayId,
+      addresses,
       state: 'connecting',
       reason: null,
       isBusy: false,
@@ -116,8 +117,8 @@ export class Relays {
   }
 
   statuses(): RelayStatus[] {
-    return this.#links.map(({ address, state, reason, restart }) => ({
-      address,
+    return this.#links.map(({ addresses, state, reason, restart }) => ({
+      address: addresses[0] ?? '',
       state,
       ...(reason === null ? {} : { reason }),
       ...(state === 'restarting' && restart !== null && restart.backAfterMs > 0
@@ -153,7 +154,9 @@ export class Relays {
 
   /** Addresses of connected relays, as they were given to us: what a dial through them starts with. */
   connectedAddresses(): string[] {
-    return this.#links.filter(({ relayId }) => this.connection(relayId) !== null).map(({ address }) => address)
+    return this.#links.flatMap(({ relayId, addresses }) =>
+      this.connection(relayId) === null ? [] : addresses.slice(0, 1),
+    )
   }
 
   /** Relays that hold a reservation for us: they go into the record, so that others can dial. */
@@ -161,7 +164,7 @@ export class Relays {
     return this.#links
       .filter((link) => !isRestarting(link) && this.connection(link.relayId) !== null)
       .filter(({ relayId }) => this.#hasReservation(relayId))
-      .map(({ address }) => address)
+      .flatMap(({ addresses }) => addresses.slice(0, 1))
       .slice(0, 4)
   }
 
@@ -194,9 +197,7 @@ export class Relays {
     let connection = this.connection(link.relayId)
     if (connection === null) {
       if (Date.now() < link.dialAt) return
-      connection = await this.#options.libp2p.dial(multiaddr(link.address), {
-        signal: AbortSignal.timeout(DIAL_TIMEOUT_MS),
-      })
+      connection = await this.#dial(link)
       link.connectedAt = Date.now()
     }
     // It finishes what is under way and takes nothing new: asking it would only be refused.
@@ -210,10 +211,27 @@ export class Relays {
     if (this.#options.wantsReservations) await this.#keepReservation(link, connection)
   }
 
+  /** By each of its addresses in turn. @throws what the last dial said, a refusal by the relay itself at once */
+  async #dial(link: Link): Promise<Connection> {
+    let failure: unknown = new Error('it has no address')
+    for (const address of link.addresses) {
+      try {
+        const signal = AbortSignal.timeout(DIAL_TIMEOUT_MS)
+        const connection = await this.#options.libp2p.dial(multiaddr(address), { signal })
+        link.addresses = [address, ...link.addresses.filter((other) => other !== address)]
+        return connection
+      } catch (error) {
+        if (error instanceof SwarmError && error.code === 'RELAY_REFUSED') throw error
+        failure = error
+      }
+    }
+    throw failure
+  }
+
   async #openDirectory(link: Link, connection: Connection): Promise<void> {
     const before = link.directory?.refusal ?? null
     const { role, events } = this.#options
-    const directory = new DirectoryClient(link.address, role, events, (inMs, forMs) =>
+    const directory = new DirectoryClient(link.addresses[0] ?? '', role, events, (inMs, forMs) =>
       this.#restarts(link, inMs, forMs),
     )
     link.directory = directory
@@ -244,7 +262,7 @@ export class Relays {
   #refused(link: Link, reason: string): void {
     if (this.#timer === null) return
     link.dialAt = Date.now() + REFUSED_DIAL_RETRY_MS * (0.5 + Math.random())
-    if (link.reason !== reason) this.#options.events.onRefused(link.address, reason)
+    if (link.reason !== reason) this.#options.events.onRefused(link.addresses[0] ?? '', reason)
     this.#set(link, 'refused', reason)
   }
 
@@ -285,4 +303,14 @@ export class Relays {
 /** While true, what ends at this relay says nothing about the peers behind it. */
 function isRestarting({ restart }: Link): boolean {
   return restart !== null && Date.now() < restart.until
+}
+
+/** Addresses by the peer they lead to, in the given order. */
+export function byRelay(addresses: readonly string[]): Map<string, string[]> {
+  const relays = new Map<string, string[]>()
+  for (const address of addresses) {
+    const relayId = peerIdOfAddress(address) ?? ''
+    relays.set(relayId, [...(relays.get(relayId) ?? []), address])
+  }
+  return relays
 }

@@ -39,6 +39,8 @@ export interface DirectoryServiceOptions {
   refusals: Refusals
   /** Whether a directory stream to that relay is open, see `relay-links.ts`. */
   isLinked: (relayId: string) => boolean
+  /** Somebody said hello in this version of the protocol; it is what the other side says, and may be anything. */
+  onHello: (version: string) => void
   /** Another relay said hello: a stream back to it brings its records here. */
   onRelayHello: (connection: Connection) => void
 }
@@ -81,8 +83,8 @@ export class DirectoryService {
   }
 
   /** Peers with an open directory stream. */
-  get peerCount(): number {
-    return this.#peers.size
+  countPeers(role: PeerRole): number {
+    return [...this.#peers.values()].filter((peer) => peer.role === role).length
   }
 
   /** A linked relay reports that a peer's connection to it ended. */
@@ -157,6 +159,7 @@ export class DirectoryService {
 
   #refuseHello(hello: Record<string, unknown>): Refused | null {
     const version = hello['version']
+    this.#options.onHello(String(version))
     if (hello['type'] !== 'hello' || typeof version !== 'string') {
       return { limit: 'hello', text: 'The first message on a directory stream must be a hello with a version.' }
     }

@@ -66,12 +66,16 @@ export async function startRelay(config: RelayConfig, log: RelayLog): Promise<Re
   const metrics = new RelayMetrics({
     connections: () => admission.connections,
     pending: () => admission.pending,
+    isReady: () => parts.node?.libp2p.status === 'started',
     reservations: () => parts.node?.circuits.reservationCount ?? 0,
+    maxReservations: config.limits.maxReservations,
     circuits: () => parts.node?.circuits.circuitCount ?? 0,
+    circuitsCarrying: () => parts.node?.circuitBytes.carrying ?? 0,
     records: () => store.signedRecords().length,
-    directoryPeers: () => parts.directory?.peerCount ?? 0,
+    peers: (role) => parts.directory?.countPeers(role) ?? 0,
     links: () => parts.links?.count ?? 0,
     egressBytesToday: () => egress.today(),
+    egressBytesPerDay: config.limits.egressBytesPerDay,
     models: async () => (await mirror.offers()).map((offer) => coverage(offer, store)),
   })
   const refusals = new Refusals(log, (reason) => metrics.refused(reason))
@@ -134,7 +138,9 @@ export async function startRelay(config: RelayConfig, log: RelayLog): Promise<Re
           metrics.sent(bytes)
         },
         onJoined: (seconds) => metrics.joined(seconds),
+        onJoinFailed: () => metrics.joinFailed(),
       },
+      onRelayed: (bytes) => metrics.relayed(bytes),
       dht: {
         mode: 'server',
         verify: verifySignature,
@@ -166,6 +172,7 @@ export async function startRelay(config: RelayConfig, log: RelayLog): Promise<Re
       limits: config.limits,
       log,
       refusals,
+      onHello: (version) => metrics.hello(version),
       isLinked: (relayId) => links.isLinked(relayId),
       onRelayHello: (connection) => links.answer(connection),
     })
@@ -204,7 +211,7 @@ async function mergeRecord(
 
 function coverage({ repo, blocks }: ModelOffer, store: DirectoryStore): ModelCoverage {
   const records = store.signedRecords().flatMap(({ record }) => (record.model.repo === repo ? [record] : []))
-  return { model: repo, peers: records.length, leastHolders: Math.min(...coverageOf(viewOf(records, blocks)).holders) }
+  return { model: repo, peers: records.length, holders: coverageOf(viewOf(records, blocks)).holders }
 }
 
 /** What page and command line are told. The default model is the one given to the donor, else the first by name. */

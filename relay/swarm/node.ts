@@ -12,6 +12,7 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p } from 'libp2p'
 import { dhtService, type DhtOptions } from '../../net/dht.ts'
 import type { RelayLimits } from '../limits.ts'
+import { CircuitBytes } from './circuit-bytes.ts'
 import { CircuitGuard, type CircuitGuardOptions } from './circuit-guard.ts'
 import { SharedPortWebSockets, type SharedPortOptions } from './websocket-transport.ts'
 
@@ -23,6 +24,8 @@ export interface RelayNodeOptions extends Omit<CircuitGuardOptions, 'limits'> {
   sharedPort: SharedPortOptions
   dht: DhtOptions
   limits: RelayLimits
+  /** A circuit has carried so many bytes, in either direction. */
+  onRelayed: (bytes: number) => void
   /** Whether an address may be dialled: only those of configured relays. */
   mayDial: (address: Multiaddr) => boolean
 }
@@ -31,6 +34,7 @@ export interface RelayNode {
   libp2p: Libp2p
   transport: SharedPortWebSockets
   circuits: CircuitGuard
+  circuitBytes: CircuitBytes
 }
 
 /** Our own counters refuse first and say why; the library's stay above them. */
@@ -39,9 +43,11 @@ const SLACK = 64
 export async function createRelayNode(options: RelayNodeOptions): Promise<RelayNode> {
   const { limits } = options
   const circuits = new CircuitGuard(options)
+  const circuitBytes = new CircuitBytes(options.onRelayed)
   let transport: SharedPortWebSockets | null = null
   const libp2p = await createLibp2p({
     privateKey: options.privateKey,
+    metrics: () => circuitBytes.metrics,
     addresses: { listen: [options.listen], announce: [...options.announce] },
     transports: [
       (components) => {
@@ -81,5 +87,5 @@ export async function createRelayNode(options: RelayNodeOptions): Promise<RelayN
   circuits.attach(libp2p, libp2p.services.circuitRelay.reservations)
   await libp2p.services.dht.setMode('server')
   if (transport === null) throw new Error('bug: libp2p made no transport')
-  return { libp2p, transport, circuits }
+  return { libp2p, transport, circuits, circuitBytes }
 }

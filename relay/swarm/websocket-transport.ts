@@ -40,6 +40,8 @@ export interface SharedPortOptions {
   onSent: (bytes: number) => void
   /** A peer came in; its handshake took this long. */
   onJoined: (seconds: number) => void
+  /** A handshake ended without a connection. */
+  onJoinFailed: () => void
   /** Proxies whose X-Forwarded-For is believed. */
   trustedProxies: readonly string[]
 }
@@ -107,6 +109,7 @@ export class SharedPortWebSockets implements Transport {
         },
         (error: unknown) => {
           settle()
+          this.#options.onJoinFailed()
           connection.abort(error instanceof Error ? error : new Error(describeError(error)))
         },
       )

@@ -55,14 +55,21 @@ it('says how it does: figures of peers, joins, refusals and of each offered mode
   const text = await read()
   for (const line of [
     'tabswarm_relay_connections 2',
-    'tabswarm_relay_directory_peers 2',
+    'tabswarm_relay_peers{role="donor"} 2',
     'tabswarm_relay_records 1',
     'tabswarm_relay_join_seconds_count 2',
     'tabswarm_relay_refusals_total{reason="record"} 1',
     'tabswarm_relay_model_peers{model="tiny"} 1',
     'tabswarm_relay_model_least_holders{model="tiny"} 1',
-    'tabswarm_relay_reservations 0',
-    'tabswarm_relay_circuits 0',
+    'tabswarm_relay_block_holders{model="tiny",block="0"} 1',
+    'tabswarm_relay_reservations{state="held"} 0',
+    'tabswarm_relay_reservations{state="free"} 500',
+    'tabswarm_relay_circuits{state="quiet"} 0',
+    'tabswarm_relay_circuits{state="carrying"} 0',
+    'tabswarm_relay_ready 1',
+    'tabswarm_relay_hellos_total{version="1.0"} 2',
+    'tabswarm_relay_relayed_bytes_total 0',
+    'tabswarm_relay_failed_joins_total 0',
     'tabswarm_relay_failed_link_dials_total 0',
   ]) {
     expect(text.split('\n'), line).toContain(line)
