@@ -96,8 +96,11 @@ export async function clientForTest(options: { reserve?: boolean; privateKey?: P
   return { libp2p, sockets: new Map(), privateKey, peerId: libp2p.peerId.toString() }
 }
 
+/** A relay wherever it runs: in this process or in another. */
+export type Reachable = Pick<Relay, 'port' | 'peerId' | 'addresses'>
+
 /** `from`: an address that is not loopback, believed by a relay that trusts 127.0.0.1 as a proxy. */
-export async function dial(client: TestClient, relay: Relay, from: string | null = null): Promise<void> {
+export async function dial(client: TestClient, relay: Reachable, from: string | null = null): Promise<void> {
   const before = opened.length
   forwardedFor = from
   try {
@@ -148,7 +151,11 @@ export class DirectoryClient {
   }
 
   /** The first answer is the welcome, or a refusal. */
-  static async open(client: TestClient, relay: Relay, hello: Record<string, unknown> = {}): Promise<DirectoryClient> {
+  static async open(
+    client: TestClient,
+    relay: Reachable,
+    hello: Record<string, unknown> = {},
+  ): Promise<DirectoryClient> {
     await dial(client, relay)
     const connection = client.libp2p.getConnections().find((c) => c.remotePeer.toString() === relay.peerId)
     if (connection === undefined) throw new Error('not connected')
