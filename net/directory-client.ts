@@ -29,6 +29,8 @@ export class DirectoryClient {
   #isClosed = false
   /** Why this relay does not serve us; null while it does. */
   refusal: string | null = null
+  /** How long its reservations last, as its welcome said; null where it did not say. */
+  reservationTtlMs: number | null = null
 
   /** `onRestarting`: it goes in `inMs` and says it is back `forMs` later, 0 when it does not say. */
   constructor(
@@ -77,6 +79,7 @@ export class DirectoryClient {
     if (answer['type'] !== 'welcome' || typeof answer['time'] !== 'number' || !Number.isFinite(answer['time'])) {
       throw new SwarmError('BAD_FRAME', 'the relay did not answer the hello with a welcome')
     }
+    this.reservationTtlMs = durationOf(answer['reservationTtlMs']) || null
     this.#events.onWelcome(this.#relay, answer['time'], performance.now() - startedAt)
     void this.#read(channel)
   }

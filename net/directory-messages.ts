@@ -11,8 +11,8 @@ export type ToRelay =
   | { type: 'ping'; id: number }
 
 export type FromRelay =
-  /** `time`: the relay's clock, ms; the peer corrects its own by the difference less half the round trip. */
-  | { type: 'welcome'; version: string; time: number; peerId: string }
+  /** `reservationTtlMs`: renew within it. `time`: the relay's clock, ms; the peer corrects its own by the difference less half the round trip. */
+  | { type: 'welcome'; version: string; time: number; peerId: string; reservationTtlMs: number }
   /** First all fresh records, later each change. */
   | { type: 'records'; records: string[] }
   /** The relay saw this peer's connection end: a hint that is believed while one's own connection to the relay lives. */

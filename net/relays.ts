@@ -16,7 +16,7 @@ import type { RelayStatus } from './types.ts'
 const TICK_MS = 1_000
 /** A connected relay without a reservation for this long is asked again: a first answer takes a few hundred ms. */
 const RESERVATION_PATIENCE_MS = 2_000
-/** Reservations live ten minutes by the relay's clock; asked again by ours, however wrong it is. */
+/** Reservations live ten minutes unless the relay said less: asked again at half of it by our clock, however wrong that is. */
 const RESERVATION_REFRESH_MS = 4 * 60_000
 const REFUSED_RETRY_MS = 10_000
 const REFUSED_DIAL_RETRY_MS = 4_000
@@ -249,7 +249,8 @@ export class Relays {
       return
     }
     if (link.refreshedAt === 0) link.refreshedAt = Date.now()
-    if (Math.abs(Date.now() - link.refreshedAt) < RESERVATION_REFRESH_MS) return
+    const ttlMs = link.directory?.reservationTtlMs ?? Infinity
+    if (Math.abs(Date.now() - link.refreshedAt) < Math.min(RESERVATION_REFRESH_MS, ttlMs / 2)) return
     link.refreshedAt = Date.now()
     await this.#options.refreshReservation(connection)
   }

@@ -95,7 +95,9 @@ export function makeRelayConfig(given: Partial<RelayOptionValues>, extras: Relay
 function limitsOf(values: RelayOptionValues): RelayLimits {
   return {
     maxConnections: values.maxConnections,
+    maxConnectionsPerAddress: values.maxConnectionsPerAddress,
     maxPendingConnections: values.maxPendingConnections,
+    maxPendingConnectionsPerAddress: values.maxPendingConnectionsPerAddress,
     maxJoinsPerSecond: values.maxJoinsPerSecond,
     maxReservations: values.maxReservations,
     maxReservationsPerAddress: values.maxReservationsPerAddress,

@@ -34,13 +34,15 @@ export interface DirectoryServiceOptions {
   /** Off: peers are told the time and nothing else, and find each other by the DHT alone. */
   isOn: boolean
   store: DirectoryStore
-  limits: Pick<RelayLimits, 'maxRecordsPerAddress' | 'maxRecords' | 'maxRecordBytes'>
+  limits: Pick<RelayLimits, 'maxRecordsPerAddress' | 'maxRecords' | 'maxRecordBytes' | 'reservationTtlMs'>
   log: RelayLog
   refusals: Refusals
   /** Whether a directory stream to that relay is open, see `relay-links.ts`. */
   isLinked: (relayId: string) => boolean
   /** Somebody said hello in this version of the protocol; it is what the other side says, and may be anything. */
   onHello: (version: string) => void
+  /** What whoever joins has to know of limits; null while there is nothing. */
+  notice: () => Refused | null
   /** Another relay said hello: a stream back to it brings its records here. */
   onRelayHello: (connection: Connection) => void
 }
@@ -97,6 +99,11 @@ export class DirectoryService {
     this.#peers.get(peerId)?.send({ type: 'refused', limit, text })
   }
 
+  /** Names a limit to everybody. */
+  tellAll(refused: Refused): void {
+    for (const peer of this.#peers.values()) peer.send({ type: 'refused', ...refused })
+  }
+
   /**
    * Tells everybody that the relay is about to go and after how long it is back (0: it does not say; null: nothing is told);
    * nobody is reported gone from here on.
@@ -119,7 +126,7 @@ export class DirectoryService {
     )
     const hello = await peer.channel.receive(AbortSignal.timeout(HELLO_TIMEOUT_MS))
     if (hello === null) return peer.channel.close()
-    const refusal = this.#refuseHello(hello) ?? (await this.#refuseIdentity(peer))
+    const refusal = this.#refuseHello(hello, peer) ?? (await this.#refuseIdentity(peer))
     if (refusal !== null) {
       this.#options.refusals.note(peer.peerId, refusal.limit, refusal.text)
       await peer.refuse(refusal.limit, refusal.text)
@@ -130,7 +137,15 @@ export class DirectoryService {
     if (stream.status !== 'open' || this.#isStopping) return
     peer.role = roleOf(hello['role'])
     this.#peers.set(peer.peerId, peer)
-    peer.send({ type: 'welcome', version: PROTOCOL_VERSION, time: Date.now(), peerId: peer.peerId })
+    peer.send({
+      type: 'welcome',
+      version: PROTOCOL_VERSION,
+      time: Date.now(),
+      peerId: peer.peerId,
+      reservationTtlMs: this.#options.limits.reservationTtlMs,
+    })
+    const notice = this.#options.notice()
+    if (notice !== null) peer.send({ type: 'refused', ...notice })
     if (this.#options.isOn) peer.sendRecords(this.#options.store.signedRecords())
     if (peer.role === 'relay') this.#options.onRelayHello(connection)
     try {
@@ -157,11 +172,17 @@ export class DirectoryService {
     }
   }
 
-  #refuseHello(hello: Record<string, unknown>): Refused | null {
+  #refuseHello(hello: Record<string, unknown>, peer: DirectoryPeer): Refused | null {
     const version = hello['version']
     this.#options.onHello(String(version))
     if (hello['type'] !== 'hello' || typeof version !== 'string') {
       return { limit: 'hello', text: 'The first message on a directory stream must be a hello with a version.' }
+    }
+    if (!this.#quota.takeHello(peer.peerId, addressOfConnection(peer.connection))) {
+      return {
+        limit: 'hellos-per-second',
+        text: 'You, or others of your address, join too often; try again in a while.',
+      }
     }
     if (majorOf(version) === majorOf(PROTOCOL_VERSION)) return null
     const text = `This relay speaks version ${PROTOCOL_VERSION} and you speak ${version.slice(0, 20)}. Reload the page or update tabswarm.`
@@ -184,7 +205,7 @@ export class DirectoryService {
 
   async #publish(peer: DirectoryPeer, text: unknown): Promise<Refused | null> {
     const { store, limits } = this.#options
-    if (!this.#quota.takePublish(peer.peerId)) {
+    if (!this.#quota.takePublish(peer.peerId, addressOfConnection(peer.connection))) {
       return { limit: 'publishes-per-second', text: 'You publish too often; a record lives 90 seconds.' }
     }
     const bytes = typeof text === 'string' ? fromBase64(text) : null
@@ -263,7 +284,7 @@ export class DirectoryService {
   }
 }
 
-interface Refused {
+export interface Refused {
   limit: string
   text: string
 }

@@ -7,8 +7,10 @@ import { MAX_DIRECTORY_RECORDS, MAX_RECORD_BYTES, MAX_RECORD_TTL_MS } from '../s
 
 export interface RelayLimits {
   maxConnections: number
+  maxConnectionsPerAddress: number
   /** Connections whose handshake is under way. */
   maxPendingConnections: number
+  maxPendingConnectionsPerAddress: number
   /** New connections a second from one address. */
   maxJoinsPerSecond: number
   maxReservations: number
@@ -52,7 +54,10 @@ export const DEFAULT_HTTP_LIMITS: Readonly<HttpLimits> = {
 
 export const DEFAULT_RELAY_LIMITS: Readonly<RelayLimits> = {
   maxConnections: 1_000,
+  // A quarter: one address that sits on its connections leaves room for the others.
+  maxConnectionsPerAddress: 250,
   maxPendingConnections: 200,
+  maxPendingConnectionsPerAddress: 50,
   // A school or a carrier shares one address.
   maxJoinsPerSecond: 50,
   maxReservations: 500,

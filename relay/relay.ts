@@ -46,6 +46,11 @@ const DRAIN_LIMIT_MS = 10_000
 /** A stop that announces itself is done after this in any case. */
 export const STOP_LIMIT_MS = DRAIN_LIMIT_MS + 3_000
 
+const BUDGET_SPENT = {
+  limit: 'egress-bytes-per-day',
+  text: 'This relay has sent what it may send a day: until midnight UTC it introduces peers, and carries nothing more than that. Peers that connect directly notice nothing; others need another relay.',
+}
+
 /** @throws SwarmError PORT_TAKEN, BAD_OPTION */
 export async function startRelay(config: RelayConfig, log: RelayLog): Promise<Relay> {
   const seed = await loadOrCreateSeed(config.keyFile, log)
@@ -53,7 +58,10 @@ export async function startRelay(config: RelayConfig, log: RelayLog): Promise<Re
   const peerId = peerIdFromPrivateKey(privateKey).toString()
   const mirror = new Mirror({ modelsDirs: config.modelsDirs, cacheFile: config.hashCacheFile, log })
   const admission = new Admission(config.limits)
-  const egress = new Egress()
+  const egress: Egress = new Egress(config.limits.egressBytesPerDay, () => {
+    refusals.note('-', BUDGET_SPENT.limit, BUDGET_SPENT.text)
+    parts.directory?.tellAll(BUDGET_SPENT)
+  })
   const parts: { node?: RelayNode; directory?: DirectoryService; links?: RelayLinks; addresses: string[] } = {
     addresses: [],
   }
@@ -172,6 +180,7 @@ export async function startRelay(config: RelayConfig, log: RelayLog): Promise<Re
       limits: config.limits,
       log,
       refusals,
+      notice: () => (egress.isSpent ? BUDGET_SPENT : null),
       onHello: (version) => metrics.hello(version),
       isLinked: (relayId) => links.isLinked(relayId),
       onRelayHello: (connection) => links.answer(connection),

@@ -4,7 +4,7 @@
  */
 import { circuitRelayServer } from '@libp2p/circuit-relay-v2'
 import { identify, identifyPush } from '@libp2p/identify'
-import type { Libp2p, PrivateKey } from '@libp2p/interface'
+import type { Libp2p, PeerId, PrivateKey } from '@libp2p/interface'
 import { noise } from '@libp2p/noise'
 import { ping } from '@libp2p/ping'
 import { yamux } from '@libp2p/yamux'
@@ -14,6 +14,7 @@ import { dhtService, type DhtOptions } from '../../net/dht.ts'
 import type { RelayLimits } from '../limits.ts'
 import { CircuitBytes } from './circuit-bytes.ts'
 import { CircuitGuard, type CircuitGuardOptions } from './circuit-guard.ts'
+import { Members } from './members.ts'
 import { SharedPortWebSockets, type SharedPortOptions } from './websocket-transport.ts'
 
 export interface RelayNodeOptions extends Omit<CircuitGuardOptions, 'limits'> {
@@ -43,6 +44,12 @@ const SLACK = 64
 export async function createRelayNode(options: RelayNodeOptions): Promise<RelayNode> {
   const { limits } = options
   const circuits = new CircuitGuard(options)
+  let members: Members | null = null
+  const refuseStranger = async (source: PeerId, target: PeerId): Promise<boolean> => {
+    const refusal = members === null ? null : await members.refuse(source, target)
+    if (refusal !== null) options.onRefused(source, refusal)
+    return refusal !== null
+  }
   const circuitBytes = new CircuitBytes(options.onRelayed)
   let transport: SharedPortWebSockets | null = null
   const libp2p = await createLibp2p({
@@ -57,7 +64,13 @@ export async function createRelayNode(options: RelayNodeOptions): Promise<RelayN
     ],
     connectionEncrypters: [noise()],
     streamMuxers: [yamux()],
-    connectionGater: { denyDialMultiaddr: (address) => !options.mayDial(address), ...circuits.gater },
+    connectionGater: {
+      denyDialMultiaddr: (address) => !options.mayDial(address),
+      ...circuits.gater,
+      denyOutboundRelayedConnection: async (source, target) =>
+        (await refuseStranger(source, target)) ||
+        ((await circuits.gater.denyOutboundRelayedConnection?.(source, target)) ?? false),
+    },
     connectionManager: {
       maxConnections: limits.maxConnections + SLACK,
       maxIncomingPendingConnections: limits.maxPendingConnections + SLACK,
@@ -84,6 +97,7 @@ export async function createRelayNode(options: RelayNodeOptions): Promise<RelayN
       }),
     },
   })
+  members = new Members(libp2p)
   circuits.attach(libp2p, libp2p.services.circuitRelay.reservations)
   await libp2p.services.dht.setMode('server')
   if (transport === null) throw new Error('bug: libp2p made no transport')

@@ -76,20 +76,21 @@ export class SharedPortWebSockets implements Transport {
     }
     const remote = remoteOf(req, this.#options.trustedProxies)
     const { admission } = this.#options
-    const refusal = admission.join(countedAddress(remote.address))
+    const counted = countedAddress(remote.address)
+    const refusal = admission.join(counted)
     if (refusal !== null) {
       this.#refuse(req, socket, head, refusal)
       return
     }
     let isCounted = true
     const leave = (): void => {
-      if (isCounted) admission.left()
+      if (isCounted) admission.left(counted)
       isCounted = false
     }
     ;(socket as Socket).setNoDelay(true)
     let isPending = true
     const settle = (): void => {
-      if (isPending) admission.settled()
+      if (isPending) admission.settled(counted)
       isPending = false
     }
     socket.once('close', () => (settle(), leave()))

@@ -11,6 +11,7 @@ import { createPeerNode, type PeerNode } from '../../net/libp2p.ts'
 import { nodePlatform } from '../../net/platform-node.ts'
 import { privateKeyFromSeed, signWith, verifySignature } from '../../net/record-crypto.ts'
 import { RecordsExchange } from '../../net/records-exchange.ts'
+import { LIVENESS_PROTOCOL } from '../../swarm/protocol.ts'
 import { signRecord, type ModelId, type PeerRecord, type SignedRecord } from '../../swarm/peer-record.ts'
 
 const DIAL_MS = 20_000
@@ -34,6 +35,8 @@ export class Stranger {
       reservations: 0,
       dht: { mode: 'client', verify: async () => true, now: Date.now, lastSeq: () => -1 },
     })
+    // It knows what a peer of the swarm answers to, or the relay would carry nothing for it.
+    await node.libp2p.handle(LIVENESS_PROTOCOL, () => undefined)
     await node.libp2p.dial(multiaddr(relay))
     return new Stranger(node, relay)
   }

@@ -21,7 +21,7 @@ import { createLog, type RelayLog } from '../../../relay/log.ts'
 import type { RelayOptionValues } from '../../../relay/options.ts'
 import { startRelay, type Relay } from '../../../relay/relay.ts'
 import { openRecord, signRecord, type PeerRecord, type SignedRecord } from '../../../swarm/peer-record.ts'
-import { DIRECTORY_PROTOCOL, PROTOCOL_VERSION } from '../../../swarm/protocol.ts'
+import { DIRECTORY_PROTOCOL, LIVENESS_PROTOCOL, PROTOCOL_VERSION } from '../../../swarm/protocol.ts'
 import { generateKeyPair } from '@libp2p/crypto/keys'
 
 /** Every WebSocket that clients here open, so that a test can cut one as a closed tab does: without a word. */
@@ -80,7 +80,9 @@ export interface TestClient {
 }
 
 /** A peer that reserves on a relay it is connected to (`reserve`), or only dials. */
-export async function clientForTest(options: { reserve?: boolean; privateKey?: PrivateKey } = {}): Promise<TestClient> {
+export async function clientForTest(
+  options: { reserve?: boolean; privateKey?: PrivateKey; isStranger?: boolean } = {},
+): Promise<TestClient> {
   const privateKey = options.privateKey ?? (await generateKeyPair('Ed25519'))
   const libp2p = await createLibp2p({
     privateKey,
@@ -92,6 +94,8 @@ export async function clientForTest(options: { reserve?: boolean; privateKey?: P
     connectionMonitor: { enabled: false },
     services: { identify: identify(), identifyPush: identifyPush(), ping: ping() },
   })
+  // What makes it a peer of the swarm: circuits are not for strangers.
+  if (options.isStranger !== true) await libp2p.handle(LIVENESS_PROTOCOL, () => undefined)
   atEnd(async () => libp2p.stop())
   return { libp2p, sockets: new Map(), privateKey, peerId: libp2p.peerId.toString() }
 }
