@@ -106,7 +106,8 @@ class LibSwarmNode implements ServingNode, Leaving {
   #refreshing: Promise<unknown> | null = null
   #refreshedAt = 0
   #toldAt = 0
-  #reservedBefore = ''
+  /** Relays that our last record named: it is signed anew whenever they are others, however short the change in between. */
+  #announcedRelays = ''
   #isStopped = false
   readonly #release: () => void
 
@@ -211,7 +212,11 @@ class LibSwarmNode implements ServingNode, Leaving {
       peerId: this.peerId,
       sign,
       now: () => clock.now(),
-      relays: () => this.#relays.reservedAddresses(),
+      relays: () => {
+        const reserved = this.#relays.reservedAddresses()
+        this.#announcedRelays = reserved.join(' ')
+        return reserved
+      },
       publish: (signed) => this.#publish(signed),
       provide: (modelDigest) => this.#dht.provide(modelDigest),
       withdraw: (modelDigest) => this.#dht.withdraw(modelDigest),
@@ -458,8 +463,8 @@ class LibSwarmNode implements ServingNode, Leaving {
 
   #reservationsChanged(): void {
     const reserved = this.#relays.reservedAddresses().join(' ')
-    if (reserved === this.#reservedBefore) return
-    this.#reservedBefore = reserved
+    if (reserved === this.#announcedRelays) return
+    this.#announcedRelays = reserved
     this.announcer.relaysChanged()
   }
 
