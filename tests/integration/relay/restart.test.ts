@@ -5,6 +5,7 @@
 import { expect, it } from 'vitest'
 import { tellRelayNews } from '../../../net/relay-news.ts'
 import { startTcpForward } from '../../support/tcp-forward.ts'
+import { freePort } from '../../support/swarm.ts'
 import { openSession } from '../net/session.ts'
 import { startClient, startDonor, until } from '../net/support.ts'
 import { atEnd, relayForTest } from './support.ts'
@@ -59,15 +60,22 @@ it('one that does not say when it is back is told so', async () => {
 
 it('a tab whose only relay died is reached through another one of its list, at once after it came there', async () => {
   const first = await relayForTest()
-  const second = await relayForTest({ dhtInitialPeers: first.addresses.join(',') })
-  // The tab cannot get to the second relay at first, so that its record names the first alone.
-  const wire = await startTcpForward({ toPort: second.port })
+  // The tab cannot get to the second relay at first, so that its record names the first alone: the wire is the only address
+  // of the second that anybody is told.
+  const port = await freePort()
+  const wire = await startTcpForward({ toPort: port })
   atEnd(() => wire.stop())
   wire.cut()
-  const [ofFirst, ofSecond] = [first.addresses[0] ?? '', second.addresses[0] ?? '']
-  const donor = await startDonor([ofFirst, ofSecond.replace(`/tcp/${second.port}/`, `/tcp/${wire.port}/`)], WHOLE)
+  const second = await relayForTest({
+    port,
+    publicIp: '127.0.0.1',
+    publicPort: wire.port,
+    dhtInitialPeers: first.addresses.join(','),
+  })
+  const ofSecond = second.addresses[0] ?? ''
+  const donor = await startDonor([first.addresses[0] ?? '', ofSecond], WHOLE)
   atEnd(() => donor.node.stop())
-  const client = await startClient([ofSecond])
+  const client = await startClient([ofSecond.replace(`/tcp/${wire.port}/`, `/tcp/${port}/`)])
   atEnd(() => client.stop())
   const relaysOf = (): readonly string[] => client.directory.get(donor.node.peerId)?.relays ?? []
   await until('listed by the link of the relays', () => relaysOf().length === 1)
