@@ -130,7 +130,7 @@ export function circuitAddresses(client: TestClient): string[] {
     .filter((address) => address.includes('/p2p-circuit'))
 }
 
-export async function reserved(client: TestClient, relay: Relay, from: string | null = null): Promise<void> {
+export async function reserved(client: TestClient, relay: Reachable, from: string | null = null): Promise<void> {
   await dial(client, relay, from)
   await vi.waitFor(
     () => {
