@@ -234,12 +234,18 @@ it('ends a circuit that has carried its bytes, and dials none of the addresses t
   const connection = await source.libp2p.dial(multiaddr(`${relay.addresses[0] ?? ''}/p2p-circuit/p2p/${target.peerId}`))
   const stream = await connection.newStream('/sink/1', { runOnLimitedConnection: true })
   const ended = new Promise<void>((resolve) => connection.addEventListener('close', () => resolve()))
+  // Each is taken in before the next is sent: what is under way when the relay ends a circuit is lost with it.
   const chunk = new Uint8Array(10_000)
   for (let sent = 0; sent < 100 && stream.status === 'open'; sent += 1) {
-    if (!stream.send(chunk)) await Promise.race([stream.onDrain(), ended])
+    const before = received
+    stream.send(chunk)
+    await Promise.race([
+      ended,
+      vi.waitFor(() => expect(received).toBeGreaterThan(before), { timeout: 5_000, interval: 1 }),
+    ])
   }
   await ended
-  expect(received).toBeGreaterThan(50_000)
+  expect(received).toBeGreaterThan(100_000)
   expect(received).toBeLessThanOrEqual(200_000)
   expect(knocks).toBe(0)
   expect(circuitAddresses(target).length).toBeGreaterThan(0)
