@@ -130,8 +130,10 @@ class Donate {
 
   async #startRelay(port: number, chosen: ChosenModel, dirs: readonly string[]): Promise<Relay> {
     const values = this.#values
+    // A donor that ends is not one that restarts, unless somebody says so.
+    const restartAfter = this.#parsed.given.has('restartAfter') ? values.restartAfter : 0
     const config = makeRelayConfig(
-      { ...values, port, keyFile: values.keyFile ?? this.#slot.relayKeyFile, modelsDir: dirs },
+      { ...values, port, restartAfter, keyFile: values.keyFile ?? this.#slot.relayKeyFile, modelsDir: dirs },
       {
         dataDir: dataDir(values.dataDir),
         webRoot: this.#runtime.webRoot,

@@ -1,6 +1,7 @@
 /**
- * Counts what circuits carry, by libp2p's own hook for it: the library shows neither its relayed streams nor their bytes.
- * Everything else that the hook offers is left unused.
+ * Counts what circuits carry, by libp2p's own hook for it: the library shows neither its relayed streams nor their bytes. Ends
+ * those that carry sessions when the day's bytes are spent: new ones are limited to signalling by then, and an older one may
+ * last a day. Everything else that the hook offers is left unused.
  */
 import type { CounterGroup, HistogramGroup, Metrics, Stream } from '@libp2p/interface'
 import { RELAY_V2_HOP_CODEC, RELAY_V2_STOP_CODEC } from '@libp2p/circuit-relay-v2'
@@ -10,11 +11,14 @@ const SESSION_BYTES = 1024 * 1024
 
 export class CircuitBytes {
   readonly #onBytes: (bytes: number) => void
+  readonly #mayCarry: () => boolean
   /** Open streams to the peers that were dialled, with what was carried to them. */
   readonly #carried = new Map<Stream, number>()
 
-  constructor(onBytes: (bytes: number) => void) {
+  /** `mayCarry`: false when only signalling may pass. */
+  constructor(onBytes: (bytes: number) => void, mayCarry: () => boolean) {
     this.#onBytes = onBytes
+    this.#mayCarry = mayCarry
   }
 
   /** Circuits open now that have carried more than signalling. */
@@ -34,9 +38,15 @@ export class CircuitBytes {
     const isTarget = stream.protocol === RELAY_V2_STOP_CODEC
     if (!isTarget && stream.protocol !== RELAY_V2_HOP_CODEC) return
     const send = stream.send.bind(stream)
+    let carried = 0
     stream.send = (data) => {
+      carried += data.byteLength
+      if (carried > SESSION_BYTES && !this.#mayCarry()) {
+        stream.abort(new Error('the bytes of the day are spent'))
+        return false
+      }
       this.#onBytes(data.byteLength)
-      if (isTarget) this.#carried.set(stream, (this.#carried.get(stream) ?? 0) + data.byteLength)
+      if (isTarget) this.#carried.set(stream, carried)
       return send(data)
     }
     if (isTarget) stream.addEventListener('close', () => this.#carried.delete(stream))

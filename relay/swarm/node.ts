@@ -50,7 +50,7 @@ export async function createRelayNode(options: RelayNodeOptions): Promise<RelayN
     if (refusal !== null) options.onRefused(source, refusal)
     return refusal !== null
   }
-  const circuitBytes = new CircuitBytes(options.onRelayed)
+  const circuitBytes = new CircuitBytes(options.onRelayed, () => options.egressBytes() < limits.egressBytesPerDay)
   let transport: SharedPortWebSockets | null = null
   const libp2p = await createLibp2p({
     privateKey: options.privateKey,

@@ -13,7 +13,6 @@ import { DIRECTORY_PROTOCOL, PROTOCOL_VERSION } from '../../../swarm/protocol.ts
 import { startDonor } from '../net/support.ts'
 import {
   atEnd,
-  circuitAddresses,
   clientForTest,
   DirectoryClient,
   dial,
@@ -209,34 +208,20 @@ async function circuit(client: TestClient, relay: TestRelay, target: TestClient)
   await client.libp2p.dial(address, { signal: AbortSignal.timeout(8_000) })
 }
 
-it('ends a circuit that has carried its bytes, and dials none of the addresses that peers name', async () => {
-  const relay = await relayForTest({ circuitBytes: 200_000 })
-  const target = await clientForTest({ reserve: true })
-  await reserved(target, relay)
+/** Sends through a circuit until it ends; what came of it. */
+async function sendUntilEnd(relay: TestRelay, source: TestClient, target: TestClient): Promise<number> {
   let received = 0
   await target.libp2p.handle(
     '/sink/1',
     (stream) => stream.addEventListener('message', (event) => (received += event.data.byteLength)),
-    { runOnLimitedConnection: true },
+    { runOnLimitedConnection: true, force: true },
   )
-  const source = await clientForTest()
-  // A service of this machine that a record and a circuit address name: nobody is to knock there.
-  let knocks = 0
-  const private_ = await listenTo(() => (knocks += 1))
-  const directory = await DirectoryClient.open(source, relay)
-  const inside = `/ip4/127.0.0.1/tcp/${private_}/ws/p2p/${target.peerId}`
-  await directory.publish(await recordOf(source, { relays: [inside] }))
-  await expect(
-    source.libp2p.dial(multiaddr(`${relay.addresses[0] ?? ''}/p2p-circuit${inside}`), {
-      signal: AbortSignal.timeout(3_000),
-    }),
-  ).rejects.toThrow()
   const connection = await source.libp2p.dial(multiaddr(`${relay.addresses[0] ?? ''}/p2p-circuit/p2p/${target.peerId}`))
   const stream = await connection.newStream('/sink/1', { runOnLimitedConnection: true })
   const ended = new Promise<void>((resolve) => connection.addEventListener('close', () => resolve()))
   // Each is taken in before the next is sent: what is under way when the relay ends a circuit is lost with it.
   const chunk = new Uint8Array(10_000)
-  for (let sent = 0; sent < 100 && stream.status === 'open'; sent += 1) {
+  for (let sent = 0; sent < 1_000 && stream.status === 'open'; sent += 1) {
     const before = received
     stream.send(chunk)
     await Promise.race([
@@ -245,10 +230,54 @@ it('ends a circuit that has carried its bytes, and dials none of the addresses t
     ])
   }
   await ended
+  return received
+}
+
+it('ends a circuit that has carried its bytes', async () => {
+  const relay = await relayForTest({ circuitBytes: 200_000 })
+  const target = await clientForTest({ reserve: true })
+  await reserved(target, relay)
+  const source = await clientForTest()
+  await dial(source, relay)
+  const received = await sendUntilEnd(relay, source, target)
   expect(received).toBeGreaterThan(100_000)
   expect(received).toBeLessThanOrEqual(200_000)
+})
+
+it('ends circuits that carry more than signalling when the bytes of the day are spent', async () => {
+  const relay = await relayForTest({ egressBytesPerDay: 2_000_000 })
+  const target = await clientForTest({ reserve: true })
+  await reserved(target, relay)
+  const source = await clientForTest()
+  const told = await DirectoryClient.open(source, relay)
+  const received = await sendUntilEnd(relay, source, target)
+  expect(received).toBeGreaterThan(1_000_000)
+  expect(received).toBeLessThanOrEqual(2_000_000)
+  expect(await told.until(({ type }) => type === 'refused')).toMatchObject({ limit: 'egress-bytes-per-day' })
+  // A new one carries what signalling needs.
+  const again = await sendUntilEnd(relay, source, target)
+  expect(again).toBeGreaterThan(50_000)
+  expect(again).toBeLessThanOrEqual(128 * 1024)
+})
+
+it('dials none of the addresses that peers name', async () => {
+  const relay = await relayForTest()
+  const [source, target] = [await clientForTest(), await clientForTest({ reserve: true })]
+  await reserved(target, relay)
+  // A service of this machine that a record and a circuit's address name: nobody is to knock there.
+  let knocks = 0
+  const port = await listenTo(() => (knocks += 1))
+  const directory = await DirectoryClient.open(source, relay)
+  const inside = `/ip4/127.0.0.1/tcp/${port}/ws/p2p/${target.peerId}`
+  await directory.publish(await recordOf(source, { relays: [inside] }))
+  await expect(
+    source.libp2p.dial(multiaddr(`${relay.addresses[0] ?? ''}/p2p-circuit${inside}`), {
+      signal: AbortSignal.timeout(3_000),
+    }),
+  ).rejects.toThrow()
+  await directory.channel.send({ type: 'ping', id: 1 })
+  await directory.until(({ type }) => type === 'pong')
   expect(knocks).toBe(0)
-  expect(circuitAddresses(target).length).toBeGreaterThan(0)
 })
 
 async function listenTo(onConnection: () => void): Promise<number> {
