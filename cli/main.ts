@@ -112,6 +112,8 @@ async function runCommand(command: AnyCommand, args: readonly string[], runtime:
     const ignored = command.options[name]?.ignored
     if (ignored !== undefined) output.progress(`${source} is accepted and means nothing here: ${ignored}.`)
   }
+  const { ca } = parsed.values as { ca?: unknown }
+  if (typeof ca === 'string') (await import('./trust/authority.ts')).trustAuthority(ca)
   return command.run(parsed, runtime, output)
 }
 

@@ -8,16 +8,35 @@ import { networkInterfaces } from 'node:os'
 export interface AddressOptions {
   host: string
   port: number
-  publicIp?: string
+  /** IP addresses or names that others reach it by. */
+  publicIps?: readonly string[]
+  /** Names of its certificate, or of the proxy's in front. */
+  secureHosts?: readonly string[]
   publicPort?: number
+  /** `/tls/ws`: https here, or at a proxy in front (whose port is 443 unless another is named). */
+  https?: 'none' | 'here' | 'proxy'
   peerId: string
 }
 
-/** Multiaddrs of the relay, `/ip4/…/tcp/…/ws/p2p/…`, the one to hand out first. */
+const HTTPS_PORT = 443
+
+/** Multiaddrs of the relay, `/ip4/…/tcp/…/ws/p2p/…` or `…/tls/ws/p2p/…`, the one to hand out first. */
 export function relayAddresses(options: AddressOptions): string[] {
-  const { host, port, publicIp, publicPort, peerId } = options
-  if (publicIp !== undefined) return [multiaddrOf(publicIp, publicPort ?? port, peerId)]
-  return hostsOf(host).map((name) => multiaddrOf(name, port, peerId))
+  const { host, port, publicIps = [], secureHosts = [], publicPort, https = 'none', peerId } = options
+  const shownPort = publicPort ?? (https === 'proxy' ? HTTPS_PORT : port)
+  const names = https === 'none' ? publicIps : [...secureHosts, ...publicIps]
+  const way = https === 'none' ? 'ws' : 'tls/ws'
+  if (names.length > 0) return [...new Set(names.map((name) => multiaddrOf(name, shownPort, way, peerId)))]
+  return hostsOf(host).map((name) => multiaddrOf(name, port, way, peerId))
+}
+
+/** Where people open the page of a relay with this address. */
+export function pageUrlOf(address: string): string {
+  const [, kind, host = '', , port, ...rest] = address.split('/')
+  const isSecure = rest[0] === 'tls'
+  const shown = kind === 'ip6' ? `[${host}]` : host
+  const isUsual = port === (isSecure ? '443' : '80')
+  return `${isSecure ? 'https' : 'http'}://${shown}${isUsual ? '' : `:${port}`}/`
 }
 
 /** The line that the original prints, in the same words and form. */
@@ -61,6 +80,11 @@ export function isWildcard(host: string): boolean {
   return host === '0.0.0.0' || host === '::'
 }
 
+/** Good only on the cable it belongs to. */
+function isLinkLocal(address: string): boolean {
+  return /^fe[89ab]/iu.test(address)
+}
+
 /** The listening address of libp2p's side of the port. */
 export function listenMultiaddr(host: string, port: number): string {
   return `/${isIPv6(host) ? 'ip6' : 'ip4'}/${isIP(host) === 0 ? '127.0.0.1' : host}/tcp/${port}/ws`
@@ -71,12 +95,12 @@ function hostsOf(host: string): string[] {
   if (!isWildcard(host)) return [host]
   const outside = Object.values(networkInterfaces())
     .flatMap((list) => list ?? [])
-    .filter((entry) => entry.family === 'IPv4' && !entry.internal)
+    .filter((entry) => !entry.internal && (entry.family === 'IPv4' || (host === '::' && !isLinkLocal(entry.address))))
     .map((entry) => entry.address)
   return ['127.0.0.1', ...outside]
 }
 
-function multiaddrOf(host: string, port: number, peerId: string): string {
+function multiaddrOf(host: string, port: number, way: 'ws' | 'tls/ws', peerId: string): string {
   const kind = { 4: 'ip4', 6: 'ip6' }[isIP(host)] ?? 'dns4'
-  return `/${kind}/${host}/tcp/${port}/ws/p2p/${peerId}`
+  return `/${kind}/${host}/tcp/${port}/${way}/p2p/${peerId}`
 }

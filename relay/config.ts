@@ -8,15 +8,21 @@ import { parseInitialPeers } from '../net/multiaddr.ts'
 import type { DonorDefaults, ModelOffer } from '../swarm/app-config.ts'
 import { SwarmError } from '../swarm/errors.ts'
 import type { RelayLimits } from './limits.ts'
+import { isAddressOrNetwork } from './forwarded.ts'
+import type { TlsFiles } from './tls/certificate.ts'
 import { relayOptions, type RelayOption, type RelayOptionValues } from './options.ts'
 
 export interface RelayConfig {
   /** 0 takes a free one. */
   port: number
   host: string
-  publicIp?: string
+  /** IP addresses or names that others reach this relay by, beside `publicHosts`. */
+  publicIps: readonly string[]
   publicPort?: number
   publicHosts: readonly string[]
+  tls: TlsFiles | null
+  /** Somebody else's https in front of plain http here. */
+  behindProxy: boolean
   /** Multiaddrs of other relays of the swarm. */
   initialPeers: readonly string[]
   keyFile: string
@@ -55,25 +61,44 @@ export function makeRelayConfig(given: Partial<RelayOptionValues>, extras: Relay
   for (const [name, option] of Object.entries(relayOptions)) {
     checkValue(name, option as RelayOption<OptionValue>, values[name as keyof RelayOptionValues])
   }
-  if (values.publicPort !== undefined && values.publicIp === undefined) {
+  const isSecure = values.behindProxy || values.tlsCert !== undefined
+  if (values.publicPort !== undefined && values.publicIp.length === 0 && !(isSecure && values.publicHost.length > 0)) {
     throw bad('publicPort', 'is given without --public-ip, so nobody knows whose port it is')
   }
-  for (const [name, address] of [['publicIp', values.publicIp] as const, ['host', values.host] as const]) {
-    if (address !== undefined && isIP(address) === 0 && !isHostName(address)) {
+  const named = [...values.publicIp.map((ip) => ['publicIp', ip] as const), ['host', values.host] as const]
+  for (const [name, address] of named) {
+    if (isIP(address) === 0 && !isHostName(address)) {
       throw bad(name, `"${address}" is neither an IP address nor a host name`)
     }
   }
   for (const proxy of values.trustProxy) {
-    if (isIP(proxy) === 0) throw bad('trustProxy', `"${proxy}" is not an IP address`)
+    if (!isAddressOrNetwork(proxy))
+      throw bad('trustProxy', `"${proxy}" is neither an IP address nor a network like 10.0.0.0/8`)
+  }
+  for (const name of values.publicHost) {
+    if (!isHostName(name)) throw bad('publicHost', `"${name}" is not a host name`)
+  }
+  if ((values.tlsCert === undefined) !== (values.tlsKey === undefined)) {
+    throw bad(values.tlsCert === undefined ? 'tlsKey' : 'tlsCert', 'needs the other of --tls-cert and --tls-key too')
+  }
+  if (values.behindProxy && values.tlsCert !== undefined) {
+    throw bad('behindProxy', 'and --tls-cert exclude each other: either the proxy does https, or this relay')
+  }
+  if (values.behindProxy && values.publicHost.length === 0 && values.publicIp.length === 0) {
+    throw bad('behindProxy', 'needs --public-host NAME, the name that the proxy’s certificate is for')
   }
   const dataDir = resolve(values.dataDir ?? extras.dataDir)
-  const publicNames = values.publicIp === undefined ? [] : [values.publicIp]
   return {
     port: values.port,
     host: values.host,
-    ...(values.publicIp === undefined ? {} : { publicIp: values.publicIp }),
+    publicIps: values.publicIp,
     ...(values.publicPort === undefined ? {} : { publicPort: values.publicPort }),
-    publicHosts: [...values.publicHost, ...publicNames],
+    publicHosts: values.publicHost,
+    tls:
+      values.tlsCert === undefined || values.tlsKey === undefined
+        ? null
+        : { certFile: resolve(values.tlsCert), keyFile: resolve(values.tlsKey) },
+    behindProxy: values.behindProxy,
     initialPeers: parseInitialPeers(values.dhtInitialPeers),
     keyFile: resolve(values.keyFile ?? join(dataDir, 'relay-key')),
     hashCacheFile: join(dataDir, 'model-hashes.json'),
@@ -86,7 +111,7 @@ export function makeRelayConfig(given: Partial<RelayOptionValues>, extras: Relay
     donor: extras.donor ?? {},
     directory: values.directory === 'off' ? 'off' : 'on',
     metrics: values.metrics === 'public' || values.metrics === 'off' ? values.metrics : 'loopback',
-    trustedProxies: values.trustProxy,
+    trustedProxies: values.trustProxy.length === 0 && values.behindProxy ? ['127.0.0.1', '::1'] : values.trustProxy,
     restartAfterMs: values.restartAfter * 1_000,
     limits: limitsOf(values),
   }

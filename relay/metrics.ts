@@ -22,6 +22,8 @@ export interface MetricSources {
   links: () => number
   egressBytesToday: () => number
   egressBytesPerDay: number
+  /** Null without a certificate of its own. */
+  certificateDaysLeft: () => number | null
   /** How well each offered model is held. */
   models: () => Promise<ModelCoverage[]>
 }
@@ -143,6 +145,11 @@ export class RelayMetrics {
       ['links', 'Relays this one is linked with.', sources.links],
       ['egress_bytes_today', 'Bytes sent to peers since midnight UTC.', sources.egressBytesToday],
       ['egress_budget_bytes', 'Bytes that may be sent a day.', () => sources.egressBytesPerDay],
+      [
+        'certificate_days_left',
+        'Days until the certificate ends; +Inf where a proxy does https, or nobody.',
+        () => sources.certificateDaysLeft() ?? Number.POSITIVE_INFINITY,
+      ],
       ['resident_bytes', 'Memory of the process.', () => process.memoryUsage.rss()],
       ['event_loop_delay_p99_seconds', 'Delay of the event loop since the last reading.', () => this.#readDelay()],
     ]

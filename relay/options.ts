@@ -34,12 +34,15 @@ export const relayOptions = {
     check: isPort,
   }),
   host: text('Address to listen on; 127.0.0.1 keeps the relay on this machine.', '0.0.0.0'),
-  publicIp: optionalText('Public address, when it differs from what this machine sees.'),
+  publicIp: list('Public address, when it differs from what this machine sees; several with commas, IPv6 too.'),
   publicPort: optionalInteger('Public port, when it differs from --port.', {
     aliases: ['public-dht-port'],
     check: (port) => (port === 0 ? 'must be between 1 and 65535' : isPort(port)),
   }),
   publicHost: list('Names under which the page may be opened, such as swarm.example.org.'),
+  tlsCert: optionalText('Certificate (PEM, with its chain) for https; read again when the file changes.'),
+  tlsKey: optionalText('Its key (PEM).'),
+  behindProxy: flag('A proxy in front does https: plain http here, and --public-host names are announced as https.'),
   rpcPort: optionalInteger('Accepted for old command lines.', { ignored: RPC_PORTS }),
   publicRpcPort: optionalInteger('Accepted for old command lines.', { ignored: RPC_PORTS }),
   dhtInitialPeers: text('Addresses of other relays of the same swarm, separated by commas.', '', {
@@ -62,7 +65,12 @@ export const relayOptions = {
     placeholder: 'SECONDS',
     check: (seconds) => (seconds >= 0 && seconds <= 3_600 ? null : 'must be between 0 and 3600'),
   }),
-  trustProxy: list('Addresses of proxies whose X-Forwarded-For names the real visitor.'),
+  ca: optionalText('Certificate (PEM) of an authority to trust as well, for relays with certificates of their own.', {
+    placeholder: 'FILE',
+  }),
+  trustProxy: list(
+    'Addresses or networks of proxies whose X-Forwarded-For names the real visitor; with --behind-proxy this machine’s.',
+  ),
   maxConnections: limit('Connections at once.', DEFAULTS.maxConnections),
   maxConnectionsPerAddress: limit('The same, from one address.', DEFAULTS.maxConnectionsPerAddress),
   maxPendingConnections: limit('Connections whose handshake is under way.', DEFAULTS.maxPendingConnections),
@@ -122,6 +130,10 @@ function integer(help: string, value: number, extra: Extra<number> = {}): RelayO
 
 function optionalInteger(help: string, extra: Extra<number | undefined> = {}): RelayOption<number | undefined> {
   return { ...extra, kind: 'integer', help, default: undefined }
+}
+
+function flag(help: string, extra: Extra<boolean> = {}): RelayOption<boolean> {
+  return { ...extra, kind: 'boolean', help, default: false }
 }
 
 function list(help: string, extra: Extra<readonly string[]> = {}): RelayOption<readonly string[]> {

@@ -3,11 +3,13 @@
  * health and metrics on one port. WebSocket upgrades are handed on. It sees no prompt and reads nothing from the network.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer as createSecureServer, type Server as SecureServer } from 'node:https'
 import { isIPv6 } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { AppConfig } from '../swarm/app-config.ts'
 import { describeError, SwarmError } from '../swarm/errors.ts'
-import { isLoopbackAddress, isWildcard } from './addresses.ts'
+import { isLoopbackAddress, isWildcard, plainAddress } from './addresses.ts'
+import type { TrustedProxies } from './forwarded.ts'
 import { endBrokenRequest, endUnreadBody, UnderWay } from './http/connections.ts'
 import { securityHeaders } from './http/headers.ts'
 import { isAllowedHost, isLoopbackHost } from './http/host.ts'
@@ -16,6 +18,8 @@ import { serveStatic } from './http/static-files.ts'
 import { DEFAULT_HTTP_LIMITS, type HttpLimits } from './limits.ts'
 import type { RelayLog } from './log.ts'
 import { MIRROR_BASE, type Mirror } from './mirror/mirror.ts'
+import type { Certificate } from './tls/certificate.ts'
+import type { WatchedCertificate } from './tls/watched-certificate.ts'
 
 export interface PageServerOptions {
   /** 0 takes a free one. */
@@ -35,6 +39,10 @@ export interface PageServerOptions {
   notReady?: () => string | null
   onUpgrade?: (req: IncomingMessage, socket: Duplex, head: Buffer) => void
   limits?: Readonly<HttpLimits>
+  /** Https in place of http. */
+  tls?: WatchedCertificate
+  /** Proxies whose X-Forwarded-Proto is believed; without any nobody's is. */
+  trustedProxies?: TrustedProxies
   /** A request was refused by a limit, which is named as its flag is called. */
   onRefused?: (limit: string, text: string) => void
 }
@@ -58,26 +66,25 @@ const TIMEOUT_CHECK_MS = 1_000
 export async function startPageServer(options: PageServerOptions): Promise<PageServer> {
   const limits = options.limits ?? DEFAULT_HTTP_LIMITS
   const underWay = new UnderWay()
-  const server = createServer(
-    {
-      // Small answers and every WebSocket after an upgrade: without it each message waits for a delayed ACK.
-      noDelay: true,
-      keepAlive: true,
-      headersTimeout: limits.headerTimeoutMs,
-      requestTimeout: Math.max(REQUEST_TIMEOUT_MS, limits.headerTimeoutMs),
-      keepAliveTimeout: limits.idleTimeoutMs,
-      connectionsCheckingInterval: TIMEOUT_CHECK_MS,
-    },
-    (req, res) => {
-      underWay.add(res)
-      endUnreadBody(req, res)
-      handle(req, res, { ...options, limits }).catch((error: unknown) => {
-        options.log.error('request failed', { path: pathOf(req), reason: describeError(error) })
-        if (res.headersSent) res.destroy()
-        else sendText(res, 500, 'The server failed; its log says why.')
-      })
-    },
-  )
+  const settings = {
+    // Small answers and every WebSocket after an upgrade: without it each message waits for a delayed ACK.
+    noDelay: true,
+    keepAlive: true,
+    headersTimeout: limits.headerTimeoutMs,
+    requestTimeout: Math.max(REQUEST_TIMEOUT_MS, limits.headerTimeoutMs),
+    keepAliveTimeout: limits.idleTimeoutMs,
+    connectionsCheckingInterval: TIMEOUT_CHECK_MS,
+  }
+  const answer = (req: IncomingMessage, res: ServerResponse): void => {
+    underWay.add(res)
+    endUnreadBody(req, res)
+    handle(req, res, { ...options, limits }).catch((error: unknown) => {
+      options.log.error('request failed', { path: pathOf(req), reason: describeError(error) })
+      if (res.headersSent) res.destroy()
+      else sendText(res, 500, 'The server failed; its log says why.')
+    })
+  }
+  const server = options.tls === undefined ? createServer(settings, answer) : createHttps(options.tls, settings, answer)
   server.on('upgrade', (req: IncomingMessage, socket: Duplex, head: Buffer) => upgrade(req, socket, head, options))
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') {
@@ -92,7 +99,7 @@ export async function startPageServer(options: PageServerOptions): Promise<PageS
   const shown = isWildcard(options.host) ? '127.0.0.1' : options.host
   return {
     port: address.port,
-    url: `http://${isIPv6(shown) ? `[${shown}]` : shown}:${address.port}/`,
+    url: `${options.tls === undefined ? 'http' : 'https'}://${isIPv6(shown) ? `[${shown}]` : shown}:${address.port}/`,
     async drain(limitMs) {
       server.close()
       await underWay.ended(limitMs)
@@ -123,6 +130,7 @@ async function handle(req: IncomingMessage, res: ServerResponse, options: Handle
     host: req.headers.host,
     hubUrls: [config.hubUrl, ...config.models.map((model) => model.hubUrl)],
     hubCdnOrigins: options.hubCdnOrigins ?? [],
+    isSecure: isSecure(req, options),
   })
   for (const [name, value] of Object.entries(headers)) res.setHeader(name, value)
   if (!hasMethod(req, res, ['GET', 'HEAD'])) return
@@ -172,6 +180,25 @@ function isLocalRequest(req: IncomingMessage): boolean {
     req.headers['x-forwarded-for'] === undefined &&
     req.headers.forwarded === undefined
   )
+}
+
+/** Whether the visitor came by https, here or at a proxy in front. */
+function isSecure(req: IncomingMessage, { tls, trustedProxies }: PageServerOptions): boolean {
+  if (tls !== undefined) return true
+  const isProxy = trustedProxies?.has(plainAddress(req.socket.remoteAddress ?? '')) ?? false
+  return isProxy && String(req.headers['x-forwarded-proto']).split(',').at(-1)?.trim() === 'https'
+}
+
+function createHttps(
+  tls: WatchedCertificate,
+  settings: object,
+  answer: (req: IncomingMessage, res: ServerResponse) => void,
+): SecureServer {
+  const context = ({ cert, key }: Certificate): object => ({ cert, key, minVersion: 'TLSv1.2' })
+  const server = createSecureServer({ ...settings, ...context(tls.current) }, answer)
+  // Those who are connected keep the certificate that they saw.
+  tls.onChange((certificate) => server.setSecureContext(context(certificate)))
+  return server
 }
 
 function upgrade(req: IncomingMessage, socket: Duplex, head: Buffer, options: PageServerOptions): void {

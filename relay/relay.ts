@@ -12,10 +12,12 @@ import { describeError } from '../swarm/errors.ts'
 import { coverageOf } from '../swarm/planner/coverage.ts'
 import { viewOf } from '../swarm/planner/view.ts'
 import { PROTOCOL_VERSION } from '../swarm/protocol.ts'
-import { listenMultiaddr, relayAddresses, visibleAddressesLine } from './addresses.ts'
+import { listenMultiaddr, pageUrlOf, relayAddresses, visibleAddressesLine } from './addresses.ts'
 import type { RelayConfig } from './config.ts'
 import { DirectoryService } from './directory-service.ts'
 import { Egress } from './egress.ts'
+import { TrustedProxies } from './forwarded.ts'
+import { isLoopbackHost } from './http/host.ts'
 import { loadOrCreateSeed } from './key-file.ts'
 import type { RelayLog } from './log.ts'
 import { RelayMetrics, type ModelCoverage } from './metrics.ts'
@@ -25,6 +27,7 @@ import { Refusals } from './refusals.ts'
 import { RelayLinks } from './relay-links.ts'
 import { Admission } from './swarm/admission.ts'
 import { createRelayNode, type RelayNode } from './swarm/node.ts'
+import { WatchedCertificate } from './tls/watched-certificate.ts'
 
 export interface Relay {
   port: number
@@ -33,6 +36,8 @@ export interface Relay {
   addresses: string[]
   /** Where the page is on this machine. */
   pageUrl: string
+  /** Where others open it. */
+  publicPageUrl: string
   appConfig(): Promise<AppConfig>
   /**
    * Frees the port within two seconds. `announce` (the default) tells the tabs first, and then waits for downloads under
@@ -62,7 +67,13 @@ export async function startRelay(config: RelayConfig, log: RelayLog): Promise<Re
     refusals.note('-', BUDGET_SPENT.limit, BUDGET_SPENT.text)
     parts.directory?.tellAll(BUDGET_SPENT)
   })
-  const parts: { node?: RelayNode; directory?: DirectoryService; links?: RelayLinks; addresses: string[] } = {
+  const parts: {
+    node?: RelayNode
+    directory?: DirectoryService
+    links?: RelayLinks
+    tls?: WatchedCertificate
+    addresses: string[]
+  } = {
     addresses: [],
   }
   const store = new DirectoryStore({
@@ -84,9 +95,13 @@ export async function startRelay(config: RelayConfig, log: RelayLog): Promise<Re
     links: () => parts.links?.count ?? 0,
     egressBytesToday: () => egress.today(),
     egressBytesPerDay: config.limits.egressBytesPerDay,
+    certificateDaysLeft: () => parts.tls?.daysLeft() ?? null,
     models: async () => (await mirror.offers()).map((offer) => coverage(offer, store)),
   })
   const refusals = new Refusals(log, (reason) => metrics.refused(reason))
+  const tls = config.tls === null ? null : new WatchedCertificate(config.tls, log)
+  if (tls !== null) parts.tls = tls
+  const proxies = new TrustedProxies(config.trustedProxies)
   const appConfig = async (): Promise<AppConfig> => appConfigOf(config, parts.addresses, await mirror.offers())
   const page = await startPageServer({
     port: config.port,
@@ -95,14 +110,19 @@ export async function startRelay(config: RelayConfig, log: RelayLog): Promise<Re
     appConfig,
     mirror,
     log,
-    publicHosts: config.publicHosts,
+    publicHosts: [...config.publicHosts, ...config.publicIps, ...(tls?.current.names ?? [])],
+    ...(tls === null ? {} : { tls }),
+    trustedProxies: proxies,
     hubCdnOrigins: config.hubCdnOrigins,
     ...(config.metrics === 'off'
       ? {}
       : { metrics: { text: () => metrics.text(), type: metrics.type, isPublic: config.metrics === 'public' } }),
     limits: config.limits.http,
     onRefused: (limit, text) => refusals.note('-', limit, text),
-    notReady: () => (parts.node?.libp2p.status === 'started' ? null : 'the swarm side has not started'),
+    notReady: () => {
+      if (parts.node?.libp2p.status !== 'started') return 'the swarm side has not started'
+      return tls?.problem() ?? null
+    },
     onUpgrade: (req, socket, head) => {
       if (parts.node === undefined) socket.destroy()
       else parts.node.transport.accept(req, socket, head)
@@ -112,7 +132,9 @@ export async function startRelay(config: RelayConfig, log: RelayLog): Promise<Re
     host: config.host,
     port: page.port,
     peerId,
-    ...(config.publicIp === undefined ? {} : { publicIp: config.publicIp }),
+    publicIps: config.publicIps,
+    secureHosts: secureHosts(config, tls),
+    https: tls === null ? (config.behindProxy ? 'proxy' : 'none') : 'here',
     ...(config.publicPort === undefined ? {} : { publicPort: config.publicPort }),
   })
 
@@ -124,6 +146,7 @@ export async function startRelay(config: RelayConfig, log: RelayLog): Promise<Re
     await parts.links?.stop()
     await parts.node?.libp2p.stop()
     await page.stop()
+    tls?.stop()
     refusals.stop()
     metrics.stop()
   }
@@ -139,7 +162,7 @@ export async function startRelay(config: RelayConfig, log: RelayLog): Promise<Re
       sharedPort: {
         addresses: [listen],
         admission,
-        trustedProxies: config.trustedProxies,
+        trustedProxies: proxies,
         onRefused: ({ limit, text }) => refusals.note('-', limit, text),
         onSent: (bytes) => {
           egress.add(bytes)
@@ -192,6 +215,7 @@ export async function startRelay(config: RelayConfig, log: RelayLog): Promise<Re
     throw error
   }
   log.info('relay identity', { file: config.keyFile, peer: peerId })
+  if (tls !== null) warnOfUncovered(parts.addresses, tls, log)
   log.print(visibleAddressesLine(parts.addresses))
   const [first] = await mirror.offers()
   if (first !== undefined) void mirror.warm(config.donor.model ?? first.repo)
@@ -200,8 +224,26 @@ export async function startRelay(config: RelayConfig, log: RelayLog): Promise<Re
     peerId,
     addresses: [...parts.addresses],
     pageUrl: page.url,
+    publicPageUrl: pageUrlOf(parts.addresses[0] ?? ''),
     appConfig,
     stop: (options = {}) => (stopping ??= stopAll(options.announce ?? true)),
+  }
+}
+
+/** Names that are announced as https: those given, else those of the certificate. */
+function secureHosts({ publicHosts, publicIps }: RelayConfig, tls: WatchedCertificate | null): readonly string[] {
+  if (publicHosts.length > 0 || tls === null || publicIps.length > 0) return publicHosts
+  return tls.current.names.filter((name) => !isLoopbackHost(name))
+}
+
+/** Browsers and clients would refuse the connection, and say little of why. */
+function warnOfUncovered(addresses: readonly string[], tls: WatchedCertificate, log: RelayLog): void {
+  for (const address of addresses) {
+    const host = new URL(pageUrlOf(address)).hostname.replaceAll(/[[\]]/gu, '')
+    if (tls.current.covers(host)) continue
+    log.warn(
+      `the certificate is not for ${host}, so browsers will refuse it there: announce its own names with --public-host, or get one for ${host}`,
+    )
   }
 }
 

@@ -11,13 +11,21 @@ export const TAB_ORIGIN = `http://${TAB_HOST}`
 export type Adapter = 'real' | 'software'
 
 /** `port`: where the page is served on loopback, under `TAB_ORIGIN`; null when no page of ours is opened. */
-export function chromiumArgs(options: { adapter: Adapter; port: number | null; sandbox: boolean }): string[] {
+export function chromiumArgs(options: {
+  adapter: Adapter
+  port: number | null
+  sandbox: boolean
+  /** Public keys (base64 of their SHA-256) that are accepted whoever signed them. */
+  acceptedKeys?: readonly string[]
+}): string[] {
+  const { acceptedKeys = [] } = options
   return [
     // QUIC retries would delay the first byte of a hub that does not speak it.
     '--disable-quic',
     '--enable-unsafe-webgpu',
     ...adapterArgs(options.adapter),
     ...(options.port === null ? [] : [`--host-resolver-rules=MAP ${TAB_HOST} 127.0.0.1:${options.port}`]),
+    ...(acceptedKeys.length === 0 ? [] : [`--ignore-certificate-errors-spki-list=${acceptedKeys.join(',')}`]),
     ...(options.sandbox ? [] : ['--no-sandbox']),
   ]
 }

@@ -15,6 +15,7 @@ export interface LaunchOptions {
   port: number
   backend: 'auto' | 'webgpu' | 'software'
   headed: boolean
+  acceptedKeys: readonly string[]
   signal: AbortSignal
   progress: (text: string) => void
 }
@@ -57,7 +58,12 @@ async function launchFirst(options: LaunchOptions, adapter: Adapter): Promise<Br
         handleSIGINT: false,
         handleSIGTERM: false,
         handleSIGHUP: false,
-        args: chromiumArgs({ adapter, port: options.port, sandbox: !isRoot() }),
+        args: chromiumArgs({
+          adapter,
+          port: options.port,
+          sandbox: !isRoot(),
+          acceptedKeys: options.acceptedKeys,
+        }),
       })
     } catch (error) {
       options.signal.throwIfAborted()

@@ -27,6 +27,7 @@ import type { Slot } from '../profile/slots.ts'
 import type { Output } from '../output/console.ts'
 import { relayLog } from '../output/relay-log.ts'
 import { EMPTY_SWARM, findSwarm, type SwarmEntry } from '../prompt/swarm-entry.ts'
+import { acceptedKeys } from '../trust/authority.ts'
 import { openBrowser } from '../tabs/browser-session.ts'
 import { checkDonorFits, donorDefaults } from '../tabs/donor-defaults.ts'
 import { findHubToken } from '../tabs/hub-token.ts'
@@ -34,7 +35,7 @@ import { chooseDonorModel, modelsDirs, type ChosenModel } from '../tabs/model-of
 import { openTabGroup } from '../tabs/tab-group.ts'
 import { networkOptions } from '../options/network.ts'
 import { command, type Runtime } from './command.ts'
-import { refuseWords } from './words.ts'
+import { refuseTls, refuseWords } from './words.ts'
 
 const options = {
   ...modelOptions,
@@ -63,6 +64,7 @@ export const donateCommand = command<typeof options>({
   linesTo: () => 'stdout',
   async run(parsed, runtime, output) {
     refuseWords('donate', parsed.words)
+    refuseTls('donate', parsed.values)
     return new Donate(parsed, runtime, output).run()
   },
 })
@@ -103,6 +105,7 @@ class Donate {
     const browser = await openBrowser({
       ...this.#values,
       port: page.port,
+      acceptedKeys: await this.#acceptedKeys(swarm),
       slot: this.#slot,
       lifecycle: this.#lifecycle,
       output: this.#output,
@@ -126,6 +129,11 @@ class Donate {
     const given = parseInitialPeers(this.#values.dhtInitialPeers)
     if (given.length === 0 && this.#values.port !== undefined) return EMPTY_SWARM
     return findSwarm(given, this.#lifecycle.signal)
+  }
+
+  async #acceptedKeys({ relays }: SwarmEntry): Promise<string[]> {
+    const { ca } = this.#values
+    return ca === undefined ? [] : acceptedKeys(ca, relays)
   }
 
   async #startRelay(port: number, chosen: ChosenModel, dirs: readonly string[]): Promise<Relay> {

@@ -4,6 +4,7 @@ import { errorSentence, SwarmError } from '../../swarm/errors.ts'
 import type { Output } from '../output/console.ts'
 import {
   addressOptions,
+  caOption,
   computeOptions,
   hubOptions,
   peerOptions,
@@ -33,6 +34,7 @@ const options = {
   model: text('model to ask (default: the first one the relay offers)', { group: 'Model', placeholder: 'NAME' }),
   ...hubOptions,
   ...peerOptions,
+  ...caOption,
   ...ignoring({ ...placementOptions, ...computeOptions }, CLIENT_ONLY),
   ...ignoring({ port: portOption(''), ...addressOptions, ...rpcOptions }, NO_PORT),
 }

@@ -1,7 +1,9 @@
 /** `tabswarm relay`: the relay with the page, for a machine that others reach. Needs no browser, not even to install. */
 import { join } from 'node:path'
 import { makeRelayConfig } from '../../relay/config.ts'
+import { isLoopbackHost } from '../../relay/http/host.ts'
 import { startRelay, STOP_LIMIT_MS } from '../../relay/relay.ts'
+import type { Output } from '../output/console.ts'
 import { modelsDirs } from '../tabs/model-offer.ts'
 import { dataDir } from '../profile/data-dir.ts'
 import { refuseWords } from './words.ts'
@@ -35,7 +37,18 @@ export const relayCommand = command<typeof networkOptions>({
     )
     const relay = await startRelay(config, log)
     lifecycle.onClose('relay', () => relay.stop({ announce: true }), STOP_LIMIT_MS)
+    tellPage(relay.publicPageUrl, output)
     await lifecycle.untilInterrupted()
     return 0
   },
 })
+
+/** Where the page is for others, and why it will not do there. */
+function tellPage(url: string, output: Output): void {
+  output.line(`Page: ${url}`)
+  const { protocol, host } = new URL(url)
+  if (protocol === 'https:' || isLoopbackHost(host)) return
+  output.line(
+    'Browsers lend a GPU and keep chats only on pages that come by https or from their own machine: for others serve it with --tls-cert and --tls-key, or behind a proxy (docs/hosting.md).',
+  )
+}

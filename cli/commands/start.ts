@@ -37,7 +37,7 @@ import { openSwarmTabs } from '../tabs/start-tabs.ts'
 import { command, type Runtime } from './command.ts'
 import { showSwarm } from './show-swarm.ts'
 import { networkOptions } from '../options/network.ts'
-import { refuseSwallowedByNpm, refuseWords } from './words.ts'
+import { refuseSwallowedByNpm, refuseTls, refuseWords } from './words.ts'
 
 const options = {
   ...promptOption,
@@ -71,6 +71,7 @@ export const startCommand = command<typeof options>({
   linesTo: (parsed) => (isOneShot(parsed) ? 'stderr' : 'stdout'),
   async run(parsed, runtime, output) {
     refuseWords('start', parsed.words)
+    refuseTls('start', parsed.values)
     refuseSwallowedByNpm('start', ['tabs', 'port', 'model', 'prompt', 'models-dir', 'headed', 'fresh'], process.env)
     checkOneShot(parsed)
     return new Start(parsed, runtime, output).run()

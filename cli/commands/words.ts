@@ -28,3 +28,14 @@ export function refuseSwallowedByNpm(command: string, names: readonly string[], 
 
 /** Names that npm has itself, and may set for its own reasons. */
 const NPM_OWN: Record<string, boolean> = { json: true, host: true, prefix: true, tag: true, version: true }
+
+/**
+ * The tabs of this process come in through its relay on loopback, for which no certificate is made.
+ * @throws SwarmError BAD_OPTION
+ */
+export function refuseTls(command: string, { tlsCert }: { tlsCert?: string | undefined }): void {
+  if (tlsCert === undefined) return
+  throw new SwarmError('BAD_OPTION', `--tls-cert is for tabswarm relay, and this is ${command}`, {
+    action: `Run tabswarm relay with it, and beside it tabswarm donate with --dht-initial-peers.`,
+  })
+}

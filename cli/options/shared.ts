@@ -108,12 +108,19 @@ export const peerOptions = {
   }),
 }
 
+export const caOption = {
+  ca: text('certificate (PEM) of an authority to trust as well, for relays with certificates of their own', {
+    group: NETWORK,
+    placeholder: 'FILE',
+  }),
+}
+
 export function portOption(help: string) {
   return integer(help, { group: NETWORK, aliases: ['dht-port'], check: isPort })
 }
 
 export const addressOptions = {
-  publicIp: text('address under which others reach this relay', { group: NETWORK, placeholder: 'IP' }),
+  publicIp: list('addresses under which others reach this relay', { group: NETWORK, placeholder: 'IP' }),
   publicPort: integer('port under which others reach this relay', {
     group: NETWORK,
     aliases: ['public-dht-port'],

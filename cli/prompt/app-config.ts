@@ -2,6 +2,7 @@
 import * as v from 'valibot'
 import type { AppConfig } from '../../swarm/app-config.ts'
 import { peerIdOfAddress } from '../../net/multiaddr.ts'
+import { SwarmError } from '../../swarm/errors.ts'
 
 /** The file is a few hundred bytes from a machine nearby; a dead relay must not hold up the next one. */
 const TIMEOUT_MS = 3_000
@@ -40,7 +41,7 @@ export interface RelayEntry {
   config: RelayConfig
 }
 
-/** null when nothing (or something else) answers there. */
+/** null when nothing (or something else) answers there. @throws SwarmError NO_RELAY for a certificate that is not trusted */
 export async function readRelayConfig(
   origin: string,
   signal: AbortSignal,
@@ -66,11 +67,29 @@ export async function readRelayConfig(
   } catch (error) {
     signal.throwIfAborted()
     if (error instanceof SyntaxError) return null
+    const reason = whyUntrusted(error)
+    if (reason !== null) throw untrusted(origin, reason)
     // Refused, timed out, cut: this relay is dead, and the caller has others.
     return null
   } finally {
     clearTimeout(timer)
   }
+}
+
+/** What TLS says of a certificate, or null when the failure is another. */
+function whyUntrusted(error: unknown): string | null {
+  const cause = error instanceof Error ? error.cause : undefined
+  const code = cause instanceof Error ? (cause as NodeJS.ErrnoException).code : undefined
+  if (code === undefined || !(cause instanceof Error)) return null
+  return /CERT|SELF_SIGNED|UNABLE_TO_(GET|VERIFY)/.test(code) ? cause.message : null
+}
+
+function untrusted(origin: string, reason: string): SwarmError {
+  return new SwarmError('NO_RELAY', `The certificate of ${origin} is not trusted: ${reason}`, {
+    action:
+      'If it is the operator’s own, give the file of its authority with --ca FILE; else use the name it was made for.',
+    details: { origin },
+  })
 }
 
 /** The http origin of a relay's multiaddr, null when it cannot be one. */
@@ -93,21 +112,25 @@ export async function readRelayConfigs(
 ): Promise<RelayEntry[]> {
   const origins = new Set(addresses.map(httpOriginOf).filter((origin) => origin !== null))
   const enough = new AbortController()
+  const refused: SwarmError[] = []
   let timer: NodeJS.Timeout | undefined
   const read = async (origin: string): Promise<RelayEntry | null> => {
     try {
       const entry = await readRelayConfig(origin, AbortSignal.any([signal, enough.signal]), patienceMs)
       if (entry !== null) timer ??= setTimeout(() => enough.abort(), othersMs)
       return entry
-    } catch {
-      // Only an abort is thrown: the caller's, or that others have answered.
+    } catch (error) {
       signal.throwIfAborted()
+      // Else it is the abort because others have answered.
+      if (error instanceof SwarmError) refused.push(error)
       return null
     }
   }
   try {
-    const entries = await Promise.all([...origins].map(read))
-    return entries.filter((entry) => entry !== null)
+    const entries = (await Promise.all([...origins].map(read))).filter((entry) => entry !== null)
+    // A dead relay may come back; one that is not trusted will not get better by waiting.
+    if (entries.length === 0 && refused[0] !== undefined) throw refused[0]
+    return entries
   } finally {
     clearTimeout(timer)
   }

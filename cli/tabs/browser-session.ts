@@ -14,6 +14,8 @@ export interface BrowserSessionOptions {
   slot: Slot
   /** Loopback port of the page. */
   port: number
+  /** Public keys of relays with certificates of their own. */
+  acceptedKeys?: readonly string[]
   lifecycle: Lifecycle
   output: Output
 }
@@ -37,6 +39,7 @@ export async function openBrowser(options: BrowserSessionOptions): Promise<Launc
     port: options.port,
     backend: options.backend as 'auto' | 'webgpu' | 'software',
     headed: options.headed,
+    acceptedKeys: options.acceptedKeys ?? [],
     signal: lifecycle.signal,
     progress,
   })

@@ -8,6 +8,8 @@ import { isLoopbackHost } from './host.ts'
 export interface HeaderOptions {
   /** Host header of the request, already checked. */
   host: string | undefined
+  /** It came by https. */
+  isSecure: boolean
   /** Bases of hubs that the page may read models from. */
   hubUrls: readonly string[]
   /** Further origins that those hubs redirect to. */
@@ -51,6 +53,8 @@ export function securityHeaders(options: HeaderOptions): Record<string, string> 
     'x-content-type-options': 'nosniff',
     'referrer-policy': 'no-referrer',
     'permissions-policy': PERMISSIONS_POLICY,
+    // Half a year. Browsers ignore it for addresses, and where it came by plain http.
+    ...(options.isSecure ? { 'strict-transport-security': 'max-age=15552000' } : {}),
   }
 }
 
@@ -71,7 +75,7 @@ function contentSecurityPolicy(options: HeaderOptions): string {
   ].join('; ')
 }
 
-function connectSources({ host, hubUrls, hubCdnOrigins }: HeaderOptions): string[] {
+function connectSources({ host, isSecure, hubUrls, hubCdnOrigins }: HeaderOptions): string[] {
   const origins = hubUrls.flatMap(originOf)
   // A stand-in for the hub on this machine redirects to another port of this machine.
   const local = origins.some((origin) => isLoopbackHost(new URL(origin).host) && origin.startsWith('http:'))
@@ -79,7 +83,8 @@ function connectSources({ host, hubUrls, hubCdnOrigins }: HeaderOptions): string
     : []
   // Another relay may be named in the link. A page from this machine may use plain WebSockets anywhere; a page that came
   // over plain HTTP may use its own relay.
-  const sockets = isLoopbackHost(host) ? ['ws:', 'wss:'] : ['wss:', ...(host === undefined ? [] : [`ws://${host}`])]
+  const own = host === undefined || isSecure ? [] : [`ws://${host}`]
+  const sockets = isLoopbackHost(host) ? ['ws:', 'wss:'] : ['wss:', ...own]
   return [...new Set(["'self'", ...sockets, ...HUGGING_FACE, ...origins, ...local, ...hubCdnOrigins.flatMap(originOf)])]
 }
 

@@ -22,8 +22,10 @@ import {
 } from '@libp2p/interface'
 import { multiaddr, type Multiaddr } from '@multiformats/multiaddr'
 import { WebSocket, WebSocketServer } from 'ws'
+import { trustedCertificates } from '../../net/websocket-node.ts'
 import { describeError } from '../../swarm/errors.ts'
-import { countedAddress, plainAddress } from '../addresses.ts'
+import { countedAddress } from '../addresses.ts'
+import { remoteOf, type Remote, type TrustedProxies } from '../forwarded.ts'
 import type { Admission, Refusal } from './admission.ts'
 import { WebSocketConnection } from './websocket-connection.ts'
 
@@ -43,7 +45,7 @@ export interface SharedPortOptions {
   /** A handshake ended without a connection. */
   onJoinFailed: () => void
   /** Proxies whose X-Forwarded-For is believed. */
-  trustedProxies: readonly string[]
+  trustedProxies: TrustedProxies
 }
 
 export class SharedPortWebSockets implements Transport {
@@ -202,24 +204,6 @@ class SharedPortListener extends TypedEventEmitter<ListenerEvents> implements Li
   }
 }
 
-interface Remote {
-  address: string
-  port: number
-}
-
-/** The visitor's address: the socket's, or what a trusted proxy says last. */
-function remoteOf(req: IncomingMessage, trustedProxies: readonly string[]): Remote {
-  const direct = { address: plainAddress(req.socket.remoteAddress ?? '0.0.0.0'), port: req.socket.remotePort ?? 0 }
-  if (!trustedProxies.includes(direct.address)) return direct
-  const forwarded = String(req.headers['x-forwarded-for'] ?? '')
-    .split(',')
-    .at(-1)
-    ?.trim()
-  return forwarded === undefined || !/^[0-9a-f.:]+$/iu.test(forwarded)
-    ? direct
-    : { address: plainAddress(forwarded), port: 0 }
-}
-
 function addressOf({ address, port }: Remote): string {
   return `/${address.includes(':') ? 'ip6' : 'ip4'}/${address}/tcp/${port}/ws`
 }
@@ -239,7 +223,11 @@ function urlOf(address: Multiaddr): string {
 function openSocket(url: string, signal: AbortSignal): Promise<WebSocket> {
   signal.throwIfAborted()
   return new Promise((resolve, reject) => {
-    const socket = new WebSocket(url, { perMessageDeflate: false, maxPayload: MAX_MESSAGE_BYTES })
+    const socket = new WebSocket(url, {
+      ...trustedCertificates(),
+      perMessageDeflate: false,
+      maxPayload: MAX_MESSAGE_BYTES,
+    })
     const fail = (reason: string): void => {
       signal.removeEventListener('abort', onAbort)
       socket.on('error', () => undefined)

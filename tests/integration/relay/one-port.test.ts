@@ -191,7 +191,7 @@ it('survives a page that is rebuilt while it runs', async () => {
 })
 
 it('prints the line of the original with an address that works when pasted', async () => {
-  const relay = await relayForTest({ publicIp: '203.0.113.7', publicPort: 22452 })
+  const relay = await relayForTest({ publicIp: ['203.0.113.7'], publicPort: 22452 })
   const line = relay.lines.find((text) => text.startsWith('DHT visible multiaddrs'))
   expect(line).toBe(
     `DHT visible multiaddrs (use for --dht_initial_peers): ['/ip4/203.0.113.7/tcp/22452/ws/p2p/${relay.peerId}']\n`,

@@ -49,6 +49,7 @@ it('exits by itself when stopped with tabs connected: no timer, socket or watche
   const relay = {
     ...started,
     pageUrl: '',
+    publicPageUrl: '',
     appConfig: () => Promise.reject(new Error('unused')),
     stop: async () => undefined,
   }

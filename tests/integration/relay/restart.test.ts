@@ -68,7 +68,7 @@ it('a tab whose only relay died is reached through another one of its list, at o
   wire.cut()
   const second = await relayForTest({
     port,
-    publicIp: '127.0.0.1',
+    publicIp: ['127.0.0.1'],
     publicPort: wire.port,
     dhtInitialPeers: first.addresses.join(','),
   })

@@ -1,10 +1,11 @@
 import { multiaddr } from '@multiformats/multiaddr'
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { parseInitialPeers } from '../../../net/multiaddr.ts'
 import {
   countedAddress,
   isLoopbackAddress,
   listenMultiaddr,
+  pageUrlOf,
   relayAddresses,
   visibleAddressesLine,
 } from '../../../relay/addresses.ts'
@@ -12,10 +13,10 @@ import {
 const peerId = '12D3KooWKnDdG3iXw9eTFijk3EWSunZcFi54Zka4wmtqtt6rPxc8'
 
 it('announces the public address alone, under the public port', () => {
-  const options = { host: '0.0.0.0', port: 8002, peerId, publicIp: '119.59.0.14' }
+  const options = { host: '0.0.0.0', port: 8002, peerId, publicIps: ['119.59.0.14'] }
   expect(relayAddresses({ ...options, publicPort: 22452 })).toEqual([`/ip4/119.59.0.14/tcp/22452/ws/p2p/${peerId}`])
   expect(relayAddresses(options)).toEqual([`/ip4/119.59.0.14/tcp/8002/ws/p2p/${peerId}`])
-  expect(relayAddresses({ ...options, publicIp: 'swarm.example.org' })).toEqual([
+  expect(relayAddresses({ ...options, publicIps: ['swarm.example.org'] })).toEqual([
     `/dns4/swarm.example.org/tcp/8002/ws/p2p/${peerId}`,
   ])
 })
@@ -48,4 +49,42 @@ it.each([
 ])('counts %s as %s', (address, counted) => {
   expect(countedAddress(address)).toBe(counted)
   expect(isLoopbackAddress(address)).toBe(counted === null)
+})
+
+describe('https', () => {
+  const base = { host: '0.0.0.0', port: 8443, peerId }
+
+  it('announces the names of a certificate, and addresses beside them', () => {
+    expect(
+      relayAddresses({
+        ...base,
+        https: 'here',
+        secureHosts: ['relay.example'],
+        publicIps: ['203.0.113.7', '2001:db8::7'],
+      }),
+    ).toEqual([
+      `/dns4/relay.example/tcp/8443/tls/ws/p2p/${peerId}`,
+      `/ip4/203.0.113.7/tcp/8443/tls/ws/p2p/${peerId}`,
+      `/ip6/2001:db8::7/tcp/8443/tls/ws/p2p/${peerId}`,
+    ])
+  })
+
+  it('behind a proxy the port is the proxy’s', () => {
+    const proxied = { ...base, https: 'proxy', secureHosts: ['relay.example'] } as const
+    expect(relayAddresses(proxied)).toEqual([`/dns4/relay.example/tcp/443/tls/ws/p2p/${peerId}`])
+    expect(relayAddresses({ ...proxied, publicPort: 9443 })[0]).toContain('/tcp/9443/tls/ws/')
+  })
+
+  it('names are not announced without https: no browser could use them', () => {
+    const addresses = relayAddresses({ ...base, secureHosts: ['relay.example'], publicIps: ['203.0.113.7'] })
+    expect(addresses).toEqual([`/ip4/203.0.113.7/tcp/8443/ws/p2p/${peerId}`])
+  })
+
+  it.each([
+    ['/dns4/relay.example/tcp/443/tls/ws/p2p/X', 'https://relay.example/'],
+    ['/ip6/2001:db8::7/tcp/8443/tls/ws/p2p/X', 'https://[2001:db8::7]:8443/'],
+    ['/ip4/203.0.113.7/tcp/8080/ws/p2p/X', 'http://203.0.113.7:8080/'],
+  ])('%s is opened as %s', (address, url) => {
+    expect(pageUrlOf(address)).toBe(url)
+  })
 })

@@ -41,14 +41,14 @@ it('takes the original’s flags', () => {
     {
       port: 8002,
       rpcPort: 8003,
-      publicIp: '119.59.0.14',
+      publicIp: ['119.59.0.14'],
       publicPort: 22452,
       publicRpcPort: 50192,
       dhtInitialPeers: `/ip4/119.59.0.14/tcp/22452/p2p/${peer}`,
     },
     extras,
   )
-  expect(config).toMatchObject({ port: 8002, publicIp: '119.59.0.14', publicPort: 22452 })
+  expect(config).toMatchObject({ port: 8002, publicIps: ['119.59.0.14'], publicPort: 22452 })
   expect(config.initialPeers).toEqual([`/ip4/119.59.0.14/tcp/22452/ws/p2p/${peer}`])
   expect(relayOptions.port.aliases).toEqual(['dht-port'])
   expect(relayOptions.publicPort.aliases).toEqual(['public-dht-port'])
@@ -60,14 +60,20 @@ const refused: [Partial<RelayOptionValues>, string][] = [
   [{ port: 65_536 }, '--port'],
   [{ port: 1.5 }, '--port'],
   [{ publicPort: 22452 }, '--public-port'],
-  [{ publicIp: '1.2.3.4', publicPort: 0 }, '--public-port'],
-  [{ publicIp: 'not an address' }, '--public-ip'],
+  [{ publicIp: ['1.2.3.4'], publicPort: 0 }, '--public-port'],
+  [{ publicIp: ['not an address'] }, '--public-ip'],
   [{ host: '1.2.3.4:80' }, '--host'],
   [{ hubUrl: 'huggingface.co' }, '--hub-url'],
   [{ directory: 'maybe' }, '--directory'],
   [{ logFormat: 'xml' }, '--log-format'],
   [{ metrics: 'everyone' }, '--metrics'],
   [{ trustProxy: ['proxy'] }, '--trust-proxy'],
+  [{ tlsCert: 'cert.pem' }, '--tls-cert'],
+  [{ tlsKey: 'key.pem' }, '--tls-key'],
+  [{ behindProxy: true }, '--behind-proxy'],
+  [{ behindProxy: true, publicHost: ['relay.example'], tlsCert: 'a', tlsKey: 'b' }, '--behind-proxy'],
+  [{ publicHost: ['no name'] }, '--public-host'],
+  [{ publicHost: ['relay.example'], publicPort: 443 }, '--public-port'],
   [{ maxConnections: 0 }, '--max-connections'],
   [{ maxReservations: -5 }, '--max-reservations'],
   [{ circuitDuration: 3_000_000 }, '--circuit-duration'],

@@ -55,9 +55,12 @@ it('takes no host apart that is none', () => {
 
 it('lets a page from this machine speak plain WebSockets to anybody, another page only to its own relay', () => {
   const connect = (host: string) => {
-    const csp = securityHeaders({ host, hubUrls: ['https://huggingface.co', '/hub'], hubCdnOrigins: [] })[
-      'content-security-policy'
-    ]
+    const csp = securityHeaders({
+      host,
+      isSecure: false,
+      hubUrls: ['https://huggingface.co', '/hub'],
+      hubCdnOrigins: [],
+    })['content-security-policy']
     return csp?.split('; ').find((part) => part.startsWith('connect-src')) ?? ''
   }
   expect(connect('127.0.0.1:8080').split(' ')).toContain('ws:')

@@ -23,7 +23,7 @@ export const en = {
     version: (version: string) => `Version ${version}`,
     insecureTitle: 'This address cannot run Tabswarm',
     insecure:
-      'Browsers allow WebGPU, encryption and storage only on pages opened by https or from this same computer. Open the page by its https address, or as http://localhost on the machine that runs the relay.',
+      'This page came over plain http, where browsers allow neither GPU nor encryption nor storage, so you can neither donate nor prompt here: the relay’s operator has to serve it over https (tabswarm relay with --tls-cert and --tls-key, or --behind-proxy, or ssh -L for one person).',
     broken: 'The page could not start',
     reload: 'Reload',
   },

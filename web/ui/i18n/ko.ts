@@ -20,7 +20,7 @@ export const ko: Messages = {
     version: (version) => `버전 ${version}`,
     insecureTitle: '이 주소에서는 Tabswarm을 실행할 수 없습니다',
     insecure:
-      '브라우저는 https로 열었거나 같은 컴퓨터에서 연 페이지에서만 WebGPU와 암호화, 저장소를 허용합니다. https 주소로 열거나, 릴레이를 실행하는 컴퓨터에서 http://localhost 로 여세요.',
+      '이 페이지는 암호화되지 않은 http로 열렸고, 브라우저가 여기서는 GPU와 암호화, 저장소를 허용하지 않아 기부도 질문도 할 수 없습니다. 릴레이 운영자가 https로 제공해야 합니다(tabswarm relay에 --tls-cert와 --tls-key, 또는 --behind-proxy, 한 사람만 쓴다면 ssh -L).',
     broken: '페이지를 시작하지 못했습니다',
     reload: '새로 고침',
   },
