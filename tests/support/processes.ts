@@ -90,10 +90,21 @@ export async function runTabswarm(
 export function startProcess(
   command: string,
   args: readonly string[],
-  options: { env: NodeJS.ProcessEnv; cwd: string },
+  options: {
+    env: NodeJS.ProcessEnv
+    cwd: string
+    /** As in a terminal: signals go to all that it started, not to it alone. */
+    asGroup?: boolean
+  },
 ): StartedProcess {
-  const child = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] })
-  if (child.pid === undefined) throw new Error(`could not start ${command}`)
+  const { asGroup = false, ...where } = options
+  const child = spawn(command, args, { ...where, detached: asGroup, stdio: ['ignore', 'pipe', 'pipe'] })
+  const { pid } = child
+  if (pid === undefined) throw new Error(`could not start ${command}`)
+  const send = (name: NodeJS.Signals): void => {
+    if (asGroup) signalGroup(pid, name)
+    else child.kill(name)
+  }
   const both: string[] = []
   const times: number[] = []
   const add = (line: string): void => {
@@ -117,7 +128,7 @@ export function startProcess(
   })
   const tail = (): string => both.slice(-30).join('\n')
   return {
-    pid: child.pid,
+    pid,
     stdout,
     stderr,
     both,
@@ -125,9 +136,9 @@ export function startProcess(
     stdoutText: () => text,
     waitForLine: (pattern, timeoutMs = 60_000) =>
       waitForLine({ pattern, timeoutMs, both, listeners, gone: () => closed, tail }),
-    exited: (timeoutMs = 60_000) => withTimeout(end, timeoutMs, () => `process ${child.pid} still runs:\n${tail()}`),
-    signal: (name) => void child.kill(name),
-    stop: () => stopChild(child, end),
+    exited: (timeoutMs = 60_000) => withTimeout(end, timeoutMs, () => `process ${pid} still runs:\n${tail()}`),
+    signal: send,
+    stop: () => stopChild(child, end, send),
   }
 }
 
@@ -183,10 +194,23 @@ async function waitForLine(watch: {
   })
 }
 
-async function stopChild(child: ChildProcess, end: Promise<unknown>): Promise<void> {
+/** A group that has just ended has nobody to tell. */
+function signalGroup(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(-pid, name)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+  }
+}
+
+async function stopChild(
+  child: ChildProcess,
+  end: Promise<unknown>,
+  send: (name: NodeJS.Signals) => void,
+): Promise<void> {
   if (child.exitCode === null && child.signalCode === null) {
-    child.kill('SIGINT')
-    const timer = setTimeout(() => child.kill('SIGKILL'), 10_000)
+    send('SIGINT')
+    const timer = setTimeout(() => send('SIGKILL'), 10_000)
     await end
     clearTimeout(timer)
   }
