@@ -35,7 +35,8 @@ export interface RelayConfig {
   webRoot: string | null
   hubUrl: string
   hubCdnOrigins: readonly string[]
-  iceServers: readonly { urls: string }[]
+  /** This relay's own, none, or the URL of another. */
+  stun: string
   donor: DonorDefaults
   directory: 'on' | 'off'
   metrics: 'loopback' | 'public' | 'off'
@@ -52,7 +53,6 @@ export interface RelayExtras {
   webRoot: string | null
   donor?: DonorDefaults
   offers?: readonly ModelOffer[]
-  iceServers?: readonly { urls: string }[]
 }
 
 /** @throws SwarmError BAD_OPTION, BAD_MULTIADDR naming the flag and the reason */
@@ -107,7 +107,7 @@ export function makeRelayConfig(given: Partial<RelayOptionValues>, extras: Relay
     webRoot: extras.webRoot,
     hubUrl: values.hubUrl.replace(/\/+$/u, ''),
     hubCdnOrigins: values.hubCdn,
-    iceServers: extras.iceServers ?? [],
+    stun: values.stun,
     donor: extras.donor ?? {},
     directory: values.directory === 'off' ? 'off' : 'on',
     metrics: values.metrics === 'public' || values.metrics === 'off' ? values.metrics : 'loopback',

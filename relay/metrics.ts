@@ -51,6 +51,7 @@ export class RelayMetrics {
   readonly #failedJoins: Counter
   readonly #joins: Histogram
   readonly #failedLinks: Counter
+  readonly #stun: Counter<'result'>
   readonly #delay = monitorEventLoopDelay({ resolution: 20 })
 
   constructor(sources: MetricSources) {
@@ -82,6 +83,12 @@ export class RelayMetrics {
       name: 'tabswarm_relay_join_seconds',
       help: 'Peers that joined, by the time their handshake took.',
       buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+      registers,
+    })
+    this.#stun = new Counter({
+      name: 'tabswarm_relay_stun_requests_total',
+      help: 'Packets at the STUN port: answered, invalid, or more than a second’s share (flood).',
+      labelNames: ['result'],
       registers,
     })
     this.#failedLinks = new Counter({
@@ -195,6 +202,10 @@ export class RelayMetrics {
 
   joined(seconds: number): void {
     this.#joins.observe(seconds)
+  }
+
+  stun(result: 'answered' | 'invalid' | 'flood'): void {
+    this.#stun.inc({ result })
   }
 
   linkFailed(): void {

@@ -68,6 +68,15 @@ export const relayOptions = {
   ca: optionalText('Certificate (PEM) of an authority to trust as well, for relays with certificates of their own.', {
     placeholder: 'FILE',
   }),
+  stun: text(
+    'STUN for tabs behind routers: on this relay’s UDP port (on), none (off), or another server’s URL.',
+    'on',
+    {
+      placeholder: 'off|URL',
+      check: (value) =>
+        /^(on|off|stuns?:[^\s/]+)$/u.test(value) ? null : 'must be on, off, or like stun:stun.example:3478',
+    },
+  ),
   trustProxy: list(
     'Addresses or networks of proxies whose X-Forwarded-For names the real visitor; with --behind-proxy this machine’s.',
   ),

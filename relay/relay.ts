@@ -3,6 +3,7 @@
  * WebSocket of the swarm. It introduces tabs, carries their signalling and signed records; it never sees a prompt.
  */
 import '../net/compat.ts'
+import { isIPv6 } from 'node:net'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { DirectoryStore } from '../net/directory-store.ts'
 import { peerIdOfAddress } from '../net/multiaddr.ts'
@@ -26,6 +27,7 @@ import { startPageServer } from './page-server.ts'
 import { Refusals } from './refusals.ts'
 import { RelayLinks } from './relay-links.ts'
 import { Admission } from './swarm/admission.ts'
+import { StunServer, stunUrls } from './stun/server.ts'
 import { createRelayNode, type RelayNode } from './swarm/node.ts'
 import { WatchedCertificate } from './tls/watched-certificate.ts'
 
@@ -72,9 +74,13 @@ export async function startRelay(config: RelayConfig, log: RelayLog): Promise<Re
     directory?: DirectoryService
     links?: RelayLinks
     tls?: WatchedCertificate
+    stunServer?: StunServer
     addresses: string[]
+    /** URLs of STUN servers for tabs. */
+    stun: readonly string[]
   } = {
     addresses: [],
+    stun: [],
   }
   const store = new DirectoryStore({
     verify: verifySignature,
@@ -102,7 +108,7 @@ export async function startRelay(config: RelayConfig, log: RelayLog): Promise<Re
   const tls = config.tls === null ? null : new WatchedCertificate(config.tls, log)
   if (tls !== null) parts.tls = tls
   const proxies = new TrustedProxies(config.trustedProxies)
-  const appConfig = async (): Promise<AppConfig> => appConfigOf(config, parts.addresses, await mirror.offers())
+  const appConfig = async (): Promise<AppConfig> => appConfigOf(config, parts, await mirror.offers())
   const page = await startPageServer({
     port: config.port,
     host: config.host,
@@ -138,6 +144,33 @@ export async function startRelay(config: RelayConfig, log: RelayLog): Promise<Re
     ...(config.publicPort === undefined ? {} : { publicPort: config.publicPort }),
   })
 
+  /** Starts it where it is wanted; URLs for tabs. */
+  const offerStun = async (): Promise<readonly string[]> => {
+    if (config.stun === 'off') return []
+    if (config.stun !== 'on') return [config.stun]
+    // Behind a proxy the port is the proxy's, which carries no UDP: here it is the relay's own.
+    const port = config.behindProxy ? page.port : (config.publicPort ?? page.port)
+    const urls = stunUrls(parts.addresses, port)
+    if (urls.length === 0) return []
+    try {
+      parts.stunServer = await StunServer.start({
+        host: stunHost(config),
+        port: page.port,
+        onAnswered: () => metrics.stun('answered'),
+        onDropped: (reason) => {
+          metrics.stun(reason)
+          if (reason === 'flood') refusals.note('-', 'stun', 'more STUN requests a second than are answered')
+        },
+      })
+      return urls
+    } catch (error) {
+      log.warn(`STUN is off, because UDP port ${page.port} cannot be used; tabs behind routers will be relayed`, {
+        reason: describeError(error),
+      })
+      return []
+    }
+  }
+
   let stopping: Promise<void> | null = null
   const stopAll = async (announce: boolean): Promise<void> => {
     await mirror.stop()
@@ -145,6 +178,7 @@ export async function startRelay(config: RelayConfig, log: RelayLog): Promise<Re
     if (announce) await page.drain(DRAIN_LIMIT_MS)
     await parts.links?.stop()
     await parts.node?.libp2p.stop()
+    await parts.stunServer?.stop()
     await page.stop()
     tls?.stop()
     refusals.stop()
@@ -188,6 +222,7 @@ export async function startRelay(config: RelayConfig, log: RelayLog): Promise<Re
       },
     })
     parts.node = node
+    parts.stun = await offerStun()
     const links = new RelayLinks({
       libp2p: node.libp2p,
       log,
@@ -230,6 +265,12 @@ export async function startRelay(config: RelayConfig, log: RelayLog): Promise<Re
   }
 }
 
+/** A relay behind a proxy listens on loopback, and is asked by STUN from outside all the same. */
+function stunHost({ host, behindProxy }: RelayConfig): string {
+  if (host === 'localhost') return behindProxy ? '0.0.0.0' : '127.0.0.1'
+  return behindProxy && isLoopbackHost(isIPv6(host) ? `[${host}]` : host) ? (isIPv6(host) ? '::' : '0.0.0.0') : host
+}
+
 /** Names that are announced as https: those given, else those of the certificate. */
 function secureHosts({ publicHosts, publicIps }: RelayConfig, tls: WatchedCertificate | null): readonly string[] {
   if (publicHosts.length > 0 || tls === null || publicIps.length > 0) return publicHosts
@@ -266,7 +307,11 @@ function coverage({ repo, blocks }: ModelOffer, store: DirectoryStore): ModelCov
 }
 
 /** What page and command line are told. The default model is the one given to the donor, else the first by name. */
-function appConfigOf(config: RelayConfig, addresses: readonly string[], local: readonly ModelOffer[]): AppConfig {
+function appConfigOf(
+  config: RelayConfig,
+  { addresses, stun }: { addresses: readonly string[]; stun: readonly string[] },
+  local: readonly ModelOffer[],
+): AppConfig {
   const known = new Set(local.map((offer) => offer.repo))
   const offers = [...local, ...config.offers.filter((offer) => !known.has(offer.repo))]
   const preferred = config.donor.model
@@ -280,7 +325,7 @@ function appConfigOf(config: RelayConfig, addresses: readonly string[], local: r
       ...offers.filter((offer) => offer.repo !== preferred),
     ],
     hubUrl: config.hubUrl,
-    iceServers: [...config.iceServers],
+    iceServers: stun.map((urls) => ({ urls })),
     donor: config.donor,
     ...(config.directory === 'off' ? { developer: { directory: 'off' as const } } : {}),
   }

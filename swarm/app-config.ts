@@ -8,7 +8,7 @@ export interface AppConfig {
   models: ModelOffer[]
   /** Where models that are not on offer are read: origin of a Hugging Face hub. */
   hubUrl: string
-  /** `iceServers` for WebRTC; empty on one machine. */
+  /** `iceServers` for WebRTC, STUN only, four at most; empty on one machine. */
   iceServers: { urls: string }[]
   /** Defaults for a donor tab of this page, as given to `start` or `donate`. */
   donor: DonorDefaults
@@ -47,4 +47,12 @@ export interface DonorDefaults {
   /** Block-steps a second that the tab pretends to be limited to. */
   simulateSpeed?: number
   initialPeers?: string[]
+}
+
+/** A browser asks each of them for every connection. */
+export const MAX_ICE_SERVERS = 4
+
+/** `stun:host:port`. TURN would carry sessions through somebody that nobody chose: it is not taken. */
+export function isStun(url: unknown): url is string {
+  return typeof url === 'string' && url.length <= 300 && /^stuns?:(\[[0-9a-f:.]+\]|[^\s/[\]:]+)(:\d{1,5})?$/iu.test(url)
 }

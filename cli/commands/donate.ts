@@ -24,6 +24,7 @@ import {
 import { dataDir } from '../profile/data-dir.ts'
 import { openSlot } from '../profile/open-slot.ts'
 import type { Slot } from '../profile/slots.ts'
+import { iceServersOf } from '../prompt/app-config.ts'
 import type { Output } from '../output/console.ts'
 import { relayLog } from '../output/relay-log.ts'
 import { EMPTY_SWARM, findSwarm, type SwarmEntry } from '../prompt/swarm-entry.ts'
@@ -166,12 +167,13 @@ class Donate {
     this.#lifecycle.onClose('mirror', () => mirror.stop())
     const own = relay === null ? [] : [ownRelayAddress(relay)]
     const isOff = this.#values.directory === 'off' || swarm.directory === 'off'
+    const configs = swarm.entries.map((entry) => entry.config)
     const appConfig = async (): Promise<AppConfig> => ({
       version: PROTOCOL_VERSION,
       relays: onePerPeer([...own, ...swarm.relays]),
       models: chosen.offer === null ? firstOf(await mirror.offers(), chosen.repo) : [chosen.offer],
       hubUrl: this.#values.hubUrl,
-      iceServers: swarm.entries[0]?.config.iceServers ?? [],
+      iceServers: iceServersOf([...(relay === null ? [] : [await relay.appConfig()]), ...configs]),
       donor: donorDefaults(this.#values, chosen.repo),
       ...(isOff ? { developer: { directory: 'off' } } : {}),
     })

@@ -16,6 +16,7 @@ import {
   verboseOption,
 } from '../options/shared.ts'
 import { text, type AnyOption, type OptionTable, type ValuesOf } from '../options/schema.ts'
+import { iceServersOf } from '../prompt/app-config.ts'
 import { ask, exitCodeOf, prepareQuestion } from '../prompt/ask.ts'
 import { chooseModel, openPlace, type ModelWish } from '../prompt/model-source.ts'
 import { loadPromptModel } from '../prompt/prompt-model.ts'
@@ -85,7 +86,7 @@ async function promptSwarm(values: Values, hubUrlGiven: boolean, runtime: Runtim
   const prepared = await prepareQuestion(model, values, output)
   const node = await startRequestingNode({
     relays: swarm.relays,
-    iceServers: swarm.entries[0]?.config.iceServers ?? [],
+    iceServers: iceServersOf(swarm.entries.map((entry) => entry.config)),
     modelDigest: model.id.digest,
     directory: swarm.directory,
     verbose: values.verbose,

@@ -1,6 +1,6 @@
 /** Reads a relay's `/config.json`: where the swarm's relays are and which models are on offer. The answer is untrusted. */
 import * as v from 'valibot'
-import type { AppConfig } from '../../swarm/app-config.ts'
+import { isStun, MAX_ICE_SERVERS, type AppConfig } from '../../swarm/app-config.ts'
 import { peerIdOfAddress } from '../../net/multiaddr.ts'
 import { SwarmError } from '../../swarm/errors.ts'
 
@@ -28,7 +28,7 @@ const schema = v.object({
     v.maxLength(1_000),
   ),
   hubUrl: shortText,
-  iceServers: v.array(v.object({ urls: shortText })),
+  iceServers: v.pipe(v.array(v.object({ urls: v.custom<string>(isStun) })), v.maxLength(MAX_ICE_SERVERS)),
   // For developers only: what is not understood in it is left out.
   developer: v.fallback(v.optional(v.object({ directory: v.literal('off') })), undefined),
 })
@@ -140,4 +140,10 @@ export async function readRelayConfigs(
 export function mergeRelays(given: readonly string[], entries: readonly RelayEntry[]): string[] {
   const named = entries.flatMap((entry) => entry.config.relays).filter((address) => peerIdOfAddress(address) !== null)
   return [...new Set([...given, ...named])]
+}
+
+/** Of all relays, so that one that is down is not the only one asked. */
+export function iceServersOf(configs: readonly Pick<AppConfig, 'iceServers'>[]): { urls: string }[] {
+  const urls = new Set(configs.flatMap(({ iceServers }) => iceServers.map((server) => server.urls)))
+  return [...urls].slice(0, MAX_ICE_SERVERS).map((url) => ({ urls: url }))
 }

@@ -2,7 +2,7 @@
  * Whether `/config.json` is one that this page understands. The server is the one that sent this script, so this is against
  * mistakes and other versions, not against malice; but what passes here is relied on without another look.
  */
-import type { AppConfig, DonorDefaults } from '../../swarm/app-config.ts'
+import { isStun, MAX_ICE_SERVERS, type AppConfig, type DonorDefaults } from '../../swarm/app-config.ts'
 
 const DONOR_TYPES: Record<Exclude<keyof DonorDefaults, 'initialPeers'>, 'string' | 'number' | 'boolean'> = {
   model: 'string',
@@ -30,7 +30,8 @@ export function isAppConfig(value: unknown, base: URL): value is AppConfig {
     Array.isArray(models) &&
     models.every((model) => isOffer(model, base)) &&
     Array.isArray(iceServers) &&
-    iceServers.every((server) => isObject(server) && typeof server['urls'] === 'string') &&
+    iceServers.length <= MAX_ICE_SERVERS &&
+    iceServers.every((server) => isObject(server) && isStun(server['urls'])) &&
     isDonor(donor) &&
     (developer === undefined || isObject(developer))
   )
