@@ -8,6 +8,7 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { describeError, SwarmError } from '../swarm/errors.ts'
 import { DIAL_TIMEOUT_MS, DIAL_TOTAL_MS, DIAL_TRIES, DIAL_TRY_MS } from '../swarm/limits.ts'
 import type { PeerRecord } from '../swarm/peer-record.ts'
+import type { PeerNode } from './libp2p.ts'
 import { isDirect, parseInitialPeers, peerIdOfAddress } from './multiaddr.ts'
 import { ProgressDeadline } from './timers.ts'
 
@@ -20,6 +21,7 @@ export interface DiallerOptions {
   direct: (peerId: string) => Connection | null
   record: (peerId: string) => PeerRecord | undefined
   connectedRelays: () => string[]
+  dialCircuit: PeerNode['dialCircuit']
   /** Whether to leave the dial to the other side for a moment: it is a serving peer with a smaller id. */
   waitsFor: (peerId: string) => boolean
 }
@@ -62,6 +64,27 @@ export class Dialler {
     const relay = this.#relaysOf(peerId)[0]
     if (relay === undefined) return
     await this.#options.libp2p.dial(multiaddr(`${relay}/p2p-circuit/p2p/${peerId}`), { signal, force: true })
+  }
+
+  /**
+   * A circuit for a session's streams, beside those that are death sensors.
+   * @throws SwarmError DIAL_FAILED, and what the last relay said
+   */
+  async dialSessionCircuit(peerId: string, signal: AbortSignal): Promise<Connection> {
+    let last: unknown = new SwarmError('DIAL_FAILED', `no relay is known through which peer ${peerId} can be reached`, {
+      retryable: true,
+      peerId,
+    })
+    for (const relay of this.#relaysOf(peerId)) {
+      signal.throwIfAborted()
+      try {
+        const within = AbortSignal.any([signal, AbortSignal.timeout(DIAL_TIMEOUT_MS)])
+        return await this.#options.dialCircuit(`${relay}/p2p-circuit/p2p/${peerId}`, within)
+      } catch (error) {
+        last = error
+      }
+    }
+    throw last
   }
 
   #warmNext(): void {

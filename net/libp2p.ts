@@ -4,7 +4,7 @@
  */
 import { circuitRelayTransport, type CircuitRelayTransportComponents } from '@libp2p/circuit-relay-v2'
 import { identify, identifyPush } from '@libp2p/identify'
-import type { Libp2p, PeerId, PrivateKey, Transport } from '@libp2p/interface'
+import type { Connection, Libp2p, PeerId, PrivateKey, Transport } from '@libp2p/interface'
 import { noise } from '@libp2p/noise'
 import { ping } from '@libp2p/ping'
 import { yamux } from '@libp2p/yamux'
@@ -37,6 +37,11 @@ export interface PeerNode {
   dht: DhtService
   /** Reservations need a push after long relay outages. */
   reservations: Reservations
+  /**
+   * A further circuit to a peer. Not by `libp2p.dial`, which joins all dials of one peer: beside a direct one that does not come
+   * about, it would answer when that one is given up.
+   */
+  dialCircuit: (address: string, signal: AbortSignal) => Promise<Connection>
 }
 
 export async function createPeerNode(options: Libp2pOptions): Promise<PeerNode> {
@@ -94,7 +99,12 @@ export async function createPeerNode(options: Libp2pOptions): Promise<PeerNode> 
   for (let i = 1; i < options.reservations; i += 1) {
     await components.transportManager.listen([multiaddr('/p2p-circuit')])
   }
-  return { libp2p, dht, reservations: circuits.reservationStore }
+  return {
+    libp2p,
+    dht,
+    reservations: circuits.reservationStore,
+    dialCircuit: (address, signal) => circuits.dial(multiaddr(address), { signal, upgrader: components.upgrader }),
+  }
 }
 
 /**

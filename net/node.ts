@@ -16,7 +16,7 @@ import { DirectoryStore } from './directory-store.ts'
 import { Libp2pFrameStream } from './frame-stream.ts'
 import { createPeerNode, type PeerNode } from './libp2p.ts'
 import { Liveness } from './liveness.ts'
-import { peerIdOfAddress } from './multiaddr.ts'
+import { isDirect, peerIdOfAddress } from './multiaddr.ts'
 import { neighboursOf } from './neighbours.ts'
 import { Peers } from './peers.ts'
 import type { Platform } from './platform.ts'
@@ -26,6 +26,7 @@ import { byRelay, Relays } from './relays.ts'
 import { refreshReservation } from './reservation.ts'
 import { Sensors } from './sensors.ts'
 import { FrameServer } from './serve/server.ts'
+import { SessionPaths } from './session-paths.ts'
 import type {
   Announcer,
   FrameStream,
@@ -92,6 +93,7 @@ class LibSwarmNode implements ServingNode, Leaving {
   readonly #peers: Peers
   readonly #liveness: Liveness
   readonly #dialler: Dialler
+  readonly #paths: SessionPaths
   readonly #exchange: RecordsExchange
   readonly #dht: DhtDirectory
   readonly #sensors: Sensors
@@ -185,7 +187,13 @@ class LibSwarmNode implements ServingNode, Leaving {
       direct: (peerId) => this.#peers.direct(peerId),
       record: (peerId) => store.get(peerId),
       connectedRelays: () => this.#relays.connectedAddresses(),
+      dialCircuit: node.dialCircuit,
       waitsFor: (peerId) => serves && store.get(peerId) !== undefined && !this.#peers.isDialler(peerId),
+    })
+    this.#paths = new SessionPaths({
+      dialler: this.#dialler,
+      direct: (peerId) => this.#peers.direct(peerId),
+      now: () => performance.now(),
     })
     this.#sensors = new Sensors({
       peers: this.#peers,
@@ -228,7 +236,12 @@ class LibSwarmNode implements ServingNode, Leaving {
     await this.#liveness.start()
     await this.#exchange.start()
     if (this.#serves) {
-      const limits = { maxInboundStreams: 4 * MAX_SESSIONS, maxOutboundStreams: 4 * MAX_SESSIONS }
+      const limits = {
+        maxInboundStreams: 4 * MAX_SESSIONS,
+        maxOutboundStreams: 4 * MAX_SESSIONS,
+        // Through a relay where nothing else works; see session-paths.ts.
+        runOnLimitedConnection: true,
+      }
       await libp2p.handle(INFERENCE_PROTOCOL, (stream, connection) => this.#serve(stream, connection, false), limits)
       await libp2p.handle(PUSH_PROTOCOL, (stream, connection) => this.#serve(stream, connection, true), limits)
       libp2p.addEventListener('self:peer:update', () => this.#reservationsChanged())
@@ -254,7 +267,7 @@ class LibSwarmNode implements ServingNode, Leaving {
   }
 
   async openInference(peerId: string, signal: AbortSignal): Promise<FrameStream> {
-    const connection = await this.#dialler.connect(peerId, signal)
+    const connection = await this.#paths.connect(peerId, signal)
     // Not before: a peer that is still being dialled cannot answer, and would be taken for dead in the middle of it.
     const stopWatching = this.#liveness.watch(peerId)
     try {
@@ -274,7 +287,7 @@ class LibSwarmNode implements ServingNode, Leaving {
         peerId,
       })
     }
-    const connection = await this.#dialler.connect(peerId, signal)
+    const connection = await this.#paths.connect(peerId, signal)
     return this.#openStream(connection, PUSH_PROTOCOL, signal, () => undefined)
   }
 
@@ -355,7 +368,11 @@ class LibSwarmNode implements ServingNode, Leaving {
     const peerId = connection.remotePeer.toString()
     let stream: Stream
     try {
-      stream = await connection.newStream(protocol, { signal, maxOutboundStreams: 4 * MAX_SESSIONS })
+      stream = await connection.newStream(protocol, {
+        signal,
+        maxOutboundStreams: 4 * MAX_SESSIONS,
+        runOnLimitedConnection: true,
+      })
     } catch (error) {
       if (signal.aborted) throw error
       throw new SwarmError('PEER_LOST', `peer ${peerId} did not take a stream: ${describeError(error)}`, {
@@ -373,8 +390,12 @@ class LibSwarmNode implements ServingNode, Leaving {
       onReceived: (bytes) => {
         this.#liveness.heard(peerId)
         this.#server?.countBytes(bytes, 0)
+        if (!isDirect(connection.remoteAddr)) this.#paths.count(connection, bytes)
       },
-      onSent: (bytes) => this.#server?.countBytes(0, bytes),
+      onSent: (bytes) => {
+        this.#server?.countBytes(0, bytes)
+        if (!isDirect(connection.remoteAddr)) this.#paths.count(connection, bytes)
+      },
       onEnd: (error) => {
         onEnd()
         // A stream that breaks while its connection stands is a hint; the connection's own end has its own handling.

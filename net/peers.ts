@@ -110,7 +110,7 @@ export class Peers {
           if (connection !== kept && !isInUse(connection)) this.#close(connection)
         } else if (isCircuit(connection.remoteAddr)) {
           const relay = relayOfCircuit(connection) ?? ''
-          if (circuitRelays.has(relay)) this.#close(connection)
+          if (circuitRelays.has(relay) && !isInUse(connection)) this.#close(connection)
           circuitRelays.add(relay)
         }
       }

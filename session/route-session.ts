@@ -85,6 +85,8 @@ export class RouteSession {
   #waiters: Waiter[] = []
   #step = 0
   #slowestStepMs = 0
+  /** Hops that reach their next one through a relay. */
+  readonly #relaysOn = new Set<number>()
   #error: SwarmError | null = null
   #unsubscribe: () => void = () => undefined
 
@@ -121,8 +123,11 @@ export class RouteSession {
     return this.#waiters.length === 0
   }
 
+  /** By hop: whether its own connection to this peer and the one to its next hop are both direct. */
   get direct(): boolean[] {
-    return this.#streams.map((stream, hop) => stream?.direct === true && !this.#isForwarded(hop))
+    return this.#streams.map(
+      (stream, hop) => stream?.direct === true && !this.#isForwarded(hop) && !this.#relaysOn.has(hop),
+    )
   }
 
   /** Since the peer was last heard, ms; 0 for a peer that is not on the route. */
@@ -206,6 +211,7 @@ export class RouteSession {
       this.weights = distinct(opened.map((message) => message['weights']))
       this.backend = distinct(opened.map((message) => message['backend']))
       for (const [index, message] of opened.entries()) {
+        if (message['nextDirect'] === false) this.#relaysOn.add(index)
         const sessions = message['sessions']
         const isCount = typeof sessions === 'number' && Number.isSafeInteger(sessions) && sessions >= 0
         if (isCount) this.sessionsBefore.set((hops[index] as RouteHop).peerId, sessions)

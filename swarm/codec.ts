@@ -92,6 +92,8 @@ export interface OpenedMessage {
   backend: string
   /** Milliseconds the hop needed to connect to its next hop. */
   connectMs: number
+  /** Whether it reaches its next hop directly; absent for the last hop, and where the requesting peer stands between. */
+  nextDirect?: boolean
   /** Other sessions at this hop when it opened this one, those just opening included. */
   sessions: number
 }

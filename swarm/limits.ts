@@ -50,6 +50,12 @@ export const DIAL_TRIES = 3
 export const DIAL_TRY_MS = 10_000
 /** All tries together. */
 export const DIAL_TOTAL_MS = 20_000
+/** A first session waits so long for a direct connection before it goes through a relay. Most dials take well under a second. */
+export const RELAYED_AFTER_MS = 4_000
+/** A peer that could not be reached directly is tried again after this, beside the session. */
+export const DIRECT_RETRY_MS = 30_000
+/** What one peer sends and receives in sessions through relays; 8 KiB a token and hop at the 8B shape: some 16 tokens a second. */
+export const RELAYED_BYTES_PER_HOUR = 512 * MIB
 export const OPEN_TIMEOUT_MS = 5_000
 export const BAN_BASE_MS = 15_000
 export const BAN_MAX_MS = 10 * 60_000

@@ -8,6 +8,7 @@ import { samplingFor } from '../../session/model/defaults.ts'
 import { preparePrompt, type PreparedPrompt, type PromptInput } from '../../session/prompt.ts'
 import type { GenerateEvent, PromptModel, SamplingOptions } from '../../session/types.ts'
 import type { SwarmNode } from '../../net/types.ts'
+import type { RouteHop } from '../../swarm/planner/types.ts'
 import { formatSpan } from '../../swarm/span.ts'
 import { errorSentence } from '../../swarm/errors.ts'
 import type { Output } from '../output/console.ts'
@@ -30,6 +31,10 @@ export interface AskOptions {
 }
 
 export type EndEvent = Extract<GenerateEvent, { type: 'end' }>
+
+/** How a hop of the last route is reached, by us or by the hop before it. */
+export type HopPath = 'direct' | 'relayed'
+type HopPaths = Map<string, HopPath>
 
 /** An answer without --max-tokens ends by itself or here. */
 const DEFAULT_MAX_TOKENS = 512
@@ -82,8 +87,9 @@ export async function ask(
       ignoreEos: options.ignoreEos,
       signal,
     })
-    const end = await follow(events, options.json, output)
-    if (options.json) output.answer(`${JSON.stringify(jsonAnswer(end, prepared.ids), null, 2)}\n`)
+    const paths: HopPaths = new Map()
+    const end = await follow(events, options.json, output, paths)
+    if (options.json) output.answer(`${JSON.stringify(jsonAnswer(end, prepared.ids, paths), null, 2)}\n`)
     return end
   } finally {
     await session.close()
@@ -109,7 +115,12 @@ function askedSampling(options: AskOptions): Partial<SamplingOptions> {
   }
 }
 
-async function follow(events: AsyncIterable<GenerateEvent>, quiet: boolean, output: Output): Promise<EndEvent> {
+async function follow(
+  events: AsyncIterable<GenerateEvent>,
+  quiet: boolean,
+  output: Output,
+  paths: HopPaths,
+): Promise<EndEvent> {
   let pause: NodeJS.Timeout | null = null
   let wrote = false
   const endPause = (): void => {
@@ -121,9 +132,9 @@ async function follow(events: AsyncIterable<GenerateEvent>, quiet: boolean, outp
       endPause()
       switch (event.type) {
         case 'route':
-          output.progress(
-            `Route: ${event.hops.map((hop) => `${formatSpan(hop.span)} at ${shortPeer(hop.peerId)}`).join(' → ')}`,
-          )
+          output.progress(`Route: ${event.hops.map((hop, i) => hopText(hop, event.direct[i] ?? true)).join(' → ')}`)
+          paths.clear()
+          event.hops.forEach((hop, i) => paths.set(hop.peerId, event.direct[i] === false ? 'relayed' : 'direct'))
           break
         case 'paused':
           pause = setTimeout(() => output.progress(pauseText(event)), PAUSE_SHOWN_AFTER_MS)
@@ -151,6 +162,11 @@ async function follow(events: AsyncIterable<GenerateEvent>, quiet: boolean, outp
   throw new Error('bug: a generation ended without its end event')
 }
 
+/** A direct connection is what one expects: only the other is said. */
+function hopText(hop: RouteHop, isDirect: boolean): string {
+  return `${formatSpan(hop.span)} at ${shortPeer(hop.peerId)}${isDirect ? '' : ' (relayed)'}`
+}
+
 /** The reason names the blocks. */
 function pauseText(event: Extract<GenerateEvent, { type: 'paused' }>): string {
   return `Waiting: ${event.reason.replace(/\.$/, '')}. It goes on by itself.`
@@ -162,12 +178,21 @@ export function shortPeer(peerId: string): string {
 }
 
 /** The `--json` object; field names are part of the command line's contract. */
-export function jsonAnswer(end: EndEvent, promptIds: readonly number[]): Record<string, unknown> {
+export function jsonAnswer(
+  end: EndEvent,
+  promptIds: readonly number[],
+  paths: ReadonlyMap<string, HopPath> = new Map(),
+): Record<string, unknown> {
   return {
     text: end.text,
     ids: end.ids,
     promptIds,
-    route: end.route.map((hop) => ({ peer: hop.peerId, start: hop.span.start, end: hop.span.end })),
+    route: end.route.map((hop) => ({
+      peer: hop.peerId,
+      start: hop.span.start,
+      end: hop.span.end,
+      path: paths.get(hop.peerId) ?? 'direct',
+    })),
     finish: end.finish,
     weights: end.weights,
     backend: end.backend,

@@ -10,21 +10,27 @@ import { blame, seconds } from './refusals.ts'
 type OpenPush = (peerId: string, signal: AbortSignal) => Promise<FrameStream>
 
 /**
+ * Whether the connection is a direct one; null where there is none to make.
  * Nothing to do for the last hop, or where the requesting peer carries the hidden states on itself.
  * @throws SwarmError naming the next hop: whoever asked must not take it for this hop's loss
  */
-export async function connectNext(session: HopSession, requesterId: string, openPush: OpenPush): Promise<void> {
+export async function connectNext(
+  session: HopSession,
+  requesterId: string,
+  openPush: OpenPush,
+): Promise<boolean | null> {
   const { next } = session
-  if (next === null || next === requesterId || session.isEnded) return
+  if (next === null || next === requesterId || session.isEnded) return null
   const stream = await dial(next, openPush)
   if (session.isEnded) {
     stream.abort(new Error('the session ended meanwhile'))
-    return
+    return null
   }
   session.attachOutgoing(stream)
   await stream.send(jsonFrame('attach', session.id, session.epoch, {}))
   // What comes back on it (attached, a failure, its end) is read beside the session's own work.
   void watch(session, stream, next)
+  return stream.direct
 }
 
 async function dial(next: string, openPush: OpenPush): Promise<FrameStream> {

@@ -118,13 +118,20 @@ export class FrameServer implements InferenceServer {
       return
     }
     try {
-      await connectNext(session, stream.peerId, this.#options.openPush)
+      const nextDirect = await connectNext(session, stream.peerId, this.#options.openPush)
       const connectMs = Math.round(performance.now() - startedAt)
       const { weights, backend } = this.#options
       const version = PROTOCOL_VERSION
       const sessions = session.openedAfter
       await stream.send(
-        openedFrame(session, { version, weights, backend, connectMs, sessions } satisfies OpenedMessage),
+        openedFrame(session, {
+          version,
+          weights,
+          backend,
+          connectMs,
+          sessions,
+          ...(nextDirect === null ? {} : { nextDirect }),
+        } satisfies OpenedMessage),
       )
       for (let frame = await stream.receive(); frame !== null; frame = await stream.receive()) {
         if (frame.type === 'close') break

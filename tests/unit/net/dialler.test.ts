@@ -32,6 +32,7 @@ function dialler(options: Partial<DiallerOptions> = {}): { libp2p: FakeLibp2p; d
     direct,
     record: () => ({ relays: [RELAY] }) as unknown as PeerRecord,
     connectedRelays: () => [RELAY],
+    dialCircuit: () => Promise.reject(new Error('no circuit is dialled here')),
     waitsFor: () => false,
     ...options,
   })
