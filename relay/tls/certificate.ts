@@ -5,6 +5,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
+import { createSecureContext } from 'node:tls'
 import { describeError, SwarmError } from '../../swarm/errors.ts'
 
 export interface TlsFiles {
@@ -41,6 +42,8 @@ export function readCertificate({ certFile, keyFile }: TlsFiles): Certificate {
       'Give the two that belong together.',
     )
   }
+  // The first certificate alone was read so far: a chain that was cut shows only here.
+  parse(`--tls-cert ${certFile} cannot be used with its key`, () => createSecureContext({ cert, key }))
   const names = namesOf(leaf.subjectAltName ?? '')
   return {
     cert,

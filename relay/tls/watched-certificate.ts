@@ -55,12 +55,20 @@ export class WatchedCertificate {
     if (fingerprint === this.#seen) return
     this.#seen = fingerprint
     try {
-      this.#current = readCertificate(this.#files)
+      const renewed = readCertificate(this.#files)
+      const problem = whyNotInForce(renewed, Date.now())
+      if (problem !== null) throw new Error(problem)
+      // One name less may be meant; none of them is somebody else's certificate.
+      const { names } = this.#current
+      if (names.length > 0 && !names.some((name) => renewed.covers(name))) {
+        throw new Error(`it is not for ${names.join(', ')}, which the old one is for`)
+      }
+      this.#onChange(renewed)
+      this.#current = renewed
     } catch (error) {
       this.#log.warn('the new certificate is not used, the old one stays', { reason: describeError(error) })
       return
     }
-    this.#onChange(this.#current)
     this.#log.info('certificate exchanged', { file: this.#files.certFile, days: this.daysLeft() })
     this.#tellDays()
   }
@@ -74,8 +82,13 @@ export class WatchedCertificate {
   #fingerprint(): string {
     return [this.#files.certFile, this.#files.keyFile]
       .map((file) => {
-        const stat = statSync(file, { throwIfNoEntry: false })
-        return stat === undefined ? '-' : `${stat.ino} ${stat.mtimeMs} ${stat.size}`
+        try {
+          const stat = statSync(file)
+          return `${stat.ino} ${stat.mtimeMs} ${stat.size}`
+        } catch {
+          // Missing, forbidden, a link to itself: reading it says which.
+          return '-'
+        }
       })
       .join(' ')
   }
