@@ -35,6 +35,10 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<AnyCommand
     summary: 'asks the swarm from the command line; needs no browser',
     load: async () => (await import('./commands/prompt.ts')).promptCommand,
   },
+  probe: {
+    summary: 'checks a relay from here, each check with a sentence and what to do',
+    load: async () => (await import('./commands/probe.ts')).probeCommand,
+  },
   dev: {
     summary: 'relay and page with reload, for work on the page',
     load: async () => (await import('./commands/dev.ts')).devCommand,

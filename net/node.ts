@@ -75,13 +75,18 @@ export async function createRequestingNode(options: NodeOptions): Promise<SwarmN
   return node
 }
 
-export async function createServingNode(options: NodeOptions): Promise<ServingNode & Leaving> {
+export interface Reserving {
+  /** Relays through which this peer can be reached now. */
+  reservedRelays(): string[]
+}
+
+export async function createServingNode(options: NodeOptions): Promise<ServingNode & Leaving & Reserving> {
   const node = await LibSwarmNode.create(options, true)
   await node.start()
   return node
 }
 
-class LibSwarmNode implements ServingNode, Leaving {
+class LibSwarmNode implements ServingNode, Leaving, Reserving {
   readonly peerId: string
   readonly directory: DirectoryStore
   readonly announcer: Announcer & RecordAnnouncer
@@ -256,6 +261,10 @@ class LibSwarmNode implements ServingNode, Leaving {
 
   now(): number {
     return this.#clock.now()
+  }
+
+  reservedRelays(): string[] {
+    return this.#relays.reservedAddresses()
   }
 
   relays(): RelayStatus[] {

@@ -135,6 +135,13 @@ describe.skipIf(WHY_NOT !== null)(`recipes for hosts${skipped(WHY_NOT)}`, () => 
     const trusting = ask(`--ca ${authority.caFile}`)
     expect((await trusting.exited(60_000)).code, trusting.both.join('\n')).toBe(0)
     expect(trusting.stdoutText().trim()).toBe(STORY.greedy_text.trim())
+    const probe = run(
+      'probe',
+      [['/dns4/relay.example/tcp/8443/tls/ws/p2p/12D3KooW...', address]],
+      `--ca ${authority.caFile}`,
+    )
+    expect((await probe.exited(60_000)).code, probe.both.join('\n')).toBe(0)
+    expect(probe.stdout.join('\n')).toMatch(/^ok +certificate: trusted, (19|20) days left\.$/m)
     const doubting = ask('')
     expect((await doubting.exited(60_000)).code).toBe(1)
     expect(doubting.stderr.join('\n')).toMatch(

@@ -120,6 +120,9 @@ export function followGuide(language: GuideLanguage): void {
 
       const calm = await startServer('calm', address)
       expect(selectedBlocks(calm)).toHaveLength(8)
+
+      const probe = start('probe', address)
+      expect((await probe.exited(120_000)).code, probe.both.join('\n')).toBe(0)
     }, 480_000)
 
     test('method 2: two servers with different blocks', async () => {
