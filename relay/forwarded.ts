@@ -28,6 +28,12 @@ export function isAddressOrNetwork(text: string): boolean {
   return family !== 0 && Number(match?.[2] ?? 0) <= (family === 6 ? 128 : 32)
 }
 
+/** Some proxies write the port too: `203.0.113.9:4711`, `[2001:db8::9]:4711`. */
+function withoutPort(text: string): string {
+  const match = /^(?:\[([^\]]+)\](?::\d+)?|(\d+\.\d+\.\d+\.\d+):\d+)$/u.exec(text)
+  return match?.[1] ?? match?.[2] ?? text
+}
+
 export interface Remote {
   address: string
   /** 0 where only a proxy knows it. */
@@ -43,7 +49,7 @@ export function remoteOf(req: Pick<IncomingMessage, 'socket' | 'headers'>, proxi
   if (!proxies.has(direct.address)) return direct
   const chain = String(req.headers['x-forwarded-for'] ?? '')
     .split(',')
-    .map((part) => plainAddress(part.trim()))
+    .map((part) => plainAddress(withoutPort(part.trim())))
   for (const address of chain.toReversed()) {
     // Something that is no address ends the part that can be believed.
     if (isIP(address) === 0) break

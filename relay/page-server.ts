@@ -191,11 +191,13 @@ function isSecure(req: IncomingMessage, { tls, trustedProxies }: PageServerOptio
 
 function createHttps(
   tls: WatchedCertificate,
-  settings: object,
+  settings: { headersTimeout: number },
   answer: (req: IncomingMessage, res: ServerResponse) => void,
 ): SecureServer {
+  // Whoever never finishes it holds a socket.
+  const handshakeTimeout = settings.headersTimeout
   const context = ({ cert, key }: Certificate): object => ({ cert, key, minVersion: 'TLSv1.2' })
-  const server = createSecureServer({ ...settings, ...context(tls.current) }, answer)
+  const server = createSecureServer({ ...settings, handshakeTimeout, ...context(tls.current) }, answer)
   // Those who are connected keep the certificate that they saw.
   tls.onChange((certificate) => server.setSecureContext(context(certificate)))
   return server

@@ -4,6 +4,7 @@
  */
 import { createHash, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { isIP } from 'node:net'
 import { connect, rootCertificates } from 'node:tls'
 import { Agent, setGlobalDispatcher } from 'undici'
 import { trustCertificates } from '../../net/websocket-node.ts'
@@ -34,7 +35,9 @@ export async function acceptedKeys(file: string, relays: readonly string[]): Pro
 function readAuthority(file: string): string {
   try {
     const pem = readFileSync(file, 'utf8')
-    return new X509Certificate(pem).toString()
+    // Only the first is looked at; a file may hold several.
+    if (new X509Certificate(pem).subject === '') throw new Error('it names nobody')
+    return pem
   } catch (cause) {
     throw new SwarmError(
       'BAD_OPTION',
@@ -50,7 +53,14 @@ function readAuthority(file: string): string {
 function keyOf(url: URL, ca: string): Promise<string | null> {
   const host = url.hostname.replaceAll(/[[\]]/g, '')
   return new Promise((resolve) => {
-    const socket = connect({ host, port: Number(url.port || 443), servername: host, ca, timeout: HANDSHAKE_MS })
+    const socket = connect({
+      host,
+      port: Number(url.port || 443),
+      // An address is no name to ask for.
+      ...(isIP(host) === 0 ? { servername: host } : {}),
+      ca,
+      timeout: HANDSHAKE_MS,
+    })
     const finish = (hash: string | null): void => {
       socket.destroy()
       resolve(hash)
