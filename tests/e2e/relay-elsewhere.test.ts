@@ -4,7 +4,8 @@
  */
 import { readFileSync } from 'node:fs'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { TwoMachines, whyNoNamespaces } from '../support/network-namespaces.ts'
+import { TwoMachines } from '../support/namespaces/two-machines.ts'
+import { whyNoNamespaces } from '../support/namespaces/whether.ts'
 import { firstAddress } from '../support/original-guide.ts'
 import { makeTempDir, processTree, removeTempDir, type StartedProcess } from '../support/processes.ts'
 import { answerOf, READY, tinytalesCase } from '../support/swarm.ts'
