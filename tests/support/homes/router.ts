@@ -65,9 +65,16 @@ export class Router {
   /** From now on UDP that passes inwards from these addresses is counted, each for itself. */
   count(addresses: readonly string[]): void {
     for (const address of addresses) {
+      this.#forget(address)
       // First, so that `no-udp` is seen to let nothing through only by what its machine gets.
       this.#iptables('-A', 'FORWARD', '-i', OUTSIDE, '-p', 'udp', '-s', address)
     }
+  }
+
+  #forget(address: string): void {
+    const rules = this.namespace.run('iptables-save', '-t', 'filter')
+    if (!rules.includes(`-s ${address}/32`)) return
+    this.#iptables('-D', 'FORWARD', '-i', OUTSIDE, '-p', 'udp', '-s', address)
   }
 
   /** Bytes of UDP that came in from that public address since `count`. */
@@ -92,8 +99,18 @@ export class Router {
       if (rate === null) this.#tc('qdisc', 'del', 'dev', device, 'root')
       else
         this.#tc(
-          ...['qdisc', 'add', 'dev', device, 'root', 'tbf', 'rate', rate],
-          ...['burst', SHAPED_BURST, 'latency', SHAPED_LATENCY],
+          'qdisc',
+          'add',
+          'dev',
+          device,
+          'root',
+          'tbf',
+          'rate',
+          rate,
+          'burst',
+          SHAPED_BURST,
+          'latency',
+          SHAPED_LATENCY,
         )
     }
   }

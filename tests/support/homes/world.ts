@@ -1,0 +1,42 @@
+/** Two homes and a phone, each behind its own router, and the operator's machine; all meet at the exchange. */
+import { NamespaceLab } from '../namespaces/lab.ts'
+import { Exchange } from './exchange.ts'
+import { Home } from './home.ts'
+import { RelayHost } from './relay-host.ts'
+
+export class World {
+  readonly #lab = new NamespaceLab()
+  readonly relayHost: RelayHost
+  readonly homes: readonly [Home, Home]
+  readonly phone: Home
+
+  constructor() {
+    const exchange = new Exchange(this.#lab)
+    this.relayHost = new RelayHost(this.#lab, exchange)
+    const home = (name: string, address: string): Home => new Home(this.#lab, exchange, name, address, 'home')
+    this.homes = [home('home-a', '203.0.113.11'), home('home-b', '203.0.113.12')]
+    this.phone = new Home(this.#lab, exchange, 'phone', '203.0.113.13', 'phone')
+    this.countAgain()
+  }
+
+  /** Counters of UDP between all of them begin anew: after a router became another kind. */
+  countAgain(): void {
+    for (const each of this.#everyone) {
+      const others = this.#everyone.filter((other) => other !== each)
+      each.router.count(others.map((other) => other.router.address))
+    }
+  }
+
+  /** Ends every process and removes every machine. */
+  async stop(): Promise<void> {
+    try {
+      await this.#lab.stop()
+    } finally {
+      for (const each of [...this.#everyone, this.relayHost]) each.removeData()
+    }
+  }
+
+  get #everyone(): readonly Home[] {
+    return [...this.homes, this.phone]
+  }
+}
