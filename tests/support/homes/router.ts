@@ -66,7 +66,7 @@ export class Router {
   count(addresses: readonly string[]): void {
     for (const address of addresses) {
       this.#forget(address)
-      // First, so that `no-udp` is seen to let nothing through only by what its machine gets.
+      // Behind the drop of `no-udp`, which leaves nothing to count: there the relay's bytes are the evidence.
       this.#iptables('-A', 'FORWARD', '-i', OUTSIDE, '-p', 'udp', '-s', address)
     }
   }
