@@ -64,7 +64,6 @@ export class SessionPaths {
       const late = direct(peerId)
       if (late !== null) return this.#isDirectNow(peerId, late)
       this.#failedAt.set(peerId, now())
-      dial.catch(() => undefined)
       return circuit
     } catch (error) {
       // What stands in the way of both is told by the direct dial's end.

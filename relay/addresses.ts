@@ -65,15 +65,18 @@ export function countedAddress(address: string): string | null {
   if (isLoopbackAddress(address)) return null
   const plain = plainAddress(address)
   if (!isIPv6(plain)) return plain
-  const [head = '', tail] = plain.split('::')
+  const network = ipv6Groups(plain).slice(0, 4)
+  return `${network.map((group) => group.toString(16)).join(':')}::/64`
+}
+
+/** The eight numbers of an IPv6 address without a zone, `::` written out. */
+export function ipv6Groups(address: string): number[] {
+  const [head = '', tail] = address.split('::')
   const left = head === '' ? [] : head.split(':')
   const right = tail === undefined || tail === '' ? [] : tail.split(':')
   const zeros = tail === undefined ? 0 : Math.max(0, 8 - left.length - right.length)
   const groups = [...left, ...Array.from({ length: zeros }, () => '0'), ...right]
-  return `${groups
-    .slice(0, 4)
-    .map((group) => Number.parseInt(group, 16).toString(16))
-    .join(':')}::/64`
+  return groups.map((group) => Number.parseInt(group, 16))
 }
 
 export function isWildcard(host: string): boolean {

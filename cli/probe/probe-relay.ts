@@ -3,6 +3,7 @@
  * reservation, and a connection between two peers that it introduces. Those two are this process's own, over real WebRTC.
  */
 import { isLoopbackHost } from '../../relay/http/host.ts'
+import { daysLeft } from '../../relay/tls/certificate.ts'
 import { createRequestingNode, createServingNode, type NodeOptions } from '../../net/node.ts'
 import { peerIdOfAddress } from '../../net/multiaddr.ts'
 import { nodePlatform } from '../../net/platform-node.ts'
@@ -11,7 +12,7 @@ import type { SwarmNode } from '../../net/types.ts'
 import { SwarmError } from '../../swarm/errors.ts'
 import { PROTOCOL_VERSION } from '../../swarm/protocol.ts'
 import { httpOriginOf, readRelayConfig, type RelayConfig } from '../prompt/app-config.ts'
-import { certificateDays } from './certificate.ts'
+import { shownCertificate } from '../trust/shown-certificate.ts'
 import { check, type CheckResult } from './check.ts'
 import { askStun } from './stun-question.ts'
 
@@ -88,7 +89,8 @@ function checkCertificate(origin: string): Promise<CheckResult> {
   return check(
     'certificate',
     async () => {
-      const days = await certificateDays(origin, trustedCertificates().ca)
+      const { validTo } = await shownCertificate(origin, trustedCertificates().ca)
+      const days = daysLeft({ notAfter: Date.parse(validTo) }, Date.now())
       if (days < FEW_DAYS)
         return ['warn', `it ends in ${days} days`, 'Renew it; a running relay reads the files again.']
       return ['ok', `trusted, ${days} days left`]

@@ -4,14 +4,12 @@
  */
 import { createHash, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { isIP } from 'node:net'
-import { connect, rootCertificates } from 'node:tls'
+import { rootCertificates } from 'node:tls'
 import { Agent, setGlobalDispatcher } from 'undici'
 import { trustCertificates } from '../../net/websocket-node.ts'
 import { describeError, SwarmError } from '../../swarm/errors.ts'
 import { httpOriginOf } from '../prompt/app-config.ts'
-
-const HANDSHAKE_MS = 5_000
+import { shownCertificate } from './shown-certificate.ts'
 
 /** @throws SwarmError BAD_OPTION */
 export function trustAuthority(file: string): void {
@@ -28,7 +26,7 @@ export function trustAuthority(file: string): void {
 export async function acceptedKeys(file: string, relays: readonly string[]): Promise<string[]> {
   const ca = readAuthority(file)
   const origins = new Set(relays.map(httpOriginOf).filter((origin) => origin?.startsWith('https:') === true))
-  const hashes = await Promise.all([...origins].map((origin) => keyOf(new URL(origin as string), ca)))
+  const hashes = await Promise.all([...origins].map((origin) => keyOf(origin as string, ca)))
   return [...new Set(hashes.filter((hash) => hash !== null))]
 }
 
@@ -50,27 +48,14 @@ function readAuthority(file: string): string {
   }
 }
 
-function keyOf(url: URL, ca: string): Promise<string | null> {
-  const host = url.hostname.replaceAll(/[[\]]/g, '')
-  return new Promise((resolve) => {
-    const socket = connect({
-      host,
-      port: Number(url.port || 443),
-      // An address is no name to ask for.
-      ...(isIP(host) === 0 ? { servername: host } : {}),
-      ca,
-      timeout: HANDSHAKE_MS,
-    })
-    const finish = (hash: string | null): void => {
-      socket.destroy()
-      resolve(hash)
-    }
-    socket.once('secureConnect', () => {
-      const key = socket.getPeerX509Certificate()?.publicKey.export({ type: 'spki', format: 'der' })
-      finish(key === undefined ? null : createHash('sha256').update(key).digest('base64'))
-    })
+async function keyOf(origin: string, ca: string): Promise<string | null> {
+  try {
+    const { publicKey } = await shownCertificate(origin, ca)
+    return createHash('sha256')
+      .update(publicKey.export({ type: 'spki', format: 'der' }))
+      .digest('base64')
+  } catch {
     // The command itself says why a relay cannot be reached.
-    socket.once('error', () => finish(null))
-    socket.once('timeout', () => finish(null))
-  })
+    return null
+  }
 }

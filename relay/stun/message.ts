@@ -4,6 +4,7 @@
  */
 import { isIPv6 } from 'node:net'
 import { crc32 } from 'node:zlib'
+import { ipv6Groups, plainAddress } from '../addresses.ts'
 
 const HEADER_BYTES = 20
 /** Requests of browsers have 20 to about 100 bytes. */
@@ -74,11 +75,7 @@ function attributeHead(type: number, length: number): Buffer {
 }
 
 function ipv6Bytes(address: string): Buffer {
-  const [head = '', tail] = address.replace(/%.*$/u, '').split('::')
-  const left = head === '' ? [] : head.split(':')
-  const right = tail === undefined || tail === '' ? [] : tail.split(':')
-  const zeros = Array.from({ length: 8 - left.length - right.length }, () => '0')
   const bytes = Buffer.alloc(16)
-  ;[...left, ...zeros, ...right].forEach((group, index) => bytes.writeUInt16BE(Number.parseInt(group, 16), 2 * index))
+  ipv6Groups(plainAddress(address)).forEach((group, index) => bytes.writeUInt16BE(group, 2 * index))
   return bytes
 }

@@ -9,7 +9,7 @@ import type { RouterKind } from '../support/homes/router.ts'
 import { World } from '../support/homes/world.ts'
 import { whyNoRouters } from '../support/namespaces/whether.ts'
 import type { StartedProcess } from '../support/processes.ts'
-import { answerOf, READY, tinytalesCase } from '../support/swarm.ts'
+import { answerOf, tinytalesCase } from '../support/swarm.ts'
 
 const STORY = tinytalesCase('Tell me a story.')
 const WHY_NOT = whyNoRouters()
@@ -39,27 +39,11 @@ describe.skipIf(WHY_NOT !== null)(`two homes${WHY_NOT === null ? '' : ` (skipped
 
   async function startDonors(): Promise<void> {
     await Promise.all(donors.map((donor) => donor.stop()))
-    donors = []
-    for (const home of world.homes) {
-      const flags = [
-        '--dht_initial_peers',
-        address,
-        '--model',
-        'tinytales',
-        '--num_blocks',
-        '4',
-        '--backend',
-        'software',
-      ]
-      const donor = home.tabswarm('donate', ...flags)
-      donors.push(donor)
-      await donor.waitForLine(READY, 90_000)
-    }
+    donors = await world.startDonors(address)
   }
 
   function ask(...args: readonly string[]): StartedProcess {
-    const flags = ['--dht_initial_peers', address, '--model', 'tinytales', '--temperature', '0', '--json']
-    return world.phone.tabswarm('prompt', ...flags, ...args, '--prompt', STORY.prompt)
+    return world.ask(address, ...args, '--prompt', STORY.prompt)
   }
 
   function udpBetweenHomes(): number[] {

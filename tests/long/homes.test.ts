@@ -7,7 +7,7 @@ import { pathsOf, printTable, secondsUntil, type HomesRow } from '../support/hom
 import { World } from '../support/homes/world.ts'
 import { whyNoRouters } from '../support/namespaces/whether.ts'
 import type { StartedProcess } from '../support/processes.ts'
-import { answerOf, READY, tinytalesCase } from '../support/swarm.ts'
+import { answerOf, tinytalesCase } from '../support/swarm.ts'
 
 const STORY = tinytalesCase('Tell me a story.')
 const WHY_NOT = whyNoRouters()
@@ -24,19 +24,7 @@ describe.skipIf(WHY_NOT !== null)(`two homes, longer${WHY_NOT === null ? '' : ` 
   beforeAll(async () => {
     world = new World()
     address = await world.relayHost.startRelay()
-    for (const home of world.homes) {
-      const flags = [
-        '--dht_initial_peers',
-        address,
-        '--model',
-        'tinytales',
-        '--num_blocks',
-        '4',
-        '--backend',
-        'software',
-      ]
-      await home.tabswarm('donate', ...flags).waitForLine(READY, 90_000)
-    }
+    await world.startDonors(address)
     unbroken = (await answerOf(ask(...LONG))).ids
     expect(unbroken.slice(0, STORY.greedy.length)).toEqual(STORY.greedy)
   })
@@ -46,8 +34,7 @@ describe.skipIf(WHY_NOT !== null)(`two homes, longer${WHY_NOT === null ? '' : ` 
   })
 
   function ask(...args: readonly string[]): StartedProcess {
-    const flags = ['--dht_initial_peers', address, '--model', 'tinytales', '--temperature', '0', '--json']
-    return world.phone.tabswarm('prompt', ...flags, ...args, '--prompt', STORY.prompt)
+    return world.ask(address, ...args, '--prompt', STORY.prompt)
   }
 
   test('the relay is out of reach for a minute: who is there goes on, who comes after it is answered', async () => {

@@ -1,5 +1,7 @@
 /** Two homes and a phone, each behind its own router, and the operator's machine; all meet at the exchange. */
 import { NamespaceLab } from '../namespaces/lab.ts'
+import type { StartedProcess } from '../processes.ts'
+import { READY } from '../swarm.ts'
 import { Exchange } from './exchange.ts'
 import { Home } from './home.ts'
 import { RelayHost } from './relay-host.ts'
@@ -25,6 +27,24 @@ export class World {
       const others = this.#everyone.filter((other) => other !== each)
       each.router.count(others.map((other) => other.router.address))
     }
+  }
+
+  /** A donor of half the embedded model in each home, one after the other. */
+  async startDonors(address: string): Promise<StartedProcess[]> {
+    const flags = `--dht_initial_peers ${address} --model tinytales --num_blocks 4 --backend software`.split(' ')
+    const donors: StartedProcess[] = []
+    for (const home of this.homes) {
+      const donor = home.tabswarm('donate', ...flags)
+      donors.push(donor)
+      await donor.waitForLine(READY, 90_000)
+    }
+    return donors
+  }
+
+  /** Asks greedily from the phone; does not wait. */
+  ask(address: string, ...args: readonly string[]): StartedProcess {
+    const flags = `--dht_initial_peers ${address} --model tinytales --temperature 0 --json`.split(' ')
+    return this.phone.tabswarm('prompt', ...flags, ...args)
   }
 
   /** Ends every process and removes every machine. */

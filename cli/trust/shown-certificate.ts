@@ -1,26 +1,28 @@
-/** What certificate an https relay shows, and how long it lasts. */
-import { connect } from 'node:tls'
+/** The certificate that an https origin shows, checked as any client checks it. */
+import type { X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
+import { connect } from 'node:tls'
 
 const HANDSHAKE_MS = 5_000
-const DAY_MS = 86_400_000
 
-/** Days until it ends. @throws the handshake's error: not trusted, another name, nobody there */
-export function certificateDays(origin: string, ca: string[] | undefined): Promise<number> {
+/** `ca`: authorities to trust in place of Node's. @throws the handshake's error: not trusted, another name, nobody there */
+export function shownCertificate(origin: string, ca?: string | string[]): Promise<X509Certificate> {
   const url = new URL(origin)
   const host = url.hostname.replaceAll(/[[\]]/g, '')
   return new Promise((resolve, reject) => {
     const socket = connect({
       host,
       port: Number(url.port || 443),
+      // An address is no name to ask for.
       ...(isIP(host) === 0 ? { servername: host } : {}),
       ...(ca === undefined ? {} : { ca }),
       timeout: HANDSHAKE_MS,
     })
     socket.once('secureConnect', () => {
-      const ends = Date.parse(socket.getPeerCertificate().valid_to)
+      const certificate = socket.getPeerX509Certificate()
       socket.destroy()
-      resolve(Math.floor((ends - Date.now()) / DAY_MS))
+      if (certificate === undefined) reject(new Error('no certificate was shown'))
+      else resolve(certificate)
     })
     socket.once('error', reject)
     socket.once('timeout', () => {
