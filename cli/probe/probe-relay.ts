@@ -162,6 +162,8 @@ async function checkPeers(
   add: (result: CheckResult) => CheckResult,
 ): Promise<void> {
   const reserving = await createServingNode(base)
+  // It serves nothing, but takes the stream: without a server one is cut while it is being opened.
+  reserving.createServer({ modelDigest: 'probe', weights: 'none', backend: 'none' })
   try {
     const reservation = add(
       await check(
