@@ -4,6 +4,7 @@
  */
 import type { Browser, BrowserContext, Page } from 'playwright'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { PageHandle } from '../../web/compose/handle.ts'
 import { launchChromium, watchErrors } from '../support/browser.ts'
 import { ChatPage } from '../support/chat-page.ts'
 import { TestSwarm, tinytalesCase } from '../support/swarm.ts'
@@ -35,9 +36,9 @@ afterAll(async () => {
 })
 
 /** A tab whose plan stands on the page. */
-async function planned(): Promise<Page> {
+async function planned(more = ''): Promise<Page> {
   const page = await context.newPage()
-  await page.goto(`${url}?donate&num_blocks=8&tab=1`)
+  await page.goto(`${url}?donate&num_blocks=8${more}`)
   await page.locator('[data-status="ready"]').waitFor({ timeout: READY_MS })
   return page
 }
@@ -46,6 +47,9 @@ async function serving(page: Page): Promise<void> {
   await page.getByTestId('donate-start').click()
   await page.locator('[data-status="serving"]').waitFor({ timeout: READY_MS })
 }
+
+const peerIdOf = (page: Page): Promise<string | null> =>
+  page.evaluate(() => (globalThis as unknown as { tabswarm: PageHandle }).tabswarm.peerId())
 
 const peersSeen = async (): Promise<number> => (await asker.directory()).length
 
@@ -70,13 +74,28 @@ test('one click after the plan loads, serves and shows it', async () => {
   await expect.poll(async () => Number(await served.innerText()), { timeout: 10_000 }).toBeGreaterThan(10)
   expect(errors).toEqual([])
 
+  // A browser's second tab is refused before it joins, and the first one goes on as if nothing had been.
   const second = await planned()
   await second.getByTestId('donate-start').click()
-  await second.locator('[data-status="failed"] [data-code="IDENTITY_TAKEN"]').waitFor({ timeout: READY_MS })
+  const refusal = second.locator('[data-status="failed"] [data-code="IDENTITY_TAKEN"]')
+  await refusal.waitFor({ timeout: READY_MS })
+  expect(await refusal.innerText()).toContain('Another tab of this browser is donating already. Go to that tab')
+  expect(await peerIdOf(second)).toBeNull()
   await second.close()
-  // The first one goes on as if nothing had been.
   expect(await page.locator('[data-status="serving"]').count()).toBe(1)
   expect(await peersSeen()).toBe(1)
+
+  // Whoever wants two numbers the other one, as `start` does; a tab that is reloaded is the same one again.
+  const peerId = await peerIdOf(page)
+  const other = await planned('&tab=1')
+  await serving(other)
+  await expect.poll(peersSeen, { timeout: SEEN_MS }).toBe(2)
+  await other.close({ runBeforeUnload: false })
+  await page.reload()
+  await page.locator('[data-status="ready"]').waitFor({ timeout: READY_MS })
+  await serving(page)
+  const idsSeen = async (): Promise<string[]> => (await asker.directory()).map((peer) => peer.peerId)
+  await expect.poll(idsSeen, { timeout: SEEN_MS }).toEqual([peerId])
 
   await page.close({ runBeforeUnload: false })
   await expect.poll(peersSeen, { timeout: SEEN_MS }).toBe(0)

@@ -16,7 +16,7 @@ import { openWorkerEngine, workerPort } from './worker-client.ts'
 
 export interface BrowserEnvironmentOptions {
   config: Pick<AppConfig, 'relays' | 'iceServers' | 'developer'>
-  /** Number of the identity within the browser's profile; null takes the first free one. */
+  /** Number of the identity within the browser's profile; null: a person's tab. */
   tab: number | null
   /** Starts `worker.ts` under the page's Trusted Types policy. */
   startWorker: () => Worker

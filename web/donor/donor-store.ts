@@ -6,8 +6,10 @@ import type { Identity, SpeedStore } from './environment.ts'
 const NAME = 'tabswarm-donor'
 const VERSION = 1
 const SEED_BYTES = 32
-/** Tabs of one browser that nobody numbered: each takes the first identity that is free. */
-const MAX_IDENTITIES = 64
+/** A person's tab, which nobody numbered. */
+const OWN_NUMBER = 0
+/** A tab that is reloaded or closed lets go of its identity a moment after the next page began; a tab that stays does not. */
+const LET_GO_MS = 1_500
 
 interface DonorSchema extends DBSchema {
   seeds: { key: number; value: Uint8Array }
@@ -36,20 +38,19 @@ export class DonorStore {
   }
 
   /**
-   * The identity of that number, held until it is released or the page ends; null takes the first free one.
+   * The identity of that number, held until it is released or the page ends; null: a person's tab, one a browser.
    * @throws SwarmError IDENTITY_TAKEN
    */
   async claimIdentity(number: number | null): Promise<Identity> {
-    const numbers = number === null ? Array.from({ length: MAX_IDENTITIES }, (_, i) => i) : [number]
-    for (const candidate of numbers) {
-      const release = await holdLock(`tabswarm-identity-${candidate}`)
-      if (release === null) continue
-      return { seed: await this.#seed(candidate), release }
-    }
+    const wanted = number ?? OWN_NUMBER
+    const release = await holdLock(`tabswarm-identity-${wanted}`, LET_GO_MS)
+    if (release !== null) return { seed: await this.#seed(wanted), release }
     throw new SwarmError(
       'IDENTITY_TAKEN',
-      `Another tab of this browser donates as number ${number ?? MAX_IDENTITIES - 1} already, and two tabs cannot share one identity.`,
-      { action: 'Close the other tab, or open this one with another number (?donate&tab=1).' },
+      `Another tab of this browser donates${number === null ? '' : ` as number ${number}`} already, and two tabs cannot share one identity.`,
+      {
+        action: `Go to that tab, or close it and try again. To donate a second tab, open it with a number of its own (?donate&tab=${wanted + 1}).`,
+      },
     )
   }
 
@@ -67,17 +68,12 @@ export class DonorStore {
   }
 }
 
-/** Takes a Web Lock if it is free; the returned function gives it back. */
-function holdLock(name: string): Promise<(() => void) | null> {
+/** Takes a Web Lock that is free or becomes so in time; the returned function gives it back. */
+function holdLock(name: string, patienceMs: number): Promise<(() => void) | null> {
   return new Promise((resolve, reject) => {
+    const patience = AbortSignal.timeout(patienceMs)
     navigator.locks
-      .request(name, { ifAvailable: true }, async (lock) => {
-        if (lock === null) {
-          resolve(null)
-          return
-        }
-        await new Promise<void>((release) => resolve(release))
-      })
-      .catch(reject)
+      .request(name, { signal: patience }, async () => await new Promise<void>((release) => resolve(release)))
+      .catch((error: unknown) => (patience.aborted ? resolve(null) : reject(error)))
   })
 }

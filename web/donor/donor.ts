@@ -10,7 +10,7 @@ import { SwarmError, toPlainError } from '../../swarm/errors.ts'
 import { petalsRule } from '../../swarm/planner/petals.ts'
 import { DonorLog } from './donor-log.ts'
 import type { ModelRequest } from './donor-model.ts'
-import type { DonorEnvironment } from './environment.ts'
+import type { DonorEnvironment, Identity } from './environment.ts'
 import { joinSwarm } from './joining.ts'
 import { initializedLine, selectedLine, type DonorMode } from './lines.ts'
 import { Member } from './member.ts'
@@ -90,8 +90,13 @@ class TabDonor implements Donor {
   async start(): Promise<void> {
     if (!this.#isAtRest()) return
     await this.#run(async (signal) => {
+      if (this.#prepared !== null) this.#showChoosing(this.#prepared)
+      // Before anything is downloaded: a second tab of one identity would do it for nothing.
+      const identity = await this.#environment.claimIdentity()
+      this.#undo(signal, () => identity.release())
+      signal.throwIfAborted()
       const prepared = this.#prepared ?? (await this.#prepare(signal))
-      await this.#join(prepared, signal)
+      await this.#join(prepared, identity, signal)
     })
   }
 
@@ -135,15 +140,16 @@ class TabDonor implements Donor {
     return prepared
   }
 
-  async #join(prepared: Prepared, signal: AbortSignal): Promise<void> {
+  #showChoosing({ plan }: Prepared): void {
+    this.#set({ status: 'loading', plan, span: plan.span, progress: CHOOSING })
+  }
+
+  async #join(prepared: Prepared, identity: Identity, signal: AbortSignal): Promise<void> {
     const { settings, model, sizing, engine, plan } = prepared
     const environment = this.#environment
     const mode: DonorMode = settings.placement.mode
-    this.#set({ status: 'loading', plan, span: plan.span, progress: CHOOSING })
+    this.#showChoosing(prepared)
 
-    const identity = await environment.claimIdentity()
-    this.#undo(signal, () => identity.release())
-    signal.throwIfAborted()
     const node = await environment.join({
       seed: identity.seed,
       modelDigest: model.id.digest,

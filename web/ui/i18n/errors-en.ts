@@ -43,8 +43,8 @@ export const errorsEn: Record<ErrorCode, ErrorText> = {
   NODE_TOO_OLD: { what: 'Node is too old.', action: 'Install Node 20.19 or newer.' },
   SLOT_TAKEN: { what: 'This profile slot is used by another process.', action: 'Choose another slot.' },
   IDENTITY_TAKEN: {
-    what: 'Another tab is already donating with this identity.',
-    action: 'Use that tab, or close it first.',
+    what: 'Another tab of this browser is donating already.',
+    action: 'Go to that tab, or close it and try again. To donate a second tab, open it with ?donate&tab=1.',
   },
   CHAT_TAKEN: {
     what: 'Another tab is writing in this chat.',

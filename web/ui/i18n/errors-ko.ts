@@ -33,7 +33,10 @@ export const errorsKo: Record<ErrorCode, ErrorText> = {
   PORT_TAKEN: { what: '다른 프로그램이 이 포트를 쓰고 있습니다.', action: '다른 포트를 고르세요.' },
   NODE_TOO_OLD: { what: 'Node 버전이 너무 낮습니다.', action: 'Node 20.19 이상을 설치하세요.' },
   SLOT_TAKEN: { what: '다른 프로세스가 이 프로필 자리를 쓰고 있습니다.', action: '다른 자리를 고르세요.' },
-  IDENTITY_TAKEN: { what: '다른 탭이 이미 같은 신원으로 기부하고 있습니다.', action: '그 탭을 쓰거나 먼저 닫으세요.' },
+  IDENTITY_TAKEN: {
+    what: '이 브라우저의 다른 탭이 이미 기부하고 있습니다.',
+    action: '그 탭에서 확인하거나, 그 탭을 닫고 다시 시도하세요. 탭 하나를 더 기부하려면 ?donate&tab=1 로 여세요.',
+  },
   CHAT_TAKEN: {
     what: '다른 탭에서 이 대화를 쓰고 있습니다.',
     action: '그 탭의 답이 끝난 뒤 다시 시도하거나 새 대화를 시작하세요.',
