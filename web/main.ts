@@ -6,6 +6,7 @@
 import { effect } from '@preact/signals'
 import { installHandle } from './compose/handle.ts'
 import { loadPageConfig, type PageConfig } from './compose/page-config.ts'
+import { PageKept } from './compose/page-kept.ts'
 import { PageDonors } from './compose/page-donors.ts'
 import { PagePrompts } from './compose/page-prompts.ts'
 import { PageSwarm } from './compose/page-swarm.ts'
@@ -16,6 +17,7 @@ import { withTexts } from './ui/services.ts'
 import { createChats } from './ui/state/chats.ts'
 import { createContextMeter } from './ui/state/context-meter.ts'
 import { createDonating } from './ui/state/donating.ts'
+import { createKeptModels } from './ui/state/kept-models.ts'
 import { createModels } from './ui/state/models.ts'
 import { createNavigation } from './ui/state/navigation.ts'
 import { createPreferences, type Preferences } from './ui/state/preferences.ts'
@@ -60,8 +62,10 @@ async function build(root: Element, preferences: Preferences, config: PageConfig
     randomSeed: () => crypto.getRandomValues(new Uint32Array(1))[0] ?? 0,
     newId: () => crypto.randomUUID(),
   })
-  const donors = new PageDonors(config, pageSwarm, hub)
+  const pageKept = new PageKept()
+  const donors = new PageDonors(config, pageSwarm, hub, pageKept)
   const donating = createDonating(donors)
+  const kept = createKeptModels(pageKept, { onDeleted: () => donating.countAgain() })
   const navigation = createNavigation(window)
   const setHubToken = (token: string): void => {
     hubToken = token === '' ? null : token
@@ -77,6 +81,7 @@ async function build(root: Element, preferences: Preferences, config: PageConfig
       chats,
       meter: createContextMeter(chats.current, models.opened),
       donating,
+      kept,
       swarm,
       environment: {
         version: PROTOCOL_VERSION,

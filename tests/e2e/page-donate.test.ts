@@ -101,16 +101,39 @@ test('one click after the plan loads, serves and shows it', async () => {
   await expect.poll(peersSeen, { timeout: SEEN_MS }).toBe(0)
 })
 
-test('the next visit finds the weights, and Stop leaves the swarm', async () => {
+test('the next visit finds the weights, Stop leaves the swarm, and only then can the weights be deleted', async () => {
   const page = await planned()
   expect(await page.getByTestId('plan-download').innerText()).toMatch(/^0 B, and [\d.]+ MB already kept here$/)
   await serving(page)
   await expect.poll(peersSeen, { timeout: SEEN_MS }).toBe(1)
+
+  // Another tab of this browser, which has not started and does not have to.
+  const other = await planned()
+  const kept = other.getByTestId('kept')
+  await kept.locator('summary').click()
+  expect(await kept.locator('summary').innerText()).toMatch(/^Kept in this browser: [78]\.\d MB$/)
+  await kept.locator('.kept-model', { hasText: 'tinytales' }).getByText('in use by a tab').waitFor()
+  expect(await kept.getByRole('button', { name: /^Delete/ }).count()).toBe(0)
+  expect(await kept.getByTestId('kept-fate').innerText()).toMatch(/^The browser (may delete|keeps) these files/)
+  expect(await other.getByTestId('plan-download').innerText()).toMatch(/^0 B/)
+
   await page.getByTestId('donate-stop').click()
   await page.locator('[data-status="stopped"]').waitFor({ timeout: READY_MS })
   await expect.poll(peersSeen, { timeout: SEEN_MS }).toBe(0)
+
+  await kept.getByRole('button', { name: /^Delete tinytales@/ }).click()
+  await other.getByTestId('kept-delete').click()
+  await kept.getByText(/^Deleted tinytales@\w+: [78]\.\d MB are free again\.$/).waitFor()
+  expect(await kept.getByRole('listitem').count()).toBe(0)
+  // The plan that stood there is counted again, and so is the next one.
+  await other
+    .getByTestId('plan-download')
+    .getByText(/^[\d.]+ MB$/)
+    .waitFor({ timeout: READY_MS })
+  await other.close()
   await page.getByTestId('donate-start').click()
   await page.locator('[data-status="ready"]').waitFor({ timeout: READY_MS })
+  expect(await page.getByTestId('plan-download').innerText()).toMatch(/^[1-9][\d.]* MB$/)
   await page.close()
 })
 

@@ -3,6 +3,8 @@
 export class FakeFolder {
   readonly folders = new Map<string, FakeFolder>()
   readonly files = new Map<string, Uint8Array>()
+  /** Files that the browser refuses to delete. */
+  readonly stuck = new Set<string>()
   readonly #quota: { left: number }
   readonly #handles: 'writable' | 'exclusive'
 
@@ -34,6 +36,7 @@ export class FakeFolder {
   }
 
   async removeEntry(name: string): Promise<void> {
+    if (this.stuck.has(name)) throw new DOMException(`${name} is open`, 'NoModificationAllowedError')
     if (!this.files.delete(name) && !this.folders.delete(name)) throw new DOMException(name, 'NotFoundError')
   }
 

@@ -11,6 +11,7 @@ import type { Donor } from '../donor/state.ts'
 import workerUrl from '../donor/worker.ts?worker&url'
 import type { DonorChoices, DonorPort } from '../ui/state/ports.ts'
 import type { PageHandle } from './handle.ts'
+import type { PageKept } from './page-kept.ts'
 import type { PageConfig } from './page-config.ts'
 import type { HubAccess } from './page-prompts.ts'
 import type { PageSwarm } from './page-swarm.ts'
@@ -21,14 +22,16 @@ export class PageDonors implements DonorPort {
   readonly #config: PageConfig
   readonly #swarm: PageSwarm
   readonly #hub: HubAccess
+  readonly #kept: PageKept
   /** The serving peer of the donor that runs, or ran last. */
   #node: ServingNode | null = null
 
-  constructor(config: PageConfig, swarm: PageSwarm, hub: HubAccess) {
+  constructor(config: PageConfig, swarm: PageSwarm, hub: HubAccess, kept: PageKept) {
     this.defaults = config.donor
     this.#config = config
     this.#swarm = swarm
     this.#hub = hub
+    this.#kept = kept
   }
 
   /** @throws SwarmError BAD_OPTION when the link does not make sense */
@@ -45,6 +48,8 @@ export class PageDonors implements DonorPort {
     const environment = browserEnvironment({
       config: app,
       tab,
+      kept: this.#kept.weights,
+      onKeptChange: () => this.#kept.changed(),
       startWorker: () => startWorker(workerUrl, 'donor'),
       hubToken: () => (mayHaveToken ? (this.#hub.token() ?? undefined) : undefined),
       knownRecords: (digest) => this.#knownRecords(digest),

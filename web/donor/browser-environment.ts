@@ -5,8 +5,10 @@ import { createServingNode } from '../../net/node.ts'
 import { browserPlatform } from '../../net/platform-browser.ts'
 import type { AppConfig } from '../../swarm/app-config.ts'
 import type { PeerRecord } from '../../swarm/peer-record.ts'
+import type { KeptWeights } from '../weights/kept-weights.ts'
 import { openWeightCache } from '../weights/opfs-cache.ts'
 import { prepareSpan } from '../weights/prepare-span.ts'
+import { askToKeep } from '../weights/storage-room.ts'
 import type { WeightCache } from '../weights/weight-cache.ts'
 import { sha256 } from '../sha256.ts'
 import { systemClock } from './clock.ts'
@@ -23,6 +25,9 @@ export interface BrowserEnvironmentOptions {
   hubToken: () => string | undefined
   /** Records seen before the donor has joined. */
   knownRecords: (modelDigest: string) => readonly PeerRecord[]
+  kept: KeptWeights
+  /** This tab began or ended to use kept files, or the browser has said whether it keeps them. */
+  onKeptChange: () => void
   /** What the network has to say that is not the donor's own log. */
   netLog: (text: string) => void
 }
@@ -54,6 +59,13 @@ export function browserEnvironment(options: BrowserEnvironmentOptions): DonorEnv
       return await prepareSpan({ source, config: modelConfig, span, cache: await cache, signal })
     },
     hubToken: options.hubToken,
+    holdWeights: async (model, downloads, signal) => {
+      // Nobody waits for it: a browser that asks the person has its answer when they give it.
+      if (downloads) void askToKeep().then(options.onKeptChange)
+      const release = await options.kept.hold(model, signal)
+      options.onKeptChange()
+      return () => release().finally(options.onKeptChange)
+    },
     claimIdentity: () => store.claimIdentity(options.tab),
     join: ({ seed, modelDigest, initialPeers }) =>
       createServingNode({

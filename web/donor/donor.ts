@@ -150,6 +150,8 @@ class TabDonor implements Donor {
     const mode: DonorMode = settings.placement.mode
     this.#showChoosing(prepared)
 
+    this.#undo(signal, await environment.holdWeights(model.source, plan.downloadBytes > 0, signal))
+    signal.throwIfAborted()
     const node = await environment.join({
       seed: identity.seed,
       modelDigest: model.id.digest,

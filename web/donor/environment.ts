@@ -51,6 +51,8 @@ export interface DonorEnvironment {
   countFiles(source: ModelSource, config: LlamaConfig, span: Span, signal: AbortSignal): Promise<SpanFiles>
   /** Memory only; never a log, a record or a URL. */
   hubToken(): string | undefined
+  /** Until the returned function is called, nobody deletes what is kept of the model; `downloads`: more will be kept. */
+  holdWeights(model: { repo: string; revision: string }, downloads: boolean, signal: AbortSignal): Promise<() => void>
   /** @throws SwarmError IDENTITY_TAKEN */
   claimIdentity(): Promise<Identity>
   join(options: {

@@ -6,6 +6,7 @@ import { textsFor, type Texts } from './i18n/texts.ts'
 import type { Chats } from './state/chats.ts'
 import type { ContextMeter } from './state/context-meter.ts'
 import type { Donating } from './state/donating.ts'
+import type { KeptModels } from './state/kept-models.ts'
 import type { Models } from './state/models.ts'
 import type { Navigation } from './state/navigation.ts'
 import type { Preferences } from './state/preferences.ts'
@@ -28,6 +29,7 @@ export interface Services {
   chats: Chats
   meter: ContextMeter
   donating: Donating
+  kept: KeptModels
   swarm: SwarmState
   environment: Environment
   texts: ReadonlySignal<Texts>

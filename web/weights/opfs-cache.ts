@@ -5,9 +5,8 @@
  */
 import { describeError, SwarmError } from '../../swarm/errors.ts'
 import { entryHead, openEntry } from './cache-entry.ts'
+import { folderName, WEIGHTS_FOLDER } from './model-folder.ts'
 import type { CachedModel, WeightCache } from './weight-cache.ts'
-
-const FOLDER = 'weights-v1'
 
 export interface OpfsCacheOptions {
   /** Told once when storage is full or cannot be used; loading goes on without. */
@@ -20,7 +19,7 @@ export interface OpfsCacheOptions {
 export async function openWeightCache(options: OpfsCacheOptions): Promise<WeightCache | null> {
   try {
     const root = await (options.root ?? (() => navigator.storage.getDirectory()))()
-    return new OpfsCache(root, await root.getDirectoryHandle(FOLDER, { create: true }), options.onWarning)
+    return new OpfsCache(root, await root.getDirectoryHandle(WEIGHTS_FOLDER, { create: true }), options.onWarning)
   } catch (error) {
     options.onWarning(
       new SwarmError('STORAGE_FULL', `this tab cannot keep downloads (${describeError(error)})`, {
@@ -91,8 +90,8 @@ class OpfsCache implements WeightCache {
   }
 
   async clear(): Promise<void> {
-    await this.#root.removeEntry(FOLDER, { recursive: true })
-    this.#folder = await this.#root.getDirectoryHandle(FOLDER, { create: true })
+    await this.#root.removeEntry(WEIGHTS_FOLDER, { recursive: true })
+    this.#folder = await this.#root.getDirectoryHandle(WEIGHTS_FOLDER, { create: true })
     this.#writable = true
   }
 
@@ -114,11 +113,6 @@ class OpfsCache implements WeightCache {
       }),
     )
   }
-}
-
-/** `owner/name` has one slash at most, and a commit none. */
-function folderName(model: CachedModel): string {
-  return `${model.repo.replace('/', '--')}@${model.revision}`
 }
 
 async function replaceFile(handle: FileSystemFileHandle, parts: readonly Uint8Array[]): Promise<void> {

@@ -10,6 +10,9 @@ import type { Donor, DonorLogLine, DonorState } from '../../../web/donor/state.t
 import type {
   ChatLocks,
   DonorPort,
+  KeptDeletion,
+  KeptListing,
+  KeptPort,
   ModelChoice,
   OpenedModel,
   PromptPort,
@@ -252,4 +255,34 @@ export class FakeDonor implements Donor {
 
 export function fakeDonorPort(donor: Donor): DonorPort {
   return { defaults: {}, create: () => Promise.resolve(donor) }
+}
+
+/** A browser that keeps what it is told to keep; each deletion comes out as `outcome` says. */
+export class FakeKept implements KeptPort {
+  listing: KeptListing | null
+  outcome: KeptDeletion = { outcome: 'deleted', freedBytes: 1 }
+  readonly deleted: string[] = []
+  readonly #listeners = new Set<() => void>()
+
+  constructor(listing: KeptListing | null) {
+    this.listing = listing
+  }
+
+  list(): Promise<KeptListing | null> {
+    return Promise.resolve(this.listing)
+  }
+
+  delete({ repo }: { repo: string }): Promise<KeptDeletion> {
+    this.deleted.push(repo)
+    return Promise.resolve(this.outcome)
+  }
+
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  changed(): void {
+    for (const listener of this.#listeners) listener()
+  }
 }

@@ -3,13 +3,14 @@ import { createPreferences } from '../../../web/ui/state/preferences.ts'
 import { createChats } from '../../../web/ui/state/chats.ts'
 import { createContextMeter } from '../../../web/ui/state/context-meter.ts'
 import { createDonating } from '../../../web/ui/state/donating.ts'
+import { createKeptModels } from '../../../web/ui/state/kept-models.ts'
 import { createModels } from '../../../web/ui/state/models.ts'
 import { createNavigation } from '../../../web/ui/state/navigation.ts'
 import { createSwarmState } from '../../../web/ui/state/swarm.ts'
 import { mountApp } from '../../../web/ui/mount.tsx'
 import { withTexts } from '../../../web/ui/services.ts'
 import { MemoryChats } from '../../../web/ui/storage/chat-db.ts'
-import { FakeDonor, fakeDonorPort, fakeLocks, FakePrompts, FakeSwarm, TINYTALES } from './fakes.ts'
+import { FakeDonor, fakeDonorPort, FakeKept, fakeLocks, FakePrompts, FakeSwarm, TINYTALES } from './fakes.ts'
 import { SCENES } from './scenes.ts'
 
 const query = new URLSearchParams(location.search)
@@ -45,6 +46,13 @@ const log = [
 const navigation = createNavigation(window)
 navigation.view.value = scene.view
 const donating = createDonating(fakeDonorPort(new FakeDonor(scene.donor, scene.log === true ? log : [])))
+const kept = new FakeKept(scene.kept ?? null)
+const keptModels = createKeptModels(kept, { onDeleted: () => {} })
+const [keptFirst] = scene.kept?.models ?? []
+if (scene.keptDeletion !== undefined && keptFirst !== undefined) {
+  kept.outcome = scene.keptDeletion
+  await keptModels.remove(keptFirst)
+}
 const root = document.querySelector('#app')
 if (root === null) throw new Error('no #app')
 mountApp(
@@ -56,6 +64,7 @@ mountApp(
     chats,
     meter: createContextMeter(chats.current, models.opened),
     donating,
+    kept: keptModels,
     swarm,
     environment: {
       version: '1.0',
@@ -68,4 +77,18 @@ mountApp(
 )
 await chats.load()
 if (scene.send !== undefined) void chats.current.peek().send(scene.send)
+if (scene.unfold !== undefined) await unfold(scene.unfold)
 document.documentElement.dataset['ready'] = 'true'
+
+/** Opens a fold as soon as it is there, and brings it into view. */
+async function unfold(selector: string): Promise<void> {
+  for (;;) {
+    const details = document.querySelector<HTMLDetailsElement>(selector)
+    if (details !== null) {
+      details.open = true
+      details.scrollIntoView()
+      return
+    }
+    await new Promise((resolve) => requestAnimationFrame(resolve))
+  }
+}

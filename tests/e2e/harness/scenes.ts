@@ -3,7 +3,7 @@ import { SwarmError, toPlainError } from '../../../swarm/errors.ts'
 import type { DonorPlan, DonorState, LoadProgress } from '../../../web/donor/state.ts'
 import type { AnswerEntry, Chat, Entry } from '../../../web/ui/state/chat-types.ts'
 import type { View } from '../../../web/ui/state/navigation.ts'
-import type { SwarmSnapshot } from '../../../web/ui/state/ports.ts'
+import type { KeptDeletion, KeptListing, SwarmSnapshot } from '../../../web/ui/state/ports.ts'
 import { fakeRecord, fakeSnapshot, PEERS, TINYTALES, type FakePromptOptions, type Played } from './fakes.ts'
 
 export interface Scene {
@@ -16,6 +16,11 @@ export interface Scene {
   donor: DonorState
   hasWebGpu?: boolean
   log?: boolean
+  kept?: KeptListing
+  /** Comes of deleting the first kept model, which is done at once. */
+  keptDeletion?: KeptDeletion
+  /** A fold to be opened. */
+  unfold?: string
 }
 
 const FULL = [
@@ -118,6 +123,21 @@ const PROGRESS: LoadProgress = {
   cachedBytes: 0,
   bytesPerSecond: 5_300_000,
   etaSeconds: 2.4,
+}
+
+const KEPT: KeptListing = {
+  models: [
+    {
+      repo: 'meta-llama/Llama-3.2-1B-Instruct',
+      revision: '9213176726f574b556790deb65791e0c5aa438b6',
+      bytes: 1_236_000_000,
+      inUse: false,
+    },
+    { repo: TINYTALES.repo, revision: TINYTALES.revision, bytes: 7_400_000, inUse: true },
+  ],
+  usedBytes: 1_244_100_000,
+  quotaBytes: 61_200_000_000,
+  fate: 'may-go',
 }
 
 const base: Scene = {
@@ -239,6 +259,20 @@ export const SCENES: Record<string, Scene> = {
     { log: true },
   ),
   'donate-stopped': donate({ status: 'stopped' }, { log: true }),
+  'donate-kept': donate({ status: 'stopped' }, { kept: KEPT, unfold: '.kept' }),
+  'donate-kept-partly': donate(
+    { status: 'stopped' },
+    {
+      kept: { ...KEPT, fate: 'kept' },
+      keptDeletion: {
+        outcome: 'partly',
+        freedBytes: 1_200_000_000,
+        leftBytes: 36_000_000,
+        reason: 'NoModificationAllowedError: the file is locked',
+      },
+      unfold: '.kept',
+    },
+  ),
   'donate-nogpu': donate({ status: 'idle' }, { hasWebGpu: false }),
   'donate-failed': donate({
     status: 'failed',

@@ -6,6 +6,7 @@ import { useServices, useTexts } from '../services.ts'
 import type { Texts } from '../i18n/texts.ts'
 import { isRunning } from '../state/donating.ts'
 import { spanText } from './span-text.ts'
+import { CacheList } from './cache-list.tsx'
 import { DonorOptions } from './donor-options.tsx'
 import { LoadSteps } from './load-steps.tsx'
 import { LogPanel } from './log-panel.tsx'
@@ -41,6 +42,7 @@ export function DonateView() {
         <DonorBody state={state} />
         {!needsHelp && <DonorButtons state={state} />}
       </div>
+      <CacheList />
       <LogPanel />
     </section>
   )

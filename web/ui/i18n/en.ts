@@ -2,6 +2,9 @@
  * English texts, and the shape that every dictionary has. Texts with numbers are functions; numbers come formatted.
  * Error codes have tables of their own (`errors-*.ts`).
  */
+import { keptEn } from './kept-en.ts'
+import type { Widen } from './widen.ts'
+
 const plural = (count: number, one: string, many: string): string => (count === 1 ? one : many)
 
 export const en = {
@@ -218,6 +221,7 @@ export const en = {
       other: 'Use a current Chrome, Edge, Firefox or Safari on a computer with a graphics processor.',
     },
   },
+  kept: keptEn,
   swarm: {
     title: 'Swarm',
     lead: 'Who serves which blocks right now.',
@@ -270,11 +274,4 @@ export const en = {
   },
 }
 
-type Widen<T> = {
-  [K in keyof T]: T[K] extends (...args: infer A) => string
-    ? (...args: A) => string
-    : T[K] extends string
-      ? string
-      : Widen<T[K]>
-}
 export type Messages = Widen<typeof en>

@@ -1,5 +1,6 @@
 /** 한국어 문장. The shape is `Messages`: a missing or extra key does not compile. */
 import type { Messages } from './en.ts'
+import { keptKo } from './kept-ko.ts'
 
 export const ko: Messages = {
   app: {
@@ -210,6 +211,7 @@ export const ko: Messages = {
       other: '그래픽 프로세서가 있는 컴퓨터에서 최신 Chrome, Edge, Firefox, Safari를 사용하세요.',
     },
   },
+  kept: keptKo,
   swarm: {
     title: '스웜',
     lead: '지금 누가 어느 블록을 제공하는지 보여 줍니다.',

@@ -19,6 +19,8 @@ export interface Donating {
   stop(): Promise<void>
   /** Something the plan depended on has changed (a token was given): what was planned before does not count. */
   forgetPlan(): void
+  /** What is kept here has changed: a plan that stands says how much is to be downloaded. */
+  countAgain(): void
 }
 
 export function createDonating(port: DonorPort): Donating {
@@ -70,6 +72,14 @@ export function createDonating(port: DonorPort): Donating {
       }
     }
   }
+  const forgetPlan = (): void => {
+    if (isRunning(state.peek())) return
+    plannedFor = null
+    round += 1
+    state.value = { status: 'idle' }
+    // The view plans anew for every new object of choices.
+    choices.value = { ...choices.peek() }
+  }
   return {
     state,
     log,
@@ -87,14 +97,11 @@ export function createDonating(port: DonorPort): Donating {
         await (await renew(model)).start()
       }),
     stop: () => guarded(async () => await donor?.stop()),
-    forgetPlan() {
-      if (isRunning(state.peek())) return
-      plannedFor = null
-      round += 1
-      state.value = { status: 'idle' }
-      // The view plans anew for every new object of choices.
-      choices.value = { ...choices.peek() }
+    countAgain() {
+      const { status } = state.peek()
+      if (status === 'ready' || status === 'planning') forgetPlan()
     },
+    forgetPlan,
   }
 }
 

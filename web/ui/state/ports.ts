@@ -104,6 +104,34 @@ export interface DonorPort {
   readonly defaults: DonorDefaults
 }
 
+export interface KeptModel extends ModelRef {
+  bytes: number
+  /** Loaded or served by a tab of this origin: it cannot be deleted now. */
+  inUse: boolean
+}
+
+export interface KeptListing {
+  models: readonly KeptModel[]
+  /** Of everything this origin keeps; null: the browser does not tell. */
+  usedBytes: number | null
+  quotaBytes: number | null
+  fate: 'kept' | 'may-go' | 'unknown'
+}
+
+export type KeptDeletion =
+  | { outcome: 'deleted'; freedBytes: number }
+  | { outcome: 'in-use' }
+  | { outcome: 'partly'; freedBytes: number; leftBytes: number; reason: string }
+
+/** Weights that the browser keeps between visits. */
+export interface KeptPort {
+  /** null: this browser keeps no files for the page. */
+  list(): Promise<KeptListing | null>
+  delete(model: ModelRef): Promise<KeptDeletion>
+  /** Something may have changed, here or in another tab. */
+  onChange(listener: () => void): () => void
+}
+
 export interface ChatStorage {
   /** False: nothing survives a reload (the browser refuses storage). */
   readonly durable: boolean

@@ -144,6 +144,7 @@ export class FakeDonor {
       openModel: () => Promise.resolve(fakeSource(swarm.blocks)),
       countFiles: () => Promise.resolve({ totalBytes: 100, cachedBytes: 40, downloadBytes: 60 }),
       hubToken: () => undefined,
+      holdWeights: () => Promise.resolve(() => Promise.resolve()),
       claimIdentity: () =>
         options.identityTaken === true
           ? Promise.reject(new SwarmError('IDENTITY_TAKEN', 'Another tab donates under this identity already.'))
