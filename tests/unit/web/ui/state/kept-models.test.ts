@@ -44,7 +44,7 @@ test('a browser that throws has deleted nothing, in its own words', async () => 
 test('an older look that ends late does not show', async () => {
   const port = new FakeKept(listing)
   const { kept } = build(port)
-  let answer = (_: KeptListing | null): void => undefined
+  let answer: (found: KeptListing | null) => void = () => undefined
   port.list = () => new Promise((resolve) => (answer = resolve))
   const slow = kept.refresh()
   const late = answer
