@@ -4,6 +4,7 @@
  */
 import { MAX_RECORD_TTL_MS, RECORD_REFRESH_MS } from '../swarm/limits.ts'
 import { signRecord, type PeerRecord, type Sign, type SignedRecord } from '../swarm/peer-record.ts'
+import { PROTOCOL_MAJOR } from '../swarm/protocol.ts'
 import type { AnnouncedFields, Announcer } from './types.ts'
 
 const GOODBYE_MS = 500
@@ -88,7 +89,7 @@ export class RecordAnnouncer implements Announcer {
     this.#lastSeq = Math.max(now, this.#lastSeq + 1)
     const record: PeerRecord = {
       ...fields,
-      v: 1,
+      v: PROTOCOL_MAJOR,
       peerId: this.#options.peerId,
       seq: this.#lastSeq,
       issuedAt: now,

@@ -5,7 +5,7 @@
 import type { Connection } from '@libp2p/interface'
 import { describeError, SwarmError } from '../swarm/errors.ts'
 import { OPEN_TIMEOUT_MS } from '../swarm/limits.ts'
-import { DIRECTORY_PROTOCOL, PROTOCOL_VERSION } from '../swarm/protocol.ts'
+import { DIRECTORY_PROTOCOL, isSameMajor, PROTOCOL_VERSION } from '../swarm/protocol.ts'
 import type { PeerRole, ToRelay } from './directory-messages.ts'
 import { fromBase64, JsonChannel, toBase64 } from './json-channel.ts'
 
@@ -20,6 +20,12 @@ export interface DirectoryEvents {
   onRefused(relay: string, text: string): void
 }
 
+export interface Refusal {
+  /** The rule or limit as the relay names it. */
+  limit: string
+  text: string
+}
+
 export class DirectoryClient {
   readonly #relay: string
   readonly #role: PeerRole
@@ -28,7 +34,7 @@ export class DirectoryClient {
   #channel: JsonChannel | null = null
   #isClosed = false
   /** Why this relay does not serve us; null while it does. */
-  refusal: string | null = null
+  refusal: Refusal | null = null
   /** How long its reservations last, as its welcome said; null where it did not say. */
   reservationTtlMs: number | null = null
 
@@ -72,7 +78,8 @@ export class DirectoryClient {
       throw new SwarmError('NO_RELAY', 'the relay closed the directory stream before it said welcome')
     this.refusal = refusalOf(answer)
     if (this.refusal !== null) {
-      if (this.refusal !== knownRefusal) this.#events.onRefused(this.#relay, this.refusal)
+      const { text } = this.refusal
+      if (text !== knownRefusal) this.#events.onRefused(this.#relay, text)
       this.close()
       return
     }
@@ -133,21 +140,17 @@ export class DirectoryClient {
   }
 }
 
-function refusalOf(answer: Record<string, unknown>): string | null {
-  if (answer['type'] === 'refused') return textOf(answer['text'])
+function refusalOf(answer: Record<string, unknown>): Refusal | null {
+  if (answer['type'] === 'refused') return { limit: textOf(answer['limit']), text: textOf(answer['text']) }
   const { version } = answer
   if (answer['type'] !== 'welcome' || typeof version !== 'string' || isSameMajor(version, PROTOCOL_VERSION)) return null
-  return `The relay speaks version ${textOf(version)} of the protocol and this side speaks ${PROTOCOL_VERSION}. Reload the page or update the program.`
+  const text = `The relay speaks version ${textOf(version)} of the protocol and this side speaks ${PROTOCOL_VERSION}. Reload the page or update the program.`
+  return { limit: 'version', text }
 }
 
 /** A time that a relay names: no longer than a day, 0 when it makes no sense. */
 function durationOf(value: unknown): number {
   return typeof value === 'number' && value > 0 ? Math.min(value, 86_400_000) : 0
-}
-
-/** Versions differ in a way that matters only before the first dot. */
-export function isSameMajor(a: string, b: string): boolean {
-  return a.split('.')[0] === b.split('.')[0]
 }
 
 /** What a relay says is shown to a person: short, and without characters that steer a terminal or a page. */

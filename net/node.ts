@@ -115,6 +115,7 @@ class LibSwarmNode implements ServingNode, Leaving, Reserving {
   #toldAt = 0
   /** Relays that our last record named: it is signed anew whenever they are others, however short the change in between. */
   #announcedRelays = ''
+  #hasMetOtherVersion = false
   #isStopped = false
   readonly #release: () => void
 
@@ -429,7 +430,11 @@ class LibSwarmNode implements ServingNode, Leaving, Reserving {
       if (record.state === 'gone' && record.peerId !== this.peerId) this.#peers.lose(record.peerId, 'goodbye')
       return true
     } catch (error) {
-      this.#options.log(describeError(error))
+      if (!(error instanceof SwarmError) || error.code !== 'WRONG_VERSION') this.#options.log(describeError(error))
+      else if (!this.#hasMetOtherVersion) {
+        this.#hasMetOtherVersion = true
+        this.#options.log(`Tabs of another version are in this swarm, and are left out: ${error.message}.`)
+      }
       return false
     }
   }

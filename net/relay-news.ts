@@ -18,6 +18,24 @@ export function tellRelayNews(node: Pick<SwarmNode, 'relays' | 'onRelayChange'>,
   return node.onRelayChange(look)
 }
 
+/**
+ * Tells of each relay that refuses this peer, and why: a limit, another version. Once for each reason until it is let in.
+ * Returns the function that ends it.
+ */
+export function tellRefusals(node: Pick<SwarmNode, 'relays' | 'onRelayChange'>, tell: (text: string) => void) {
+  const told = new Map<string, string>()
+  const look = (): void => {
+    for (const { address, state, reason = 'it does not say why' } of node.relays()) {
+      if (state === 'connected') told.delete(address)
+      if (state !== 'refused' || told.get(address) === reason) continue
+      told.set(address, reason)
+      tell(`The relay refuses this tab: ${reason}`)
+    }
+  }
+  look()
+  return node.onRelayChange(look)
+}
+
 function restartText({ backAfterMs }: RelayStatus): string {
   const when =
     backAfterMs === undefined

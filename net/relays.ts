@@ -47,6 +47,7 @@ interface Link {
   addresses: string[]
   state: RelayStatus['state']
   reason: string | null
+  trouble: RelayStatus['trouble'] | null
   isBusy: boolean
   directory: DirectoryClient | null
   connectedAt: number
@@ -74,6 +75,7 @@ export class Relays {
       addresses,
       state: 'connecting',
       reason: null,
+      trouble: null,
       isBusy: false,
       directory: null,
       connectedAt: 0,
@@ -117,10 +119,11 @@ export class Relays {
   }
 
   statuses(): RelayStatus[] {
-    return this.#links.map(({ addresses, state, reason, restart }) => ({
+    return this.#links.map(({ addresses, state, reason, trouble, restart }) => ({
       address: addresses[0] ?? '',
       state,
       ...(reason === null ? {} : { reason }),
+      ...(trouble === null || trouble === undefined ? {} : { trouble }),
       ...(state === 'restarting' && restart !== null && restart.backAfterMs > 0
         ? { backAfterMs: restart.backAfterMs }
         : {}),
@@ -185,6 +188,7 @@ export class Relays {
       this.#supervise(link)
         .catch((error: unknown) => {
           if (error instanceof SwarmError && error.code === 'RELAY_REFUSED') this.#refused(link, error.message)
+          else if (isOtherPeer(error)) this.#lost(link, OTHER_RELAY, 'other-relay')
           else this.#lost(link, describeError(error))
         })
         .finally(() => {
@@ -207,7 +211,8 @@ export class Relays {
     const isRefused = directory !== null && directory.refusal !== null && Date.now() < link.retryAt
     if ((directory === null || directory.isClosed) && !isRefused) await this.#openDirectory(link, connection)
     const refusal = link.directory?.refusal ?? null
-    this.#set(link, refusal === null ? 'connected' : 'refused', refusal)
+    if (refusal === null) this.#set(link, 'connected', null)
+    else this.#set(link, 'refused', refusal.text, refusal.limit === 'version' ? 'version' : null)
     if (this.#options.wantsReservations) await this.#keepReservation(link, connection)
   }
 
@@ -229,7 +234,7 @@ export class Relays {
   }
 
   async #openDirectory(link: Link, connection: Connection): Promise<void> {
-    const before = link.directory?.refusal ?? null
+    const before = link.directory?.refusal?.text ?? null
     const { role, events } = this.#options
     const directory = new DirectoryClient(link.addresses[0] ?? '', role, events, (inMs, forMs) =>
       this.#restarts(link, inMs, forMs),
@@ -275,7 +280,7 @@ export class Relays {
     this.#set(link, 'restarting', null)
   }
 
-  #lost(link: Link, reason: string): void {
+  #lost(link: Link, reason: string, trouble: Link['trouble'] = null): void {
     if (this.#timer === null) return
     if (this.connection(link.relayId) !== null) {
       if (isRestarting(link)) return
@@ -290,15 +295,24 @@ export class Relays {
     link.dialAt = Math.max(link.dialAt, Date.now() + retryMs * (0.5 + Math.random()))
     if (isRestarting(link)) return
     link.failures += 1
-    this.#set(link, 'lost', reason)
+    this.#set(link, 'lost', reason, trouble)
   }
 
-  #set(link: Link, state: RelayStatus['state'], reason: string | null): void {
+  #set(link: Link, state: RelayStatus['state'], reason: string | null, trouble: Link['trouble'] = null): void {
     if (link.state === state && link.reason === reason) return
     link.state = state
     link.reason = reason
+    link.trouble = trouble
     for (const listener of this.#listeners) listener()
   }
+}
+
+const OTHER_RELAY =
+  'another relay answers there, with another peer id than the address names: ask for the address that it prints now'
+
+/** Noise found another key at the other end than the address asks for; libp2p keeps only its words. */
+function isOtherPeer(error: unknown): boolean {
+  return error instanceof Error && /does not match expected remote identity key/u.test(error.message)
 }
 
 /** While true, what ends at this relay says nothing about the peers behind it. */

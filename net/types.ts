@@ -42,6 +42,8 @@ export interface RelayStatus {
   state: 'connecting' | 'connected' | 'lost' | 'refused' | 'restarting'
   /** What the relay or the dial said, when refused or lost. */
   reason?: string
+  /** Why waiting will not help: it is of another version, or another relay than the address names answers there. */
+  trouble?: 'version' | 'other-relay'
   /** When restarting: after how long it said it is back. Absent where it did not say. */
   backAfterMs?: number
 }

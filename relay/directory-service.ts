@@ -11,7 +11,7 @@ import { peerIdOfAddress } from '../net/multiaddr.ts'
 import { verifySignature } from '../net/record-crypto.ts'
 import { SwarmError, describeError } from '../swarm/errors.ts'
 import { openRecord, type SignedRecord } from '../swarm/peer-record.ts'
-import { DIRECTORY_PROTOCOL, PROTOCOL_VERSION } from '../swarm/protocol.ts'
+import { DIRECTORY_PROTOCOL, isSameMajor, PROTOCOL_VERSION } from '../swarm/protocol.ts'
 import type { PeerRole } from '../net/directory-messages.ts'
 import { Departures } from './departures.ts'
 import { DirectoryPeer } from './directory-peer.ts'
@@ -184,7 +184,7 @@ export class DirectoryService {
         text: 'You, or others of your address, join too often; try again in a while.',
       }
     }
-    if (majorOf(version) === majorOf(PROTOCOL_VERSION)) return null
+    if (isSameMajor(version, PROTOCOL_VERSION)) return null
     const text = `This relay speaks version ${PROTOCOL_VERSION} and you speak ${version.slice(0, 20)}. Reload the page or update tabswarm.`
     return { limit: 'version', text }
   }
@@ -305,10 +305,6 @@ async function answersPing(connection: Connection): Promise<boolean> {
 
 function roleOf(value: unknown): PeerRole {
   return value === 'donor' || value === 'relay' ? value : 'client'
-}
-
-function majorOf(version: string): string {
-  return version.split('.')[0] ?? ''
 }
 
 function sleep(ms: number): Promise<void> {

@@ -13,7 +13,7 @@ import type { TrustedProxies } from './forwarded.ts'
 import { endBrokenRequest, endUnreadBody, UnderWay } from './http/connections.ts'
 import { securityHeaders } from './http/headers.ts'
 import { isAllowedHost, isLoopbackHost } from './http/host.ts'
-import { hasMethod, sendBytes, sendJson, sendText } from './http/respond.ts'
+import { hasMethod, sendBytes, sendJson, sendNothingHere, sendText } from './http/respond.ts'
 import { serveStatic } from './http/static-files.ts'
 import { DEFAULT_HTTP_LIMITS, type HttpLimits } from './limits.ts'
 import type { RelayLog } from './log.ts'
@@ -159,7 +159,7 @@ async function sendPage(
 ): Promise<void> {
   if (options.webRoot !== null && (await serveStatic(req, res, options.webRoot, pathname))) return
   if (pathname === '/') return sendText(res, 503, 'The page is not built here. Run "npm run build" and reload.')
-  sendText(res, 404, 'There is nothing at this address.')
+  sendNothingHere(req, res)
 }
 
 async function sendMetrics(req: IncomingMessage, res: ServerResponse, options: PageServerOptions): Promise<void> {

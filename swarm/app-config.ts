@@ -1,3 +1,6 @@
+import { SwarmError } from './errors.ts'
+import { isSameMajor, PROTOCOL_VERSION } from './protocol.ts'
+
 /** `/config.json`: what a relay (or a headless donor's own page server) tells the page and the command line. */
 export interface AppConfig {
   /** PROTOCOL_VERSION of the server. */
@@ -47,6 +50,21 @@ export interface DonorDefaults {
   /** Block-steps a second that the tab pretends to be limited to. */
   simulateSpeed?: number
   initialPeers?: string[]
+}
+
+/**
+ * Before anything else in it is looked at: a later build may have given it another shape.
+ * @param from where it was read
+ * @throws SwarmError WRONG_VERSION when it is of a build that does not understand this one
+ */
+export function checkConfigVersion(config: unknown, from: string): void {
+  const version = typeof config === 'object' && config !== null && 'version' in config ? config.version : undefined
+  if (typeof version !== 'string' || isSameMajor(version, PROTOCOL_VERSION)) return
+  throw new SwarmError(
+    'WRONG_VERSION',
+    `${from} speaks version ${version.slice(0, 20)} of the protocol, and this side speaks ${PROTOCOL_VERSION}`,
+    { action: 'Update the older of the two; a page is updated by reloading it.' },
+  )
 }
 
 /** A browser asks each of them for every connection. */

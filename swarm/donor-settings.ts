@@ -33,14 +33,33 @@ export interface DonorSettings {
   notes: readonly string[]
 }
 
+/** Names that a donor link may have. */
+export const DONOR_QUERY_NAMES = [
+  'model',
+  'revision',
+  'num_blocks',
+  'total_blocks',
+  'splits',
+  'stage',
+  'use_load_balancing',
+  'balance_quality',
+  'mean_balance_check_period',
+  'weights',
+  'backend',
+  'memory_gb',
+  'simulate_speed',
+  'dht_initial_peers',
+] as const
+type QueryName = (typeof DONOR_QUERY_NAMES)[number]
+
 /** The query parameters of a donor link; those that are absent are left out. @throws SwarmError BAD_OPTION */
 export function readDonorQuery(query: { get(name: string): string | null }): DonorDefaults {
   const defaults: DonorDefaults = {}
-  const text = (name: string): string | undefined => {
+  const text = (name: QueryName): string | undefined => {
     const value = query.get(name)?.trim()
     return value === undefined || value === '' ? undefined : value
   }
-  const numberOf = (name: string): number | undefined => {
+  const numberOf = (name: QueryName): number | undefined => {
     const value = text(name)
     if (value === undefined) return undefined
     const parsed = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(value) ? Number(value) : Number.NaN
@@ -56,7 +75,7 @@ export function readDonorQuery(query: { get(name: string): string | null }): Don
   assign('totalBlocks', numberOf('total_blocks'))
   assign('splits', text('splits'))
   assign('stage', numberOf('stage'))
-  assign('useLoadBalancing', readFlag(query.get('use_load_balancing')))
+  assign('useLoadBalancing', readFlag(query.get('use_load_balancing' satisfies QueryName)))
   assign('balanceQuality', numberOf('balance_quality'))
   assign('meanBalanceCheckPeriod', numberOf('mean_balance_check_period'))
   assign('weights', oneOf('weights', text('weights'), ['auto', 'f32', 'f16'] as const))

@@ -11,6 +11,7 @@
  */
 import { SwarmError } from './errors.ts'
 import { MAX_BLOCKS, MAX_CLOCK_SKEW_MS, MAX_RECORD_BYTES, MAX_RECORD_TTL_MS } from './limits.ts'
+import { PROTOCOL_MAJOR } from './protocol.ts'
 import { isValidSpan, type Span } from './span.ts'
 
 export const SIGNATURE_PREFIX = 'tabswarm-record:1:'
@@ -31,7 +32,8 @@ export interface ModelId {
 export type PeerState = 'joining' | 'online' | 'leaving' | 'gone'
 
 export interface PeerRecord {
-  v: 1
+  /** PROTOCOL_MAJOR of the publisher; records of another one are refused. */
+  v: number
   peerId: string
   /** Grows with every record of this peer; the corrected time in ms. */
   seq: number
@@ -83,7 +85,7 @@ export async function signRecord(record: PeerRecord, sign: Sign): Promise<Signed
 
 /**
  * Parses and checks everything but freshness (see `isFresh`).
- * @throws SwarmError BAD_RECORD naming what is wrong
+ * @throws SwarmError BAD_RECORD naming what is wrong, WRONG_VERSION for a record of another major
  */
 export async function openRecord(bytes: Uint8Array, verify: Verify): Promise<SignedRecord> {
   if (bytes.length > MAX_RECORD_BYTES) throw bad(`${bytes.length} bytes exceed ${MAX_RECORD_BYTES}`)
@@ -128,7 +130,12 @@ function parseRecord(json: Uint8Array): PeerRecord {
   }
   if (typeof value !== 'object' || value === null) throw bad('it is not an object')
   const r = value as Record<string, unknown>
-  if (r['v'] !== 1) throw bad(`version ${String(r['v'])} is not 1`)
+  if (r['v'] !== PROTOCOL_MAJOR) {
+    throw new SwarmError(
+      'WRONG_VERSION',
+      `a record of version ${String(r['v']).slice(0, 20)} is not one of ${PROTOCOL_MAJOR}`,
+    )
+  }
   const model = parseModel(r['model'])
   const span = parseSpan(r['span'], model.blocks, 'span')
   const state = r['state']
@@ -138,7 +145,7 @@ function parseRecord(json: Uint8Array): PeerRecord {
     throw bad('relays is not a list of at most 4 addresses')
   }
   return {
-    v: 1,
+    v: PROTOCOL_MAJOR,
     peerId: text(r, 'peerId', 128),
     seq: integer(r, 'seq', 0, Number.MAX_SAFE_INTEGER),
     issuedAt: integer(r, 'issuedAt', 0, Number.MAX_SAFE_INTEGER),

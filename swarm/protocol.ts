@@ -4,8 +4,18 @@
  */
 import type { ErrorCode } from './errors.ts'
 
-/** The wire version spoken by this build; shown in hellos, refused with WRONG_VERSION where it differs in the major part. */
-export const PROTOCOL_VERSION = '1.0'
+/**
+ * Builds of different majors do not understand each other: hello, record and open carry it, and refuse another one with
+ * WRONG_VERSION. A new major is this number alone. The names below stay, so that both sides get as far as saying so.
+ */
+export const PROTOCOL_MAJOR = 1
+/** The wire version spoken by this build; the part behind the dot says what a peer of the same major may leave out. */
+export const PROTOCOL_VERSION = `${PROTOCOL_MAJOR}.0`
+
+/** Whether two versions understand each other: they differ in a way that matters only before the first dot. */
+export function isSameMajor(a: string, b: string): boolean {
+  return a.split('.')[0] === b.split('.')[0]
+}
 
 /** Requesting peer → hop: one long-lived stream a session and hop; frames of `codec.ts`. */
 export const INFERENCE_PROTOCOL = '/tabswarm/inference/1.0.0'

@@ -10,6 +10,7 @@ import { PageKept } from './compose/page-kept.ts'
 import { PageDonors } from './compose/page-donors.ts'
 import { PagePrompts } from './compose/page-prompts.ts'
 import { PageSwarm } from './compose/page-swarm.ts'
+import { PageUpdate } from './compose/page-update.ts'
 import { describeError } from '../swarm/errors.ts'
 import { PROTOCOL_VERSION } from '../swarm/protocol.ts'
 import { mountApp, mountBroken, mountInsecure } from './ui/mount.tsx'
@@ -22,11 +23,14 @@ import { createModels } from './ui/state/models.ts'
 import { createNavigation } from './ui/state/navigation.ts'
 import { createPreferences, type Preferences } from './ui/state/preferences.ts'
 import { createSwarmState } from './ui/state/swarm.ts'
+import { createUpdate } from './ui/state/update.ts'
 import { openChatStorage } from './ui/storage/chat-db.ts'
 import { createChatLocks } from './ui/storage/chat-locks.ts'
 import { createSettingsStorage } from './ui/storage/settings.ts'
 
 async function main(): Promise<void> {
+  // Before any chunk adds to the document.
+  const pageUpdate = new PageUpdate(document)
   const root = document.querySelector('#app')
   if (root === null) throw new Error('bug: index.html has no #app')
   const preferences = createPreferences(
@@ -37,14 +41,19 @@ async function main(): Promise<void> {
   document.documentElement.lang = preferences.language.peek()
   if (!isSecureContext) return mountInsecure(root, preferences.language.peek())
   try {
-    await build(root, preferences, await loadPageConfig(new URL(location.href)))
+    await build(root, preferences, await loadPageConfig(new URL(location.href)), pageUpdate)
   } catch (error) {
     mountBroken(root, preferences.language.peek(), describeError(error))
     throw error
   }
 }
 
-async function build(root: Element, preferences: Preferences, config: PageConfig): Promise<void> {
+async function build(
+  root: Element,
+  preferences: Preferences,
+  config: PageConfig,
+  pageUpdate: PageUpdate,
+): Promise<void> {
   let hubToken: string | null = null
   const hub = { hubUrl: config.hubUrl, token: () => hubToken }
   const pageSwarm = new PageSwarm(config)
@@ -67,6 +76,15 @@ async function build(root: Element, preferences: Preferences, config: PageConfig
   const donating = createDonating(donors)
   const kept = createKeptModels(pageKept, { onDeleted: () => donating.countAgain() })
   const navigation = createNavigation(window)
+  const update = createUpdate({
+    port: pageUpdate,
+    swarm,
+    onVisible: (listener) =>
+      document.addEventListener('visibilitychange', () => {
+        if (!document.hidden) listener()
+      }),
+    reload: () => location.reload(),
+  })
   const setHubToken = (token: string): void => {
     hubToken = token === '' ? null : token
     donating.forgetPlan()
@@ -83,10 +101,12 @@ async function build(root: Element, preferences: Preferences, config: PageConfig
       donating,
       kept,
       swarm,
+      update,
       environment: {
         version: PROTOCOL_VERSION,
         userAgent: navigator.userAgent,
         hasWebGpu: 'gpu' in navigator,
+        linkNotes: config.linkNotes,
         copyText: (text) => navigator.clipboard.writeText(text),
         setHubToken,
       },

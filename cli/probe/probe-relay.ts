@@ -10,7 +10,6 @@ import { nodePlatform } from '../../net/platform-node.ts'
 import { trustedCertificates } from '../../net/websocket-node.ts'
 import type { SwarmNode } from '../../net/types.ts'
 import { SwarmError } from '../../swarm/errors.ts'
-import { PROTOCOL_VERSION } from '../../swarm/protocol.ts'
 import { httpOriginOf, readRelayConfig, type RelayConfig } from '../prompt/app-config.ts'
 import { shownCertificate } from '../trust/shown-certificate.ts'
 import { check, type CheckResult } from './check.ts'
@@ -49,12 +48,13 @@ export async function probeRelay({ address, signal, onResult }: ProbeOptions): P
     await check(
       'settings',
       async () => {
-        config = (await readRelayConfig(origin, signal, PAGE_MS))?.config ?? null
-        if (config === null) return ['fail', `no relay’s settings at ${origin}/config.json`]
-        if (config.version !== PROTOCOL_VERSION) {
-          const found = `the relay speaks version ${config.version}, this program ${PROTOCOL_VERSION}`
-          return ['fail', found, 'Update the older of the two.']
+        try {
+          config = (await readRelayConfig(origin, signal, PAGE_MS))?.config ?? null
+        } catch (error) {
+          if (!(error instanceof SwarmError) || error.code !== 'WRONG_VERSION') throw error
+          return ['fail', error.message, 'Update the older of the two.']
         }
+        if (config === null) return ['fail', `no relay’s settings at ${origin}/config.json`]
         return ['ok', `version ${config.version}, ${config.models.length} models on offer`]
       },
       OPEN_PORT,

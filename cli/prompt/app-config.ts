@@ -1,6 +1,6 @@
 /** Reads a relay's `/config.json`: where the swarm's relays are and which models are on offer. The answer is untrusted. */
 import * as v from 'valibot'
-import { isStun, MAX_ICE_SERVERS, type AppConfig } from '../../swarm/app-config.ts'
+import { checkConfigVersion, isStun, MAX_ICE_SERVERS, type AppConfig } from '../../swarm/app-config.ts'
 import { peerIdOfAddress } from '../../net/multiaddr.ts'
 import { SwarmError } from '../../swarm/errors.ts'
 
@@ -41,7 +41,10 @@ export interface RelayEntry {
   config: RelayConfig
 }
 
-/** null when nothing (or something else) answers there. @throws SwarmError NO_RELAY for a certificate that is not trusted */
+/**
+ * null when nothing (or something else) answers there.
+ * @throws SwarmError NO_RELAY for a certificate that is not trusted, WRONG_VERSION for a relay of another version
+ */
 export async function readRelayConfig(
   origin: string,
   signal: AbortSignal,
@@ -57,7 +60,9 @@ export async function readRelayConfig(
     if (!response.ok) return null
     const text = await response.text()
     if (text.length > MAX_CONFIG_CHARS) return null
-    const parsed = v.safeParse(schema, JSON.parse(text))
+    const value: unknown = JSON.parse(text)
+    checkConfigVersion(value, `the relay at ${origin}`)
+    const parsed = v.safeParse(schema, value)
     if (!parsed.success) return null
     const models = parsed.output.models.map(({ description, ...model }) =>
       description === undefined ? model : { ...model, description },
@@ -66,6 +71,7 @@ export async function readRelayConfig(
     return { origin, config: { ...config, models, ...(developer === undefined ? {} : { developer }) } }
   } catch (error) {
     signal.throwIfAborted()
+    if (error instanceof SwarmError) throw error
     if (error instanceof SyntaxError) return null
     const reason = whyUntrusted(error)
     if (reason !== null) throw untrusted(origin, reason)
@@ -128,7 +134,7 @@ export async function readRelayConfigs(
   }
   try {
     const entries = (await Promise.all([...origins].map(read))).filter((entry) => entry !== null)
-    // A dead relay may come back; one that is not trusted will not get better by waiting.
+    // A dead relay may come back; one that is not trusted or of another version will not get better by waiting.
     if (entries.length === 0 && refused[0] !== undefined) throw refused[0]
     return entries
   } finally {

@@ -3,7 +3,7 @@ import type { Frame, OpenMessage } from '../../swarm/codec.ts'
 import { readJson } from '../../swarm/codec.ts'
 import { SwarmError } from '../../swarm/errors.ts'
 import { MAX_BLOCKS, MAX_CONTEXT } from '../../swarm/limits.ts'
-import { PROTOCOL_VERSION } from '../../swarm/protocol.ts'
+import { isSameMajor, PROTOCOL_VERSION } from '../../swarm/protocol.ts'
 import { isValidSpan, type Span } from '../../swarm/span.ts'
 
 export interface OpenRequest {
@@ -41,7 +41,7 @@ export function readOpen(frame: Frame): OpenRequest {
 }
 
 function checkVersion(version: unknown): void {
-  if (typeof version === 'string' && version.split('.')[0] === PROTOCOL_VERSION.split('.')[0]) return
+  if (typeof version === 'string' && isSameMajor(version, PROTOCOL_VERSION)) return
   throw new SwarmError('WRONG_VERSION', `this peer speaks protocol ${PROTOCOL_VERSION}, you speak ${String(version)}`, {
     action: 'Reload the page or update the program.',
   })

@@ -82,6 +82,38 @@ describe('a link', () => {
     await join.click()
     await opened
     await join.waitFor({ state: 'detached' })
+    // Nobody answers there: the page says so and goes on with its own relay.
+    await page.locator('.relay-notice[data-trouble="link-lost"]').waitFor({ timeout: 30_000 })
+    await page.getByTestId('model-coverage').getByText('Blocks 0–7 missing').waitFor()
+  })
+
+  test('to a relay that is another one by now says that, and whom to ask', async () => {
+    const { relays } = (await (await page.request.get(`${url}config.json`)).json()) as { relays: string[] }
+    const stale = (relays[0] ?? '').replace(/[^/]*$/u, OTHER_RELAY.split('/p2p/')[1] ?? '')
+    await page.goto(`${url}?dht_initial_peers=${encodeURIComponent(stale)}`)
+    await page.getByTestId('swarm-join').click()
+    const notice = page.locator('.relay-notice[data-trouble="other-relay"]')
+    await notice.waitFor({ timeout: 30_000 })
+    expect(await notice.innerText()).toContain('Ask for the address that the relay prints now.')
+  })
+
+  test('with a mistake in a name or a view is told, and works without it', async () => {
+    await page.goto(`${url}?num-blocks=4#chats`)
+    const notice = page.getByTestId('link-notice')
+    await notice.getByText('“num-blocks”').waitFor()
+    await notice.getByText('“chats”').waitFor()
+    await page.getByTestId('chat-input').waitFor()
+    await notice.getByRole('button').click()
+    await notice.waitFor({ state: 'detached' })
+  })
+
+  test('to a page that does not exist gets one that leads on', async () => {
+    const response = await page.goto(`${url}donate.html`)
+    expect(response?.status()).toBe(404)
+    await page.getByRole('link', { name: 'go to the page' }).click()
+    await page.getByTestId('chat-input').waitFor()
+    expect(await (await page.request.get(`${url}nothing.js`)).text()).toBe('There is nothing at this address.\n')
+    errors = []
   })
 
   test('with parameters that make no sense says so and plans nothing', async () => {

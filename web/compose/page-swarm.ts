@@ -8,7 +8,7 @@ import { makeModelId } from '../../swarm/model-info.ts'
 import type { RelayLine, SwarmModel, SwarmPort, SwarmSnapshot } from '../ui/state/ports.ts'
 import { sha256 } from '../sha256.ts'
 import { pageError } from '../ui/state/page-error.ts'
-import type { PageConfig } from './page-config.ts'
+import { isSameRelay, type PageConfig } from './page-config.ts'
 
 /** Records expire without an event; the page notices within this time. */
 const EXPIRY_CHECK_MS = 5_000
@@ -91,7 +91,7 @@ export class PageSwarm implements SwarmPort {
     return {
       state: this.#state(),
       error: this.#error,
-      relays: node === null ? this.#plannedRelays() : node.relays().map(toLine),
+      relays: node === null ? this.#plannedRelays() : node.relays().map((status) => this.#lineOf(status)),
       models: node === null ? this.#offers : modelsOf(node, this.#offers),
     }
   }
@@ -114,6 +114,11 @@ export class PageSwarm implements SwarmPort {
       address,
       state: 'connecting',
     }))
+  }
+
+  #lineOf(status: RelayStatus): RelayLine {
+    const isFromLink = this.#config.linkRelays.some((address) => isSameRelay(address, status.address))
+    return { ...status, ...(isFromLink ? { isFromLink } : {}) }
   }
 
   async #join(): Promise<SwarmNode> {
@@ -172,8 +177,4 @@ function modelsOf(node: SwarmNode, offers: readonly SwarmModel[]): SwarmModel[] 
   const seen = node.directory.models().map((model) => ({ ...model, records: node.directory.records(model.digest) }))
   const unseen = offers.filter((offer) => !seen.some((model) => model.digest === offer.digest))
   return [...seen, ...unseen]
-}
-
-function toLine(status: RelayStatus): RelayLine {
-  return { ...status }
 }

@@ -2,7 +2,7 @@
  * The donor tab: keeps the one `DonorState` and takes it from idle over a plan to serving and back. It runs on the page's main
  * thread and decides nothing about placement itself (`swarm/planner`), touches no GPU (`worker.ts`) and no page (`ui`).
  */
-import { tellRelayNews } from '../../net/relay-news.ts'
+import { tellRefusals, tellRelayNews } from '../../net/relay-news.ts'
 import type { InferenceServer } from '../../net/types.ts'
 import { fixedSpan } from '../../swarm/donor-settings.ts'
 import type { DonorDefaults } from '../../swarm/app-config.ts'
@@ -165,6 +165,10 @@ class TabDonor implements Donor {
       signal,
       tellRelayNews(node, (text) => this.#log.warn(text)),
     )
+    this.#undo(
+      signal,
+      tellRefusals(node, (text) => this.#log.warn(text)),
+    )
 
     let serving: Serving | null = null
     const loader = new SpanLoader(engine, {
@@ -272,11 +276,9 @@ class TabDonor implements Donor {
     })
   }
 
-  #warnWithoutRelay(relays: readonly { address: string; state: string; reason?: string }[]): void {
-    if (relays.some(({ state }) => state === 'connected')) return
-    const refused = relays.find(({ state }) => state === 'refused')
-    if (refused !== undefined) this.#log.warn(`The relay refuses this tab: ${refused.reason ?? 'it does not say why'}.`)
-    else if (relays.length > 0) this.#log.warn('No relay answers yet; this tab goes on trying.')
+  #warnWithoutRelay(relays: readonly { state: string }[]): void {
+    const isHeard = relays.some(({ state }) => state === 'connected' || state === 'refused')
+    if (!isHeard && relays.length > 0) this.#log.warn('No relay answers yet; this tab goes on trying.')
   }
 
   async #fail(error: unknown): Promise<void> {

@@ -6,6 +6,7 @@ import type { AnnouncedFields, ServingNode } from '../../net/types.ts'
 import { viewBefore } from '../../swarm/planner/claims.ts'
 import type { SwarmView } from '../../swarm/planner/types.ts'
 import { viewOf } from '../../swarm/planner/view.ts'
+import { PROTOCOL_MAJOR } from '../../swarm/protocol.ts'
 import type { Span } from '../../swarm/span.ts'
 
 export type FieldChange = Partial<Omit<AnnouncedFields, 'next' | 'model'>> & { next?: Span | null }
@@ -81,7 +82,7 @@ export class Member {
     const { digest, blocks } = this.#fields.model
     const records = this.node.directory.records(digest).filter((record) => record.peerId !== this.peerId)
     if (own !== null) {
-      records.push({ ...own, v: 1, peerId: this.peerId, seq: 0, issuedAt: 0, ttlMs: 0, relays: [] })
+      records.push({ ...own, v: PROTOCOL_MAJOR, peerId: this.peerId, seq: 0, issuedAt: 0, ttlMs: 0, relays: [] })
     }
     return viewOf(records, blocks)
   }

@@ -7,10 +7,12 @@ import { DonateView } from './donate/donate-view.tsx'
 import { Dialog } from './parts/dialog.tsx'
 import { Mark, MenuIcon } from './parts/icons.tsx'
 import { PreferenceFields } from './parts/preference-fields.tsx'
+import { UpdateNotice } from './parts/update-notice.tsx'
 import { useServices, useTexts } from './services.ts'
 import { isRunning } from './state/donating.ts'
 import { VIEWS } from './state/navigation.ts'
 import { JoinQuestion } from './swarm/join-question.tsx'
+import { LinkNotice } from './swarm/link-notice.tsx'
 import { RelayNotice } from './swarm/relay-notice.tsx'
 import { SwarmView } from './swarm/swarm-view.tsx'
 
@@ -35,6 +37,8 @@ export function App() {
         <RailContents />
       </aside>
       <main id="content" tabIndex={-1}>
+        <UpdateNotice />
+        <LinkNotice />
         <JoinQuestion />
         <RelayNotice />
         {view === 'chat' && <ChatView />}

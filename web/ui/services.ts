@@ -11,12 +11,16 @@ import type { Models } from './state/models.ts'
 import type { Navigation } from './state/navigation.ts'
 import type { Preferences } from './state/preferences.ts'
 import type { SwarmState } from './state/swarm.ts'
+import type { LinkNote } from './state/ports.ts'
+import type { UpdateState } from './state/update.ts'
 
 export interface Environment {
   version: string
   userAgent: string
   /** Whether `navigator.gpu` exists; whether an adapter answers is known only after asking. */
   hasWebGpu: boolean
+  /** What the link asks for and the page does not know. */
+  linkNotes: readonly LinkNote[]
   copyText(text: string): Promise<void>
   /** Memory only; '' forgets it. */
   setHubToken(token: string): void
@@ -31,6 +35,7 @@ export interface Services {
   donating: Donating
   kept: KeptModels
   swarm: SwarmState
+  update: UpdateState
   environment: Environment
   texts: ReadonlySignal<Texts>
 }

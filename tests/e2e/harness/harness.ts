@@ -1,4 +1,5 @@
 /** Mounts the real page over fakes in the state that the address names. Served by Vite in tests, never built. */
+import { signal } from '@preact/signals'
 import { createPreferences } from '../../../web/ui/state/preferences.ts'
 import { createChats } from '../../../web/ui/state/chats.ts'
 import { createContextMeter } from '../../../web/ui/state/context-meter.ts'
@@ -66,10 +67,12 @@ mountApp(
     donating,
     kept: keptModels,
     swarm,
+    update: { isOffered: signal(scene.update === true), later: () => {}, reload: () => {} },
     environment: {
       version: '1.0',
       userAgent: navigator.userAgent,
       hasWebGpu: scene.hasWebGpu ?? true,
+      linkNotes: scene.linkNotes ?? [],
       copyText: (text) => navigator.clipboard.writeText(text),
       setHubToken: () => {},
     },

@@ -3,7 +3,7 @@ import { SwarmError, toPlainError } from '../../../swarm/errors.ts'
 import type { DonorPlan, DonorState, LoadProgress } from '../../../web/donor/state.ts'
 import type { AnswerEntry, Chat, Entry } from '../../../web/ui/state/chat-types.ts'
 import type { View } from '../../../web/ui/state/navigation.ts'
-import type { KeptDeletion, KeptListing, SwarmSnapshot } from '../../../web/ui/state/ports.ts'
+import type { KeptDeletion, KeptListing, LinkNote, SwarmSnapshot } from '../../../web/ui/state/ports.ts'
 import { fakeRecord, fakeSnapshot, PEERS, TINYTALES, type FakePromptOptions, type Played } from './fakes.ts'
 
 export interface Scene {
@@ -15,6 +15,8 @@ export interface Scene {
   send?: string
   donor: DonorState
   hasWebGpu?: boolean
+  update?: boolean
+  linkNotes?: readonly LinkNote[]
   log?: boolean
   kept?: KeptListing
   /** Comes of deleting the first kept model, which is done at once. */
@@ -23,6 +25,7 @@ export interface Scene {
   unfold?: string
 }
 
+const RELAY = '/dns4/relay.example/tcp/443/tls/ws/p2p/12D3KooWJ1mQ6mPY2cYd8vJb9bX4q1uQnG2J9rV7sTtRelayNode1'
 const FULL = [
   fakeRecord(0, { start: 0, end: 2 }),
   fakeRecord(1, { start: 2, end: 4 }),
@@ -280,6 +283,29 @@ export const SCENES: Record<string, Scene> = {
       new SwarmError('HUB_CUT', 'model-00001-of-00002.safetensors broke off at byte 742000 of 1770000'),
     ),
   }),
+  notices: {
+    ...base,
+    chats: CONVERSATION,
+    update: true,
+    linkNotes: [
+      { kind: 'view', name: 'chats' },
+      { kind: 'parameter', name: 'num-blocks' },
+    ],
+    swarm: fakeSnapshot(FULL, { relays: [{ address: RELAY, state: 'restarting', backAfterMs: 20_000 }] }),
+  },
+  'other-version': {
+    ...base,
+    swarm: fakeSnapshot([], {
+      relays: [{ address: RELAY, state: 'refused', reason: 'version 2.0', trouble: 'version' }],
+    }),
+  },
+  'other-relay': {
+    ...base,
+    view: 'swarm',
+    swarm: fakeSnapshot([], {
+      relays: [{ address: RELAY, state: 'lost', reason: 'another relay answers there', trouble: 'other-relay' }],
+    }),
+  },
   swarm: { ...base, view: 'swarm' },
   'swarm-missing': { ...base, view: 'swarm', swarm: fakeSnapshot(HOLE) },
 }

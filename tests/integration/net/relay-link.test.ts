@@ -17,6 +17,19 @@ test('a relay of another version is shown as refused, with what to do', async ()
   cleanups.push(() => client.stop())
   await until('refused', () => client.relays()[0]?.state === 'refused')
   expect(client.relays()[0]?.reason).toMatch(/9\.3.*Reload the page/u)
+  expect(client.relays()[0]?.trouble).toBe('version')
+})
+
+test('a relay with another key than the address names is told from one that does not answer', async () => {
+  const relay = await startTestRelay()
+  cleanups.push(() => relay.kill())
+  const other = await startTestRelay()
+  cleanups.push(() => other.kill())
+  const client = await startClient([relay.address.replace(/[^/]*$/u, other.address.split('/p2p/')[1] ?? '')])
+  cleanups.push(() => client.stop())
+  await until('lost', () => client.relays()[0]?.state === 'lost')
+  expect(client.relays()[0]).toMatchObject({ trouble: 'other-relay' })
+  expect(client.relays()[0]?.reason).toContain('another relay answers there')
 })
 
 test('a relay that is not there is shown as lost, and is found when it comes', async () => {

@@ -50,7 +50,7 @@ async function refusal(bytes: Uint8Array): Promise<string> {
   try {
     await openRecord(bytes, verify)
   } catch (error) {
-    if (error instanceof SwarmError && error.code === 'BAD_RECORD') return error.message
+    if (error instanceof SwarmError && ['BAD_RECORD', 'WRONG_VERSION'].includes(error.code)) return error.message
     throw error
   }
   return 'accepted'

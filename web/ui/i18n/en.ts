@@ -29,6 +29,13 @@ export const en = {
       'This page came over plain http, where browsers allow neither GPU nor encryption nor storage, so you can neither donate nor prompt here: the relay’s operator has to serve it over https (tabswarm relay with --tls-cert and --tls-key, or --behind-proxy, or ssh -L for one person).',
     broken: 'The page could not start',
     reload: 'Reload',
+    later: 'Later',
+    update: 'A newer version of this page is there; it is used once you reload.',
+    updateKept: 'Your chats are kept.',
+    updateServing: 'Your chats are kept; what this tab serves goes to other tabs, and one click donates again.',
+    unknownParameter: (name: string) =>
+      `The link asks for “${name}”, which this page does not know: it goes on without it. Check the link if you expected something of it.`,
+    unknownView: (name: string) => `The link leads to “${name}”, which this page does not have: this is the chat.`,
   },
   chat: {
     title: 'Chat',
@@ -266,6 +273,15 @@ export const en = {
     },
     restarts: (seconds: number | null) =>
       `${seconds === null ? 'The relay stops and does not say when it is back.' : `The relay restarts and says it is back in about ${seconds} s.`} What is connected goes on; this page comes back to it by itself.`,
+    otherVersion:
+      'This page and its relay are of different versions and do not work together. Reload the page; if this stays, the relay’s operator has to update it.',
+    otherRelay:
+      'Another relay answers at this address than the link names, so nothing was joined. Ask for the address that the relay prints now.',
+    refuses: (reason: string) => `The relay does not let this page in: ${reason} It is asked again by itself.`,
+    unreachable:
+      'No relay of this swarm answers. It is tried again by itself; what is connected goes on. Check your connection, or ask the operator whether the relay runs.',
+    linkUnreachable:
+      'The relay that the link names does not answer, so whoever is there cannot be seen; this page goes on with its own relay and tries that one again. Ask whoever gave you the link.',
     noRelays: 'The page names no relay.',
   },
   error: {

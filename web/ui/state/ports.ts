@@ -64,8 +64,12 @@ export interface RelayLine {
   address: string
   state: 'connecting' | 'connected' | 'lost' | 'refused' | 'restarting'
   reason?: string
+  /** Why waiting will not help: it is of another version, or another relay than the address names answers there. */
+  trouble?: 'version' | 'other-relay'
   /** When restarting: after how long it said it is back. */
   backAfterMs?: number
+  /** Named by the page's link alone, not by its server. */
+  isFromLink?: true
 }
 
 export interface SwarmModel extends ModelRef {
@@ -130,6 +134,15 @@ export interface KeptPort {
   delete(model: ModelRef): Promise<KeptDeletion>
   /** Something may have changed, here or in another tab. */
   onChange(listener: () => void): () => void
+/** Something in the page's address that it does not know, and leaves out. */
+export interface LinkNote {
+  kind: 'parameter' | 'view'
+  name: string
+}
+
+export interface UpdatePort {
+  /** What names a newer build of this page on its server; null while there is none. Never rejects. */
+  look(): Promise<string | null>
 }
 
 export interface ChatStorage {

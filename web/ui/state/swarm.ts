@@ -28,6 +28,31 @@ export function createSwarmState(port: SwarmPort): SwarmState {
   return { snapshot, join: () => port.join() }
 }
 
+/**
+ * What stands between this page and a relay that it needs: all of them, or one that its link names. null while there is
+ * nothing to say, or an answer is still out.
+ */
+export type RelayTrouble =
+  | { kind: 'restarting'; backAfterMs: number | null }
+  | { kind: 'version' | 'other-relay' | 'lost' | 'link-lost' }
+  | { kind: 'refused'; reason: string }
+
+export function relayTrouble({ relays }: SwarmSnapshot): RelayTrouble | null {
+  const restarting = relays.find(({ state }) => state === 'restarting')
+  // Said even while another relay is there: what hangs on this one comes back by itself.
+  if (restarting !== undefined) return { kind: 'restarting', backAfterMs: restarting.backAfterMs ?? null }
+  if (relays.some(({ state }) => state === 'connecting')) return null
+  const isIn = relays.some(({ state }) => state === 'connected')
+  // A page that is in the swarm may do without a relay, but not without noticing that its link leads nowhere.
+  const needed = isIn ? relays.filter((relay) => relay.isFromLink === true && relay.state !== 'connected') : relays
+  if (needed.length === 0) return null
+  const known = needed.find(({ trouble }) => trouble !== undefined)
+  if (known?.trouble !== undefined) return { kind: known.trouble }
+  const refusing = needed.find(({ state }) => state === 'refused')
+  if (refusing !== undefined) return { kind: 'refused', reason: refusing.reason ?? '' }
+  return { kind: isIn ? 'link-lost' : 'lost' }
+}
+
 /** A model of the snapshot: the same revision, or the only one known of that repository. */
 export function findModel(snapshot: SwarmSnapshot, ref: ModelRef): SwarmModel | null {
   const same = snapshot.models.filter((model) => model.repo === ref.repo)

@@ -1,7 +1,9 @@
-import { describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import type { AppConfig } from '../../../../swarm/app-config.ts'
-import { mergeConfig } from '../../../../web/compose/page-config.ts'
+import { loadPageConfig, mergeConfig } from '../../../../web/compose/page-config.ts'
 import { parseIds } from '../../../../web/compose/page-prompts.ts'
+
+afterEach(() => void vi.unstubAllGlobals())
 
 const RELAY = '/ip4/127.0.0.1/tcp/8080/ws/p2p/12D3KooWRelay'
 const APP: AppConfig = {
@@ -31,6 +33,31 @@ describe('the page’s configuration', () => {
 
   test('keeps what is wrong with a link as an error to be shown', () => {
     expect(merge('?num_blocks=many').linkError).toMatchObject({ code: 'BAD_OPTION' })
+    expect(merge('?donate&tab=first').linkError).toMatchObject({ code: 'BAD_OPTION' })
+    expect(merge('?donate&tab=99999').linkError).toMatchObject({ code: 'BAD_OPTION' })
+  })
+
+  test('notes what a link has and the page does not know, and goes on', () => {
+    expect(merge('?donate&tab=0&memory_gb=2#donate').linkNotes).toEqual([])
+    expect(merge('#content').linkNotes).toEqual([])
+    expect(merge('?num-blocks=4#chats').linkNotes).toEqual([
+      { kind: 'view', name: 'chats' },
+      { kind: 'parameter', name: 'num-blocks' },
+    ])
+    expect(merge('?a&b&c&d&e').linkNotes).toHaveLength(3)
+    expect(merge(`?${'x'.repeat(500)}`).linkNotes[0]?.name).toHaveLength(40)
+  })
+
+  test('is refused by a server of another version, whatever its shape, and taken from one of the same', async () => {
+    const load = async (config: unknown) => {
+      vi.stubGlobal('fetch', async () => new Response(JSON.stringify(config)))
+      return await loadPageConfig(new URL('http://127.0.0.1:8080/'))
+    }
+    await expect(load({ version: '2.0', peers: [] })).rejects.toMatchObject({ code: 'WRONG_VERSION' })
+    await expect(load({ ...APP, version: '2.0' })).rejects.toThrow(
+      /127\.0\.0\.1:8080 speaks version 2\.0 .* speaks 1\.0/u,
+    )
+    expect((await load({ ...APP, version: '1.7' })).app.version).toBe('1.7')
   })
 
   test('asks about relays that only the link names, not about the server’s own under another address', () => {

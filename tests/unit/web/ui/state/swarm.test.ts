@@ -1,5 +1,12 @@
 import { describe, expect, test } from 'vitest'
-import { cellState, coverageOfRecords, createSwarmState, findModel } from '../../../../../web/ui/state/swarm.ts'
+import {
+  cellState,
+  coverageOfRecords,
+  createSwarmState,
+  findModel,
+  relayTrouble,
+} from '../../../../../web/ui/state/swarm.ts'
+import type { RelayLine } from '../../../../../web/ui/state/ports.ts'
 import { fakeRecord, fakeSnapshot, FakeSwarm, TINYTALES } from '../../../../e2e/harness/fakes.ts'
 
 describe('coverage', () => {
@@ -50,4 +57,40 @@ test('a model is found by its revision, or as the only one of its name', () => {
   expect(findModel(snapshot, TINYTALES)?.revision).toBe(TINYTALES.revision)
   expect(findModel(snapshot, { repo: 'tinytales', revision: 'main' })?.revision).toBe(TINYTALES.revision)
   expect(findModel(snapshot, { repo: 'other', revision: 'main' })).toBeNull()
+})
+
+describe('what stands between the page and its relays', () => {
+  const trouble = (...relays: Omit<RelayLine, 'address'>[]) =>
+    relayTrouble(fakeSnapshot([], { relays: relays.map((relay, i) => ({ address: `relay ${i}`, ...relay })) }))
+
+  test('nothing while one is connected, or an answer is still out', () => {
+    expect(trouble()).toBeNull()
+    expect(trouble({ state: 'lost' }, { state: 'connected' })).toBeNull()
+    expect(trouble({ state: 'refused', trouble: 'version' }, { state: 'connecting' })).toBeNull()
+  })
+
+  test('a relay that only the link names is missed even while the page has its own', () => {
+    const own: Omit<RelayLine, 'address'> = { state: 'connected' }
+    expect(trouble(own, { state: 'lost', isFromLink: true })).toEqual({ kind: 'link-lost' })
+    expect(trouble(own, { state: 'lost', isFromLink: true, trouble: 'other-relay' })).toEqual({ kind: 'other-relay' })
+    expect(trouble(own, { state: 'connected', isFromLink: true })).toBeNull()
+    expect(trouble({ state: 'lost' }, { state: 'connected', isFromLink: true })).toBeNull()
+  })
+
+  test('a restart is said beside a relay that is there', () => {
+    expect(trouble({ state: 'restarting', backAfterMs: 9_000 }, { state: 'connected' })).toEqual({
+      kind: 'restarting',
+      backAfterMs: 9_000,
+    })
+  })
+
+  test('what waiting will not mend goes before what it may', () => {
+    expect(trouble({ state: 'lost' })).toEqual({ kind: 'lost' })
+    expect(trouble({ state: 'lost' }, { state: 'refused', reason: 'It is full.' })).toEqual({
+      kind: 'refused',
+      reason: 'It is full.',
+    })
+    expect(trouble({ state: 'lost' }, { state: 'refused', trouble: 'version' })).toEqual({ kind: 'version' })
+    expect(trouble({ state: 'refused' }, { state: 'lost', trouble: 'other-relay' })).toEqual({ kind: 'other-relay' })
+  })
 })
