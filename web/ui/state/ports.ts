@@ -134,6 +134,8 @@ export interface KeptPort {
   delete(model: ModelRef): Promise<KeptDeletion>
   /** Something may have changed, here or in another tab. */
   onChange(listener: () => void): () => void
+}
+
 /** Something in the page's address that it does not know, and leaves out. */
 export interface LinkNote {
   kind: 'parameter' | 'view'
