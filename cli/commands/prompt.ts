@@ -1,4 +1,5 @@
 /** `tabswarm prompt`: a Node client without browser or GPU; it joins through a relay and talks to the tabs themselves. */
+import type { ModelSource } from '../../hub/source.ts'
 import { tellRelayNews } from '../../net/relay-news.ts'
 import { errorSentence, SwarmError } from '../../swarm/errors.ts'
 import type { Output } from '../output/console.ts'
@@ -18,10 +19,10 @@ import {
 import { text, type AnyOption, type OptionTable, type ValuesOf } from '../options/schema.ts'
 import { iceServersOf } from '../prompt/app-config.ts'
 import { ask, exitCodeOf, prepareQuestion } from '../prompt/ask.ts'
-import { chooseModel, openPlace, type ModelWish } from '../prompt/model-source.ts'
+import { chooseModel, openPlace, type ModelWish, type OpenPlaceOptions } from '../prompt/model-source.ts'
 import { loadPromptModel } from '../prompt/prompt-model.ts'
 import { startRequestingNode } from '../prompt/requesting-node.ts'
-import { findSwarm } from '../prompt/swarm-entry.ts'
+import { findSwarm, type SwarmEntry } from '../prompt/swarm-entry.ts'
 import { findHubToken } from '../tabs/hub-token.ts'
 import { command, type Runtime } from './command.ts'
 
@@ -76,8 +77,7 @@ async function promptSwarm(values: Values, hubUrlGiven: boolean, runtime: Runtim
   const { lifecycle } = runtime
   const swarm = await findSwarm(values.dhtInitialPeers, lifecycle.signal)
   const wish: ModelWish = { ...values, hubUrlGiven, token: findHubToken() }
-  const place = chooseModel(wish, swarm.entries)
-  const source = await openPlace(place, wish, {
+  const source = await openModelOf(swarm, wish, {
     signal: lifecycle.signal,
     onWait: (sentence) => output.progress(sentence),
   })
@@ -97,6 +97,25 @@ async function promptSwarm(values: Values, hubUrlGiven: boolean, runtime: Runtim
   const end = await ask(node, model, prepared, values, output, lifecycle.signal)
   if (end.error !== undefined) output.progress(errorSentence(end.error))
   return exitCodeOf(end)
+}
+
+/** @throws SwarmError NO_RELAY in place of what follows from no relay's answering: an unknown model, a hub that lacks it */
+async function openModelOf(swarm: SwarmEntry, wish: ModelWish, options: OpenPlaceOptions): Promise<ModelSource> {
+  try {
+    return await openPlace(chooseModel(wish, swarm.entries), wish, options)
+  } catch (error) {
+    if (!(error instanceof SwarmError) || swarm.entries.length > 0 || error.code === 'CANCELLED') throw error
+    throw new SwarmError(
+      'NO_RELAY',
+      `No relay answers at ${swarm.relays.join(', ')}, and without one: ${error.message}`,
+      {
+        action:
+          'Check the address and this machine’s connection (tabswarm probe ADDRESS does), or try again in a while.',
+        retryable: true,
+        cause: error,
+      },
+    )
+  }
 }
 
 /** Stage 0 was the original's client, and that is what this command is. */

@@ -19,6 +19,7 @@ import {
   type TestClient,
 } from '../integration/relay/support.ts'
 import { launchChromiumProfile } from '../support/browser.ts'
+import { chromiumWithoutUdp } from '../support/no-udp-chromium.ts'
 import { makeTempDir, removeTempDir } from '../support/processes.ts'
 import { joinSwarm } from '../support/route-client.ts'
 import { READY, TestSwarm } from '../support/swarm.ts'
@@ -207,9 +208,10 @@ describe('real tabs', () => {
     report('URL opened to serving all 8 blocks, warm cache, s', warm, 2)
   })
 
-  test('what the relay carries for a token', async () => {
+  test.each(['direct', 'relayed'] as const)('what the relay carries for a token, %s', async (way) => {
     const { swarm: tabs, url } = await startRelay()
-    await tabs.readyDonors(2, ['--model', 'tinytales', '--num_blocks', '4', '--backend', 'software'])
+    const browser = way === 'direct' ? [] : ['--chromium', chromiumWithoutUdp(tabs.dataDir)]
+    await tabs.readyDonors(2, ['--model', 'tinytales', '--num_blocks', '4', '--backend', 'software', ...browser])
     const client = await joinSwarm(url)
     try {
       const session = new ChatSession(client.node, client.model, {
@@ -217,31 +219,39 @@ describe('real tabs', () => {
         randomBytes: (length) => crypto.getRandomValues(new Uint8Array(length)),
         reserveTokens: TOKENS,
       })
-      const [sent, relayed]: [number[], number[]] = [[], []]
+      const [sent, carried, speed]: [number[], number[], number[]] = [[], [], []]
       // The first answer dials and signals: that is no cost of a token.
       for (let i = 0; i <= REPEATS; i += 1) {
-        const before = await figuresOf(url)
-        const tokens = await answer(session, client.model)
-        const after = await figuresOf(url)
+        const [before, startedAt] = [await figuresOf(url), performance.now()]
+        const { tokens, isDirect } = await answer(session, client.model)
+        const [after, seconds] = [await figuresOf(url), (performance.now() - startedAt) / 1_000]
         const grown = (name: string): number => after(name) - before(name)
         if (i === 0) {
-          row('relay: sent for the first answer, dials in it, bytes', grown('sent_bytes_total').toFixed(0))
+          expect(isDirect).toBe(way === 'direct')
+          row(`relay: sent for the first answer, dials in it, ${way}, bytes`, grown('sent_bytes_total').toFixed(0))
           continue
         }
         sent.push(grown('sent_bytes_total') / tokens)
-        relayed.push(grown('relayed_bytes_total') / tokens)
+        carried.push(grown('relayed_bytes_total') / tokens)
+        speed.push(tokens / seconds)
       }
       await session.close()
-      report('relay: sent a token in all, two hops direct, bytes', sent)
-      report('relay: carried between peers a token, two hops direct, bytes', relayed)
+      report(`relay: sent a token in all, two hops ${way}, bytes`, sent)
+      report(`relay: carried between peers a token, two hops ${way}, bytes`, carried)
+      report(`tokens a second, two hops ${way}`, speed)
     } finally {
       await client.stop()
     }
   })
 })
 
-async function answer(session: ChatSession, model: Parameters<typeof samplingFor>[0]): Promise<number> {
+/** `isDirect`: every hop of the route that was taken; true as well where an older route goes on. */
+async function answer(
+  session: ChatSession,
+  model: Parameters<typeof samplingFor>[0],
+): Promise<{ tokens: number; isDirect: boolean }> {
   let tokens = 0
+  let isDirect = true
   const events = session.generate({
     promptIds: [1, 2, 3, 4],
     maxTokens: TOKENS,
@@ -252,10 +262,11 @@ async function answer(session: ChatSession, model: Parameters<typeof samplingFor
   })
   for await (const event of events) {
     if (event.type === 'token') tokens += 1
+    if (event.type === 'route') isDirect = event.direct.every(Boolean)
     if (event.type === 'end') expect(event.error).toBeUndefined()
   }
   expect(tokens).toBe(TOKENS)
-  return tokens
+  return { tokens, isDirect }
 }
 
 async function onlyPeer(node: Awaited<ReturnType<typeof createRequestingNode>>): Promise<string> {

@@ -19,6 +19,9 @@ let folder: string
 beforeAll(() => (folder = makeTempDir('usage')))
 afterAll(() => removeTempDir(folder))
 
+/** Port 9 discards, where anything listens on it at all. */
+const NOBODY = '/ip4/127.0.0.1/tcp/9/ws/p2p/12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA'
+
 const oneSentence = (stderr: string): string => {
   expect(stderr).not.toMatch(/\n\s+at /)
   return stderr.trim()
@@ -61,6 +64,11 @@ describe('tabswarm', () => {
     [['prompt'], 1, 'There is no prompt.'],
     [['prompt', 'hi', '--stage', '2'], 2, '--stage 2 is a server, and prompt is the client (stage 0).'],
     [['prompt', 'hi', '--prompt', 'ho'], 2, 'The prompt was given more than once.'],
+    [
+      ['prompt', 'hi', '--dht_initial_peers', NOBODY],
+      1,
+      `No relay answers at ${NOBODY}, and without one: No model was`,
+    ],
     [['prompt', 'hi', '--dht_initial_peers', '/ip4/999.1.1.1/tcp/1/p2p/x'], 2, '/ip4/999.1.1.1'],
   ]
   const cases = refusals.map(([args, ...rest]) => [JSON.stringify(args).slice(0, 80), args, ...rest] as const)
