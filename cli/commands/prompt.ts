@@ -100,9 +100,9 @@ async function promptSwarm(values: Values, hubUrlGiven: boolean, runtime: Runtim
 }
 
 /** @throws SwarmError NO_RELAY in place of what follows from no relay's answering: an unknown model, a hub that lacks it */
-async function openModelOf(swarm: SwarmEntry, wish: ModelWish, options: OpenPlaceOptions): Promise<ModelSource> {
+async function openModelOf(swarm: SwarmEntry, wish: ModelWish, reading: OpenPlaceOptions): Promise<ModelSource> {
   try {
-    return await openPlace(chooseModel(wish, swarm.entries), wish, options)
+    return await openPlace(chooseModel(wish, swarm.entries), wish, reading)
   } catch (error) {
     if (!(error instanceof SwarmError) || swarm.entries.length > 0 || error.code === 'CANCELLED') throw error
     throw new SwarmError(

@@ -2,19 +2,10 @@
  * Takes the pictures of `docs/screenshots` from a real swarm: `node tests/e2e/screenshots/take.mjs [FOLDER]`. Starts
  * `tabswarm start`, asks one question in each picture of the chat, and stops everything. Run on demand, never by tests.
  */
-import { spawn } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs'
-import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { chromium } from 'playwright'
+import { FOLDER, openPage, picture, withTabswarm } from './support.mjs'
 
-const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
-const folder = process.argv[2] ?? join(ROOT, 'docs/screenshots')
-const MAX_BYTES = 200_000
-const READY_MS = 180_000
-const VIEWPORTS = { phone: { width: 390, height: 844 }, desktop: { width: 1280, height: 800 } }
+const folder = process.argv[2] ?? FOLDER
 /** Every view on both devices; themes and languages change places so that each pair is seen. */
 const PICTURES = [
   ['chat', 'desktop', 'light', 'en'],
@@ -34,40 +25,14 @@ const PICTURES = [
 ]
 const QUESTIONS = { en: ['Hello!', 'Tell me a story about a basket.'], ko: ['안녕하세요!', '짧은 이야기를 들려줘.'] }
 
-const dataDir = mkdtempSync(join(tmpdir(), 'tabswarm-screenshots-'))
-const port = await freePort()
-const swarm = spawn(process.execPath, [join(ROOT, 'cli/tabswarm.mjs'), 'start', '--port', String(port)], {
-  env: { ...process.env, TABSWARM_DATA_DIR: dataDir },
-  stdio: ['ignore', 'pipe', 'inherit'],
+await withTabswarm(['start'], /^Ready:/m, async (browser, url) => {
+  for (const one of PICTURES) await take(browser, url, ...one)
 })
-try {
-  await untilReady(swarm)
-  mkdirSync(folder, { recursive: true })
-  const browser = await chromium.launch({
-    executablePath: findChromium(),
-    chromiumSandbox: process.getuid?.() !== 0,
-    args: ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'],
-  })
-  for (const picture of PICTURES) await take(browser, ...picture)
-  await browser.close()
-} finally {
-  swarm.kill('SIGINT')
-  await new Promise((resolve) => swarm.once('close', resolve))
-  rmSync(dataDir, { recursive: true, force: true })
-}
 
-async function take(browser, view, device, theme, language) {
-  const context = await browser.newContext({ viewport: VIEWPORTS[device], reducedMotion: 'reduce' })
-  await context.addInitScript(
-    ([chosenTheme, chosenLanguage]) => {
-      localStorage.setItem('tabswarm.theme', chosenTheme)
-      localStorage.setItem('tabswarm.language', chosenLanguage)
-    },
-    [theme, language],
-  )
-  const page = await context.newPage()
+async function take(browser, url, view, device, theme, language) {
+  const page = await openPage(browser, device, theme, language)
   const donates = view === 'donate' || view === 'serving'
-  await page.goto(`http://127.0.0.1:${port}/${donates ? '?num_blocks=2#donate' : `#${view}`}`)
+  await page.goto(`${url}${donates ? '?num_blocks=2#donate' : `#${view}`}`)
   if (view === 'chat') {
     await page.locator('.model-coverage.is-complete').waitFor()
     for (const [i, question] of QUESTIONS[language].entries()) {
@@ -89,48 +54,6 @@ async function take(browser, view, device, theme, language) {
     await page.evaluate(() => document.querySelector('main').scrollTo(0, 0))
   }
   if (view === 'swarm') await page.getByTestId('swarm-table').waitFor()
-  const path = join(folder, `${view}-${device}-${theme}-${language}.png`)
-  await page.screenshot({ path })
-  const { size } = statSync(path)
-  console.log(`${path} (${Math.round(size / 1000)} kB)`)
-  if (size > MAX_BYTES) throw new Error(`${path} is larger than ${MAX_BYTES} bytes`)
-  await context.close()
-}
-
-function untilReady(child) {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`start was not ready in ${READY_MS} ms`)), READY_MS)
-    let text = ''
-    child.stdout.on('data', (chunk) => {
-      text += chunk
-      if (!/^Ready:/m.test(text)) return
-      clearTimeout(timer)
-      resolve()
-    })
-    child.once('close', () => reject(new Error(`start ended:\n${text}`)))
-  })
-}
-
-function findChromium() {
-  const paths = [
-    process.env['TABSWARM_CHROMIUM'],
-    '/usr/bin/google-chrome',
-    '/usr/bin/chromium',
-    '/usr/bin/chromium-browser',
-    '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
-    chromium.executablePath(),
-  ]
-  const found = paths.find((path) => path !== undefined && existsSync(path))
-  if (found === undefined) throw new Error('no Chromium; set TABSWARM_CHROMIUM to its path')
-  return found
-}
-
-function freePort() {
-  return new Promise((resolve) => {
-    const server = createServer()
-    server.listen(0, '127.0.0.1', () => {
-      const { port: free } = server.address()
-      server.close(() => resolve(free))
-    })
-  })
+  await picture(page, join(folder, `${view}-${device}-${theme}-${language}.png`))
+  await page.context().close()
 }
