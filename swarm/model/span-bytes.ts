@@ -2,7 +2,7 @@
  * How many bytes of GPU memory a span takes: the one place where the planner, the loader and the page get the figure, and the
  * sizes from which the engine makes its buffers. What the driver adds on top is not counted.
  */
-import { MAX_SESSIONS } from '../limits.ts'
+import { MAX_SESSIONS, MAX_TOP_K } from '../limits.ts'
 import type { Span } from '../span.ts'
 import { spanLength } from '../span.ts'
 import type { LlamaConfig, WeightFormat } from './config.ts'
@@ -11,6 +11,10 @@ import type { LlamaConfig, WeightFormat } from './config.ts'
 export const ENGINE_MAX_ROWS = 64
 /** Attention is summed in splits of this many positions at fixed places, so that bits do not depend on the step. */
 export const ATTENTION_SPLIT = 128
+/** Uniforms (a kernel's parameters, each different set once) and what buffers are rounded up by to whole 16 bytes. */
+const SMALL_BUFFERS_BYTES = 16 * 1024
+/** The best logits as they come back: a head, then an id and a value each. */
+const BEST_LOGITS_BYTES = 4 * (4 + 2 * MAX_TOP_K)
 /** Scores and partial sums of attention; a longer context is run in chunks of fewer rows, down to one. */
 const ATTENTION_SCRATCH_BYTES = 16 * 1024 * 1024
 
@@ -108,11 +112,14 @@ function activationBytes(config: LlamaConfig, span: Span, options: SpanBytesOpti
     paddedWidth(intermediateSize) +
     headDim + // rotary table
     1 // token id
-  // The head works on one row; results are read back through a staging buffer of the same size.
+  // The head works on one row; its logits come back through a staging buffer of their size, or the best of them.
   // Logits are also kept for each session, 4 bytes a word of the vocabulary: counted for as many as a tab takes.
-  const head = span.end === config.numHiddenLayers ? 2 * hidden + (2 + MAX_SESSIONS) * vocabSize : 0
+  const logits = 4 * vocabSize
+  const head =
+    span.end === config.numHiddenLayers
+      ? 8 * hidden + (1 + MAX_SESSIONS) * logits + Math.max(logits, BEST_LOGITS_BYTES) + BEST_LOGITS_BYTES
+      : 0
   const readBack = options.maxRows * hidden
-  return (
-    4 * (options.maxRows * row + head + readBack) + attentionUnits(config, span, options) * attentionUnitBytes(config)
-  )
+  const attention = attentionUnits(config, span, options) * attentionUnitBytes(config)
+  return 4 * (options.maxRows * row + readBack) + head + attention + SMALL_BUFFERS_BYTES
 }

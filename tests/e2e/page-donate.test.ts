@@ -137,6 +137,34 @@ test('the next visit finds the weights, Stop leaves the swarm, and only then can
   await page.close()
 })
 
+test('the memory slider sizes the plan by keys and asks nobody; the tab serves what it says', async () => {
+  const page = await context.newPage()
+  await page.goto(`${url}?donate`)
+  await page.locator('[data-status="ready"]').waitFor({ timeout: READY_MS })
+  const asked: string[] = []
+  page.on('request', (request) => asked.push(request.url()))
+  const slider = page.getByLabel('GPU memory to lend')
+  const takes = page.getByTestId('memory-takes')
+  await slider.press('Home')
+  await takes.getByText(/^1 of 8 blocks, [\d.]+ MB on the GPU, [\d.]+ MB to download$/).waitFor()
+  expect(await slider.getAttribute('aria-valuetext')).toMatch(/^[\d.]+ MB at most: 1 of 8 blocks, /)
+  await slider.press('End')
+  await takes.getByText(/^8 of 8 blocks/).waitFor()
+  await slider.press('Home')
+  await slider.press('ArrowRight')
+  await slider.press('ArrowLeft')
+  await takes.getByText(/^1 of 8 blocks/).waitFor()
+  const [allowed, taken] = [await slider.inputValue(), await takes.innerText()].map((text) =>
+    Number(/([\d.]+) MB on/.exec(text)?.[1] ?? Number(text) / 1e6),
+  )
+  expect(taken).toBeLessThanOrEqual(allowed ?? 0)
+  expect(asked).toEqual([])
+  await serving(page)
+  const lines = await page.getByTestId('donate-log').locator('p span').allInnerTexts()
+  expect(lines.find((line) => line.includes('server ready'))).toMatch(/blocks=\[\d\],/)
+  await page.close()
+})
+
 test('a browser without room for the weights serves all the same, and says so once', async () => {
   const small = await browser.newContext({ locale: 'en-US' })
   const page = await small.newPage()

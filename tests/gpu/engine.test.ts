@@ -3,6 +3,7 @@
  * the plain reference, every fixture and the embedded model against logits of an independent implementation.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { MAX_SESSIONS } from '../../swarm/limits.ts'
 import { FIXTURES } from '../reference/fixtures.ts'
 import type { ModelOptions } from './lab/lab.ts'
 import { OpenLab } from './open-lab.ts'
@@ -93,5 +94,27 @@ describe('the runner', () => {
 
   it.each(['dispose', 'device'] as const)('a step under way ends with GPU_LOST: %s', async (how) => {
     expect(await lab.call('loss', how)).toBe('GPU_LOST')
+  })
+})
+
+describe('what a tab takes on the GPU', () => {
+  it.each([
+    ['models/tinytales', 'auto', 5],
+    ['models/tinytales', 'f16', 3],
+    ['tests/fixtures/models/odd-sizes-f32', 'auto', 3],
+  ] as const)('%s, %s: never more than the slider says, nor than the plan', async (folder, weights, positions) => {
+    const results = await lab.call('memory', folder, weights, positions)
+    expect(results).toHaveLength(2 * positions)
+    for (const { allowed, planned, taken, left, sessions } of results) {
+      expect(taken).toBeLessThanOrEqual(planned)
+      expect(planned).toBeLessThanOrEqual(allowed)
+      // A plan that promised far more than is taken would be kept by refusing blocks that fit.
+      expect(taken).toBeGreaterThan(0.98 * planned)
+      expect(left).toBe(0)
+      expect(sessions).toBe(MAX_SESSIONS)
+    }
+    // The slider's ends: one block, and all of them.
+    expect(results[0]?.blocks).toBe(1)
+    expect(results.at(-1)?.blocks).toBeGreaterThan(1)
   })
 })

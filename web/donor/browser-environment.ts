@@ -7,7 +7,7 @@ import type { AppConfig } from '../../swarm/app-config.ts'
 import type { PeerRecord } from '../../swarm/peer-record.ts'
 import type { KeptWeights } from '../weights/kept-weights.ts'
 import { openWeightCache } from '../weights/opfs-cache.ts'
-import { prepareSpan } from '../weights/prepare-span.ts'
+import { SpanCounter } from '../weights/prepare-span.ts'
 import { askToKeep } from '../weights/storage-room.ts'
 import type { WeightCache } from '../weights/weight-cache.ts'
 import { sha256 } from '../sha256.ts'
@@ -37,6 +37,8 @@ export function browserEnvironment(options: BrowserEnvironmentOptions): DonorEnv
   const directory = config.developer?.directory ?? 'on'
   const store = new DonorStore()
   let cache: Promise<WeightCache | null> | null = null
+  /** A source is opened for each plan. */
+  const counters = new WeakMap<ModelSource, SpanCounter>()
   return {
     clock: systemClock,
     random: () => Math.random(),
@@ -56,7 +58,10 @@ export function browserEnvironment(options: BrowserEnvironmentOptions): DonorEnv
     },
     countFiles: async (source, modelConfig, span, signal) => {
       cache ??= openWeightCache({ onWarning: (warning) => options.netLog(warning.message) })
-      return await prepareSpan({ source, config: modelConfig, span, cache: await cache, signal })
+      const kept = await cache
+      const counter = counters.get(source) ?? new SpanCounter({ source, config: modelConfig, cache: kept })
+      counters.set(source, counter)
+      return await counter.count(span, signal)
     },
     hubToken: options.hubToken,
     holdWeights: async (model, downloads, signal) => {

@@ -14,7 +14,7 @@ import type { DonorEnvironment, Identity } from './environment.ts'
 import { joinSwarm } from './joining.ts'
 import { initializedLine, selectedLine, type DonorMode } from './lines.ts'
 import { Member } from './member.ts'
-import { preparePlan, type Prepared } from './prepare-plan.ts'
+import { preparePlan, resizePlan, type Prepared } from './prepare-plan.ts'
 import { Serving } from './serving.ts'
 import { SpanLoader, type LoadedSpan } from './span-loader.ts'
 import type { Donor, DonorLogLine, DonorState, LoadProgress } from './state.ts'
@@ -47,6 +47,9 @@ class TabDonor implements Donor {
   readonly #listeners = new Set<() => void>()
   #state: DonorState = { status: 'idle' }
   #prepared: Prepared | null = null
+  /** The last change of budget, under way or over; a start must not go on with the one before. */
+  #resizing: Promise<void> = Promise.resolve()
+  #resizes = 0
   /** Ends planning or loading; a new one for each run. */
   #aborter = new AbortController()
   /** What to undo at the end, last first. */
@@ -87,10 +90,34 @@ class TabDonor implements Donor {
     })
   }
 
+  resize(memoryBytes: number | null): Promise<void> {
+    const before = this.#prepared
+    if (this.#state.status !== 'ready' || before === null) return Promise.resolve()
+    this.#resizes += 1
+    this.#resizing = this.#resize(before, memoryBytes, this.#resizes)
+    return this.#resizing
+  }
+
+  async #resize(before: Prepared, memoryBytes: number | null, number: number): Promise<void> {
+    const { signal } = this.#aborter
+    /** A newer one, a new plan or an end makes this one void. */
+    const counts = (): boolean => this.#resizes === number && this.#prepared === before
+    try {
+      const prepared = await resizePlan(this.#environment, before, memoryBytes, signal)
+      if (!counts()) return
+      this.#prepared = prepared
+      if (this.#state.status === 'ready') this.#set({ status: 'ready', plan: prepared.plan })
+    } catch (error) {
+      if (counts() && !signal.aborted) await this.#fail(error)
+    }
+  }
+
   async start(): Promise<void> {
     if (!this.#isAtRest()) return
     await this.#run(async (signal) => {
       if (this.#prepared !== null) this.#showChoosing(this.#prepared)
+      await this.#resizing
+      signal.throwIfAborted()
       // Before anything is downloaded: a second tab of one identity would do it for nothing.
       const identity = await this.#environment.claimIdentity()
       this.#undo(signal, () => identity.release())

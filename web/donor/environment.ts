@@ -47,7 +47,7 @@ export interface DonorEnvironment {
     signal: AbortSignal,
     onWait: (sentence: string) => void,
   ): Promise<ModelSource>
-  /** Reads headers, touches no weights. @throws SwarmError BAD_SAFETENSORS, HUB_* */
+  /** Reads headers, touches no weights, and reads nothing of one source twice. @throws SwarmError BAD_SAFETENSORS, HUB_* */
   countFiles(source: ModelSource, config: LlamaConfig, span: Span, signal: AbortSignal): Promise<SpanFiles>
   /** Memory only; never a log, a record or a URL. */
   hubToken(): string | undefined

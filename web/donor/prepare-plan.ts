@@ -11,6 +11,7 @@ import type { DonorLog } from './donor-log.ts'
 import { readDonorModel, type DonorModel, type ModelRequest } from './donor-model.ts'
 import type { Engine } from './engine.ts'
 import type { DonorEnvironment } from './environment.ts'
+import { memoryRange } from './memory-range.ts'
 import { bytesOf, chooseSizing, type Sizing } from './sizing.ts'
 import type { DonorPlan } from './state.ts'
 
@@ -45,11 +46,30 @@ export async function preparePlan(options: PlanOptions): Promise<Prepared> {
   const engine = await environment.openEngine(settings.backend)
   options.onEngine(engine)
   signal.throwIfAborted()
+  return await sizePlan({ environment, settings, model, engine, signal })
+}
+
+/** The plan of what was found out, for another budget. @throws SwarmError OUT_OF_MEMORY, HUB_* (headers not read yet) */
+export async function resizePlan(
+  environment: DonorEnvironment,
+  { settings, model, engine }: Prepared,
+  memoryBytes: number | null,
+  signal: AbortSignal,
+): Promise<Prepared> {
+  return await sizePlan({ environment, settings: { ...settings, memoryBytes }, model, engine, signal })
+}
+
+async function sizePlan(options: {
+  environment: DonorEnvironment
+  settings: DonorSettings
+  model: DonorModel
+  engine: Engine
+  signal: AbortSignal
+}): Promise<Prepared> {
+  const { environment, settings, model, engine, signal } = options
   const { adapter } = engine
-  const sizing = chooseSizing(model.config, settings, {
-    software: adapter.software,
-    deviceMemoryGb: environment.deviceMemoryGb,
-  })
+  const device = { software: adapter.software, deviceMemoryGb: environment.deviceMemoryGb }
+  const sizing = chooseSizing(model.config, settings, device)
   const span = likelySpan(environment, settings, model, sizing)
   const files = await environment.countFiles(model.source, model.config, span, signal)
   signal.throwIfAborted()
@@ -65,6 +85,7 @@ export async function preparePlan(options: PlanOptions): Promise<Prepared> {
     adapter: adapter.description,
     software: adapter.software,
     mode: settings.placement.mode,
+    memory: { budgetBytes: sizing.budgetBytes, ...memoryRange(model.config, settings, device) },
   }
   return { settings, model, sizing, engine, plan }
 }

@@ -31,22 +31,35 @@ const SMALLEST_CACHE_TOKENS = 512
 /** Blocks that f32 must leave room for before `auto` takes it, when nobody says how many: fewer make long routes. */
 const WORTHWHILE_BLOCKS = 4
 
+export interface DeviceMemory {
+  software: boolean
+  /** GB (2^30); null where the browser does not tell. */
+  deviceMemoryGb: number | null
+}
+
 /** @throws SwarmError OUT_OF_MEMORY with what would fit */
-export function chooseSizing(
-  config: LlamaConfig,
-  settings: DonorSettings,
-  device: { software: boolean; deviceMemoryGb: number | null },
-): Sizing {
+export function chooseSizing(config: LlamaConfig, settings: DonorSettings, device: DeviceMemory): Sizing {
   const budgetBytes = settings.memoryBytes ?? defaultBudget(device)
-  const blocks = config.numHiddenLayers
-  const wanted: Span | number | null =
-    settings.placement.mode === 'fixed' ? fixedSpan(settings.placement, blocks) : settings.numBlocks
+  const wanted = wantedBlocks(config, settings)
   const formats: WeightFormat[] = settings.weights === 'auto' ? ['f32', 'f16'] : [settings.weights]
   for (const format of formats) {
     const sizing = sizeFor(config, wanted, format, budgetBytes, format === formats.at(-1))
     if (sizing !== null) return sizing
   }
   throw tooLarge(config, wanted, formats.at(-1) ?? 'f16', budgetBytes)
+}
+
+/** What link and person ask for; null: as many as fit. */
+export function wantedBlocks(config: LlamaConfig, settings: DonorSettings): Span | number | null {
+  const { placement, numBlocks } = settings
+  return placement.mode === 'fixed' ? fixedSpan(placement, config.numHiddenLayers) : numBlocks
+}
+
+/** A budget from which more buys nothing: that many blocks in that format, with all the cache that is of use. */
+export function budgetForAll(config: LlamaConfig, length: number, format: WeightFormat): number {
+  const cacheTokens = usefulCacheTokens(config)
+  const cacheAllows = Math.ceil((kvBytesPerToken(config) * length * cacheTokens) / CACHE_SHARE)
+  return Math.max(bytesOfDearest(config, length, { format, cacheTokens }), cacheAllows)
 }
 
 /** Bytes that a span takes on the GPU with this sizing. */
@@ -102,17 +115,20 @@ function mostBlocks(config: LlamaConfig, fits: (length: number) => boolean): num
 }
 
 function cacheTokensFor(config: LlamaConfig, length: number, budgetBytes: number): number {
-  const session = Math.min(config.maxPositionEmbeddings, TYPICAL_SESSION_TOKENS)
   const affordable = Math.floor((budgetBytes * CACHE_SHARE) / (kvBytesPerToken(config) * length))
   const least = Math.min(config.maxPositionEmbeddings, SMALLEST_CACHE_TOKENS)
-  return Math.max(least, Math.min(session * MAX_SESSIONS, affordable))
+  return Math.max(least, Math.min(usefulCacheTokens(config), affordable))
+}
+
+function usefulCacheTokens(config: LlamaConfig): number {
+  return Math.min(config.maxPositionEmbeddings, TYPICAL_SESSION_TOKENS) * MAX_SESSIONS
 }
 
 function totalBytes(config: LlamaConfig, span: Span, format: WeightFormat, cacheTokens: number): number {
   return spanBytes(config, span, format, { cacheTokens, maxRows: ENGINE_MAX_ROWS }).total
 }
 
-function defaultBudget(device: { software: boolean; deviceMemoryGb: number | null }): number {
+function defaultBudget(device: DeviceMemory): number {
   const share = device.software ? SHARE_OF_MEMORY.software : SHARE_OF_MEMORY.gpu
   return Math.floor((device.deviceMemoryGb ?? ASSUMED_MEMORY_GB) * 2 ** 30 * share)
 }

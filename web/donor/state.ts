@@ -4,6 +4,7 @@
  */
 import type { PlainError } from '../../swarm/errors.ts'
 import type { Span } from '../../swarm/span.ts'
+import type { MemoryRange } from './memory-range.ts'
 
 export interface DonorPlan {
   repo: string
@@ -20,6 +21,8 @@ export interface DonorPlan {
   /** True on a software adapter: it works, slowly. */
   software: boolean
   mode: 'load-balancing' | 'fixed'
+  /** What it may take on the GPU at most, and from where to where that may be set. */
+  memory: MemoryRange & { budgetBytes: number }
 }
 
 export interface LoadProgress {
@@ -78,6 +81,11 @@ export interface Donor {
   onChange(listener: () => void): () => void
   /** Reads config and headers, chooses a span, counts bytes. Touches no weights. */
   plan(): Promise<void>
+  /**
+   * Another memory budget for a plan that stands, in bytes; null: as the device allows. Asks the network for nothing but
+   * headers that no plan has read yet. A start waits for it.
+   */
+  resize(memoryBytes: number | null): Promise<void>
   /** The one click. */
   start(): Promise<void>
   stop(): Promise<void>

@@ -58,18 +58,42 @@ export interface PrepareSpanOptions {
 }
 
 /** @throws SwarmError BAD_SAFETENSORS, UNSUPPORTED_MODEL, HUB_*, CANCELLED */
-export async function prepareSpan(options: PrepareSpanOptions): Promise<PreparedSpan> {
-  const { source, config, span, cache } = options
-  const specs = spanTensors(config, span)
-  const index = await readIndex(options)
-  const headers = new Map<string, SafetensorsHeader>()
-  for (const file of shardsOf(specs, index)) headers.set(file, await readHeader(options, file))
-  const ranges = locateTensors(specs, headers, index)
-  const kept = (await cache?.list(source)) ?? new Set<string>()
-  const chunks = ranges.flatMap((range) => chunksOf(range, kept))
-  const totalBytes = sumBytes(chunks)
-  const cachedBytes = sumBytes(chunks.filter((chunk) => chunk.cached))
-  return { span, chunks, totalBytes, cachedBytes, downloadBytes: totalBytes - cachedBytes, dtype: mainDtype(ranges) }
+export async function prepareSpan({ span, signal, ...model }: PrepareSpanOptions): Promise<PreparedSpan> {
+  return await new SpanCounter(model).count(span, signal)
+}
+
+/**
+ * Counts one span after another of a model: index, headers and the cache's listing are read once each, so that a second count
+ * of the same files asks nobody.
+ */
+export class SpanCounter {
+  readonly #options: Omit<PrepareSpanOptions, 'span' | 'signal'>
+  readonly #headers = new Map<string, SafetensorsHeader>()
+  #index: ReadonlyMap<string, string> | null | undefined
+  #kept: ReadonlySet<string> | undefined
+
+  constructor(options: Omit<PrepareSpanOptions, 'span' | 'signal'>) {
+    this.#options = options
+  }
+
+  /** @throws SwarmError as `prepareSpan` does; what was read before the failure is not read again */
+  async count(span: Span, signal?: AbortSignal): Promise<PreparedSpan> {
+    const { source, config, cache } = this.#options
+    const options = { ...this.#options, span, ...(signal === undefined ? {} : { signal }) }
+    const specs = spanTensors(config, span)
+    if (this.#index === undefined) this.#index = await readIndex(options)
+    const index = this.#index
+    for (const file of shardsOf(specs, index)) {
+      if (!this.#headers.has(file)) this.#headers.set(file, await readHeader(options, file))
+    }
+    const ranges = locateTensors(specs, this.#headers, index)
+    this.#kept ??= (await cache?.list(source)) ?? new Set<string>()
+    const kept = this.#kept
+    const chunks = ranges.flatMap((range) => chunksOf(range, kept))
+    const totalBytes = sumBytes(chunks)
+    const cachedBytes = sumBytes(chunks.filter((chunk) => chunk.cached))
+    return { span, chunks, totalBytes, cachedBytes, downloadBytes: totalBytes - cachedBytes, dtype: mainDtype(ranges) }
+  }
 }
 
 /** Null for a checkpoint of one file, which wins when both are there, as upstream. */

@@ -216,13 +216,9 @@ export class FakeDonor implements Donor {
   readonly #listeners = new Set<() => void>()
   #state: DonorState
   readonly #log: DonorLogLine[]
-  readonly #next: Partial<Record<'plan' | 'start' | 'stop', DonorState>>
+  readonly #next: Partial<Record<string, DonorState>>
 
-  constructor(
-    state: DonorState,
-    log: DonorLogLine[] = [],
-    next: Partial<Record<'plan' | 'start' | 'stop', DonorState>> = {},
-  ) {
+  constructor(state: DonorState, log: DonorLogLine[] = [], next: Partial<Record<string, DonorState>> = {}) {
     this.#state = state
     this.#log = log
     this.#next = next
@@ -243,9 +239,10 @@ export class FakeDonor implements Donor {
 
   plan = (): Promise<void> => this.#go('plan')
   start = (): Promise<void> => this.#go('start')
+  resize = (memoryBytes: number | null): Promise<void> => this.#go(`resize ${memoryBytes}`)
   stop = (): Promise<void> => this.#go('stop')
 
-  #go(call: 'plan' | 'start' | 'stop'): Promise<void> {
+  #go(call: string): Promise<void> {
     this.calls.push(call)
     this.#state = this.#next[call] ?? this.#state
     for (const listener of this.#listeners) listener()

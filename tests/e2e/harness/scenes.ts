@@ -118,6 +118,7 @@ const PLAN: DonorPlan = {
   adapter: 'nvidia ampere',
   software: false,
   mode: 'load-balancing',
+  memory: { budgetBytes: 20_000_000, leastBytes: 6_500_000, mostBytes: 36_500_000, stepBytes: 500_000 },
 }
 const PROGRESS: LoadProgress = {
   phase: 'download',

@@ -16,6 +16,7 @@ import { asF32, readJson, readModel, readSafetensors } from '../../reference/mod
 import { createReferenceRunner } from '../../reference/runner.ts'
 import { runnerRules } from './contract.ts'
 import { KERNEL_CASES } from './kernel-cases.ts'
+import { measureMemory, type MemoryResult } from './memory-lab.ts'
 import { KernelLab } from './kernel-lab.ts'
 import { bitsThatDiffer, byId, Chain, greedy, maxDelta, ok } from './model-lab.ts'
 
@@ -179,6 +180,17 @@ export function createLab(read: ReadFile) {
         const result = await measureThroughput(chain.runners[0]!, model.config)
         await chain.dispose()
         return result
+      })
+    },
+
+    /**
+     * For memory limits all along the slider: what is planned for the dearest spans, and the most that the engine really has on
+     * the GPU at once, loading, with as many sessions as a tab takes, and with the whole cache in use.
+     */
+    memory(folder: string, weights: 'auto' | 'f16', positions: number): Promise<MemoryResult[]> {
+      return checked(async (found) => {
+        const model = await readModel(read, folder)
+        return await measureMemory(found, model, weights, positions)
       })
     },
 

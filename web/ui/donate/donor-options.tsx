@@ -1,20 +1,18 @@
 /** What may be chosen before the start: model, number of blocks, memory, weights, and a token for gated models. */
 import { useServices, useTexts } from '../services.ts'
 import { ModelPicker } from '../chat/model-bar.tsx'
-import { isRunning } from '../state/donating.ts'
-import type { DonorChoices } from '../state/ports.ts'
+import { isRunning, type PlannedChoices } from '../state/donating.ts'
+import { MemorySlider } from './memory-slider.tsx'
 
-const MEMORY_GB = [0.5, 1, 2, 4, 8, 16]
 const WEIGHTS = ['auto', 'f32', 'f16'] as const
 
 export function DonorOptions() {
   const { donating, models, environment } = useServices()
-  const { messages, formats } = useTexts()
-  const { donate } = messages
+  const { donate } = useTexts().messages
   const choices = donating.choices.value
   const disabled = isRunning(donating.state.value)
   const fixed = donating.defaults.stage !== undefined && donating.defaults.useLoadBalancing !== true
-  const set = (change: Partial<Omit<DonorChoices, 'model'>>) => {
+  const set = (change: Partial<PlannedChoices>) => {
     donating.choices.value = { ...choices, ...change }
   }
   const chosen = models.chosen.value
@@ -48,28 +46,10 @@ export function DonorOptions() {
           {fixed ? donate.planFixed : donate.blocksHelp}
         </p>
       </div>
+      <MemorySlider disabled={disabled} />
       <details class="options-more">
         <summary>{donate.options}</summary>
         <div class="fields-grid">
-          <div class="field">
-            <label for="donate-memory">{donate.memory}</label>
-            <select
-              id="donate-memory"
-              disabled={disabled}
-              value={choices.memoryGb === null ? '' : `${choices.memoryGb}`}
-              onChange={(event) => {
-                const { value } = event.currentTarget
-                set({ memoryGb: value === '' ? null : Number(value) })
-              }}
-            >
-              <option value="">{donate.memoryAuto}</option>
-              {MEMORY_GB.map((gb) => (
-                <option key={gb} value={`${gb}`}>
-                  {donate.memoryGb(formats.decimal(gb))}
-                </option>
-              ))}
-            </select>
-          </div>
           <div class="field">
             <label for="donate-weights">{donate.weights}</label>
             <select

@@ -5,16 +5,25 @@
 import { batch, signal, type ReadonlySignal, type Signal } from '@preact/signals'
 import { SwarmError } from '../../../swarm/errors.ts'
 import { pageError } from './page-error.ts'
-import type { Donor, DonorLogLine, DonorState } from '../../donor/state.ts'
+import type { Donor, DonorLogLine, DonorPlan, DonorState } from '../../donor/state.ts'
 import type { DonorChoices, DonorPort, ModelChoice } from './ports.ts'
+
+/** What makes another plan; the budget only sizes one. */
+export type PlannedChoices = Omit<DonorChoices, 'model' | 'memoryGb'>
 
 export interface Donating {
   readonly state: ReadonlySignal<DonorState>
   readonly log: ReadonlySignal<readonly DonorLogLine[]>
-  readonly choices: Signal<Omit<DonorChoices, 'model'>>
+  readonly choices: Signal<PlannedChoices>
+  /** GB (1e9 bytes) that the person allows; null: as the device allows. */
+  readonly memoryGb: ReadonlySignal<number | null>
+  /** The newest plan that stood, for what outlives it on the page. */
+  readonly lastPlan: ReadonlySignal<DonorPlan | null>
   readonly defaults: DonorPort['defaults']
   /** Reads what would be done and shows it; safe to call again. */
   plan(model: ModelChoice): Promise<void>
+  /** Another budget: a plan that stands is sized anew, any other is made anew. */
+  resize(model: ModelChoice, memoryGb: number | null): Promise<void>
   start(model: ModelChoice): Promise<void>
   stop(): Promise<void>
   /** Something the plan depended on has changed (a token was given): what was planned before does not count. */
@@ -26,9 +35,10 @@ export interface Donating {
 export function createDonating(port: DonorPort): Donating {
   const state = signal<DonorState>({ status: 'idle' })
   const log = signal<readonly DonorLogLine[]>([])
-  const choices = signal<Omit<DonorChoices, 'model'>>({
+  const memoryGb = signal(port.defaults.memoryGb ?? null)
+  const lastPlan = signal<DonorPlan | null>(null)
+  const choices = signal<PlannedChoices>({
     numBlocks: port.defaults.numBlocks ?? null,
-    memoryGb: port.defaults.memoryGb ?? null,
     weights: port.defaults.weights ?? 'auto',
   })
   let donor: Donor | null = null
@@ -37,8 +47,14 @@ export function createDonating(port: DonorPort): Donating {
   /** A donor of an earlier round no longer shows. */
   let round = 0
 
+  const show = (next: DonorState): void => {
+    state.value = next
+    if (next.status === 'ready') lastPlan.value = next.plan
+  }
+  const keyOf = (model: ModelChoice): string =>
+    JSON.stringify([model.repo, model.revision, choices.peek(), memoryGb.peek()])
   const renew = async (model: ModelChoice): Promise<Donor> => {
-    const key = JSON.stringify([model.repo, model.revision, choices.peek()])
+    const key = keyOf(model)
     const { status } = state.peek()
     const reusable = donor !== null && plannedFor === key && status !== 'stopped' && status !== 'failed'
     if (donor !== null && reusable) return donor
@@ -47,18 +63,18 @@ export function createDonating(port: DonorPort): Donating {
     const mine = round
     // What its plan has opened (the adapter, for one) is given back first.
     await donor?.stop()
-    const made = await port.create({ model, ...choices.peek() })
+    const made = await port.create({ model, ...choices.peek(), memoryGb: memoryGb.peek() })
     if (mine !== round) throw new SwarmError('CANCELLED', 'something else was chosen meanwhile')
     const earlier = log.peek()
     unsubscribe = made.onChange(() =>
       batch(() => {
-        state.value = made.state()
+        show(made.state())
         log.value = [...earlier, ...made.log()]
       }),
     )
     donor = made
     plannedFor = key
-    state.value = made.state()
+    show(made.state())
     return made
   }
   /** What the donor itself does not turn into a state of its own. */
@@ -72,6 +88,12 @@ export function createDonating(port: DonorPort): Donating {
       }
     }
   }
+  const plan = (model: ModelChoice): Promise<void> =>
+    guarded(async () => {
+      if (isRunning(state.peek())) return
+      state.value = { status: 'planning' }
+      await (await renew(model)).plan()
+    })
   const forgetPlan = (): void => {
     if (isRunning(state.peek())) return
     plannedFor = null
@@ -84,12 +106,18 @@ export function createDonating(port: DonorPort): Donating {
     state,
     log,
     choices,
+    memoryGb,
+    lastPlan,
     defaults: port.defaults,
-    plan: (model) =>
+    plan,
+    resize: (model, gb) =>
       guarded(async () => {
         if (isRunning(state.peek())) return
-        state.value = { status: 'planning' }
-        await (await renew(model)).plan()
+        const stands = donor !== null && plannedFor === keyOf(model) && state.peek().status === 'ready'
+        memoryGb.value = gb
+        if (!stands) return await plan(model)
+        plannedFor = keyOf(model)
+        await donor?.resize(gb === null ? null : Math.round(gb * 1e9))
       }),
     start: (model) =>
       guarded(async () => {

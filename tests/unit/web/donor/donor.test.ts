@@ -2,7 +2,8 @@
 import { describe, expect, it } from 'vitest'
 import type { DonorDefaults } from '../../../../swarm/app-config.ts'
 import { SwarmError } from '../../../../swarm/errors.ts'
-import type { DonorState } from '../../../../web/donor/state.ts'
+import { spanLength } from '../../../../swarm/span.ts'
+import type { DonorPlan, DonorState } from '../../../../web/donor/state.ts'
 import { seededRandom } from '../../swarm/planner/support.ts'
 import { FakeSwarm, type FakeDonor, type FakeDonorOptions } from './fake-swarm.ts'
 
@@ -81,6 +82,60 @@ describe('plan', () => {
     const plan = state.status === 'ready' ? state.plan : null
     expect(plan?.span.end).toBeLessThan(16)
     expect(plan?.gpuBytes).toBeLessThanOrEqual(0.005e9)
+  })
+})
+
+describe('another budget', () => {
+  const planOf = (donor: FakeDonor): DonorPlan => {
+    const state = donor.donor.state()
+    if (state.status !== 'ready') throw new Error(`it is ${state.status}`)
+    return state.plan
+  }
+
+  it('sizes the plan that stands: the same GPU, nothing joined, and the same figures as a plan made for it', async () => {
+    const donor = swarmOf().donor({})
+    await donor.donor.plan()
+    const whole = planOf(donor)
+    await donor.donor.resize(5_000_000)
+    const small = planOf(donor)
+    expect(small.span.end).toBeLessThan(whole.span.end)
+    expect(small.gpuBytes).toBeLessThanOrEqual(5_000_000)
+    expect(small.memory.budgetBytes).toBe(5_000_000)
+    const fresh = swarmOf().donor({ memoryGb: 0.005 })
+    await fresh.donor.plan()
+    expect(planOf(fresh)).toEqual(small)
+    await donor.donor.resize(null)
+    expect(planOf(donor)).toEqual(whole)
+    expect(donor.engines).toHaveLength(1)
+    expect(donor.node).toBeNull()
+  })
+
+  it('the last of several counts, and a start right after it takes no more than that', async () => {
+    const swarm = swarmOf()
+    const donor = swarm.donor({})
+    await donor.donor.plan()
+    void donor.donor.resize(20_000_000)
+    void donor.donor.resize(8_000_000)
+    void donor.donor.resize(5_000_000)
+    void donor.donor.start()
+    await swarm.clock.until(() => donor.donor.state().status === 'serving', 60_000)
+    const state = donor.donor.state()
+    expect(state.status === 'serving' ? state.plan.memory.budgetBytes : null).toBe(5_000_000)
+    const fresh = swarmOf().donor({ memoryGb: 0.005 })
+    await fresh.donor.plan()
+    expect(donor.loads.map(spanLength)).toEqual([spanLength(planOf(fresh).span)])
+  })
+
+  it('one that holds nothing is a sentence, and starts nothing', async () => {
+    const swarm = swarmOf()
+    const donor = swarm.donor({})
+    await donor.donor.plan()
+    void donor.donor.resize(1_000)
+    void donor.donor.start()
+    await swarm.clock.advance(30_000)
+    expect(donor.donor.state()).toMatchObject({ status: 'failed', error: { code: 'OUT_OF_MEMORY' } })
+    expect(donor.loads).toEqual([])
+    expect(donor.engines.map((engine) => engine.isClosed)).toEqual([true])
   })
 })
 

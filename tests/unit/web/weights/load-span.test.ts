@@ -19,7 +19,7 @@ import type { TensorDtype, TensorSink, TensorSpec } from '../../../../swarm/mode
 import type { Span } from '../../../../swarm/span.ts'
 import { loadSpan } from '../../../../web/weights/load-span.ts'
 import { openWeightCache } from '../../../../web/weights/opfs-cache.ts'
-import { prepareSpan } from '../../../../web/weights/prepare-span.ts'
+import { prepareSpan, SpanCounter } from '../../../../web/weights/prepare-span.ts'
 import type { SpanProgress } from '../../../../web/weights/progress.ts'
 import { asRoot, FakeFolder } from '../../../support/fake-opfs.ts'
 import type { HubStandIn } from '../../../support/hub-stand-in.ts'
@@ -235,6 +235,18 @@ describe('with a cache', () => {
     expect(plan.downloadBytes).toBe(plan.totalBytes / 2)
     const { result } = await load('tinytales', { start: 3, end: 5 }, { cache: await newCache(folder) })
     expect(result).toMatchObject({ fetchedBytes: plan.downloadBytes, cachedBytes: plan.cachedBytes })
+  })
+
+  test('counting other spans of one plan reads each header once, and then asks nobody', async () => {
+    const { source, config } = await openWithConfig('blocks32-bf16-sharded')
+    const counter = new SpanCounter({ source, config, cache: await newCache(new FakeFolder()) })
+    const whole = await counter.count({ start: 0, end: config.numHiddenLayers })
+    const asked = hub.requests.length
+    const parts = await Promise.all([0, 1, 2, 3].map((i) => counter.count({ start: 8 * i, end: 8 * i + 8 })))
+    expect(hub.requests).toHaveLength(asked)
+    expect(parts.reduce((sum, part) => sum + part.totalBytes, 0)).toBeGreaterThanOrEqual(whole.totalBytes)
+    const alone = await prepareSpan({ source, config, span: { start: 8, end: 16 }, cache: null })
+    expect(parts[1]).toEqual(alone)
   })
 
   test('a plan touches no weights', async () => {

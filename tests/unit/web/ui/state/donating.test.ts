@@ -18,6 +18,7 @@ const READY: DonorState = {
     adapter: 'a',
     software: false,
     mode: 'load-balancing',
+    memory: { budgetBytes: 20_000_000, leastBytes: 6_500_000, mostBytes: 36_500_000, stepBytes: 500_000 },
   },
 }
 
@@ -67,5 +68,42 @@ describe('donating', () => {
     })
     await donating.plan(TINYTALES)
     expect(donating.state.peek()).toMatchObject({ status: 'failed', error: { code: 'BAD_OPTION' } })
+  })
+
+  test('another budget sizes the plan that stands; the donor that was sized is the one that starts', async () => {
+    const made: unknown[] = []
+    const donors: FakeDonor[] = []
+    const donating = createDonating({
+      defaults: {},
+      create: ({ memoryGb }) => {
+        made.push(memoryGb)
+        donors.push(new FakeDonor({ status: 'idle' }, [], { plan: READY }))
+        return Promise.resolve(donors.at(-1) as FakeDonor)
+      },
+    })
+    await donating.plan(TINYTALES)
+    await donating.resize(TINYTALES, 0.012)
+    expect(donating.memoryGb.value).toBe(0.012)
+    await donating.resize(TINYTALES, null)
+    await donating.start(TINYTALES)
+    expect(made).toEqual([null])
+    expect(donors[0]?.calls).toEqual(['plan', 'resize 12000000', 'resize null', 'start'])
+    expect(donating.lastPlan.value).toEqual(READY.status === 'ready' ? READY.plan : null)
+  })
+
+  test('without a plan that stands another budget makes a new one', async () => {
+    const made: unknown[] = []
+    const donating = createDonating({
+      defaults: { memoryGb: 4 },
+      create: ({ memoryGb }) => {
+        made.push(memoryGb)
+        return Promise.resolve(new FakeDonor({ status: 'idle' }, [], { plan: READY }))
+      },
+    })
+    await donating.resize(TINYTALES, 2)
+    donating.forgetPlan()
+    await donating.resize(TINYTALES, 3)
+    expect(made).toEqual([2, 3])
+    expect(donating.state.value.status).toBe('ready')
   })
 })
