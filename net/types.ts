@@ -92,6 +92,15 @@ export interface InferenceServer {
    * ("moved", retryable), so that requesters re-route between two tokens. Resolves when nothing uses it.
    */
   retireRunner(runner: SpanRunner): Promise<void>
+  /**
+   * From now on new sessions are refused (PEER_REFUSED, retryable, "peer … ‹because›"); those that run go on. null: they are
+   * taken again.
+   */
+  refuseSessions(because: string | null): void
+  /** Ends every session between two of its steps, as `retireRunner` does; the runners stay. Resolves when none is left. */
+  handOver(because: string): Promise<void>
+  /** Sessions whose requesting peer sent something within the last `ms`: whoever waits for an answer pings, one that is over is silent. */
+  activeSessions(ms: number): number
   stats(): {
     sessions: number
     stepsServed: number

@@ -177,6 +177,12 @@ export class HopSession {
     await this.end(frame)
   }
 
+  /** The same once the step under way, if there is one, is done and answered. */
+  async failBetweenSteps(error: SwarmError): Promise<void> {
+    await this.#options.batcher.idle(this.id)
+    await this.fail(error)
+  }
+
   /** Ends both streams and frees the cache. `last` is the frame that the requesting peer still gets. */
   async end(last: Frame | null): Promise<void> {
     if (this.isEnded) return

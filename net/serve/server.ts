@@ -3,8 +3,8 @@
  * the steps to runners. It knows no libp2p: streams, records and the way to the next hop are handed in, so that it runs
  * in tests over streams in memory.
  */
-import { emptyFrame, failureFrame, jsonFrame, type Frame, type OpenedMessage } from '../../swarm/codec.ts'
-import { SwarmError, toPlainError } from '../../swarm/errors.ts'
+import { jsonFrame, type Frame, type OpenedMessage } from '../../swarm/codec.ts'
+import { SwarmError } from '../../swarm/errors.ts'
 import { ATTACH_TIMEOUT_MS, OPEN_TIMEOUT_MS, SESSION_IDLE_MS, SESSION_LIFE_MS } from '../../swarm/limits.ts'
 import type { PeerRecord } from '../../swarm/peer-record.ts'
 import { PROTOCOL_VERSION } from '../../swarm/protocol.ts'
@@ -17,7 +17,7 @@ import { asSwarmError, HopSession, openedFrame } from './hop-session.ts'
 import { connectNext } from './next-hop.ts'
 import { readOpen, type OpenRequest } from './open-message.ts'
 import { Pacer } from './pacer.ts'
-import { blame, moved, seconds, stopped, timeout } from './refusals.ts'
+import { aside, blame, moved, refuse, seconds, stopped, timeout } from './refusals.ts'
 import { SessionWaiters } from './session-waiters.ts'
 
 export interface ServerOptions {
@@ -54,6 +54,8 @@ export class FrameServer implements InferenceServer {
   readonly #watch: ReturnType<typeof setInterval>
   readonly #stats = { stepsServed: 0, tokensServed: 0, bytesIn: 0, bytesOut: 0, computeMs: 0 }
   #isStopped = false
+  /** Why no new session is taken. */
+  #refusal: SwarmError | null = null
 
   constructor(options: ServerOptions) {
     this.#options = options
@@ -70,15 +72,24 @@ export class FrameServer implements InferenceServer {
     const slot = this.#slots.find((candidate) => candidate.runner === runner)
     if (slot === undefined) return
     slot.isRetired = true
-    const error = new SwarmError('PEER_REFUSED', `peer ${this.#options.selfId} moved to other blocks`, {
-      retryable: true,
-    })
-    // Each between two steps of its own: with several sessions the runner may never rest.
     const leaving = [...this.#sessions.values()].filter((session) => session.runner === runner)
-    await Promise.all(leaving.map((session) => slot.batcher.idle(session.id).then(() => session.fail(error))))
-    await Promise.all(this.#ended)
+    await this.#endBetweenSteps(leaving, aside('moved to other blocks', this.#options.selfId))
     this.#slots.splice(this.#slots.indexOf(slot), 1)
     this.#changed()
+  }
+
+  refuseSessions(because: string | null): void {
+    this.#refusal = because === null ? null : aside(because, this.#options.selfId)
+  }
+
+  async handOver(because: string): Promise<void> {
+    await this.#endBetweenSteps([...this.#sessions.values()], aside(because, this.#options.selfId))
+    this.#changed()
+  }
+
+  activeSessions(ms: number): number {
+    const since = performance.now() - ms
+    return [...this.#sessions.values()].filter((session) => session.lastActivityAt >= since).length
   }
 
   stats(): ReturnType<InferenceServer['stats']> {
@@ -175,6 +186,7 @@ export class FrameServer implements InferenceServer {
 
   async #open(request: OpenRequest, requester: FrameStream): Promise<HopSession> {
     if (this.#isStopped) throw stopped(this.#options.selfId)
+    if (this.#refusal !== null) throw this.#refusal
     checkAdmission(request, requester.peerId, { ...this.#options, owners: this.#owners() })
     const slot = this.#slotFor(request)
     const { selfId } = this.#options
@@ -206,7 +218,14 @@ export class FrameServer implements InferenceServer {
     this.#waiters.check()
     this.#changed()
     if (slot.isRetired || this.#isStopped) await session.fail(moved(request, selfId))
+    else if (this.#refusal !== null) await session.fail(this.#refusal)
     return session
+  }
+
+  /** Each between two steps of its own: with several sessions the runner may never rest. */
+  async #endBetweenSteps(sessions: readonly HopSession[], error: SwarmError): Promise<void> {
+    await Promise.all(sessions.map((session) => session.failBetweenSteps(error)))
+    await Promise.all(this.#ended)
   }
 
   /** Session id → requesting peer, sessions that are being opened included. */
@@ -284,16 +303,5 @@ export class FrameServer implements InferenceServer {
 
   #changed(): void {
     for (const listener of this.#listeners) listener()
-  }
-}
-
-/** Says why and lets go. Whoever is refused may be gone already. */
-async function refuse(stream: FrameStream, frame: Frame | null, error: SwarmError): Promise<void> {
-  const { session, epoch } = frame ?? emptyFrame('open', '0'.repeat(32), 0)
-  try {
-    await stream.send(failureFrame(session, epoch, toPlainError(error)))
-    await stream.close()
-  } catch {
-    stream.abort(error)
   }
 }

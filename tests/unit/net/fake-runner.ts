@@ -31,6 +31,8 @@ export class FakeRunner implements SpanRunner {
   readonly sessions = new Map<string, Session>()
   /** Set to hold steps back until it resolves. */
   gate: Promise<void> = Promise.resolve()
+  /** Set to hold the answer back that a session is open. */
+  openGate: Promise<void> = Promise.resolve()
   /** Set to return it in place of every hidden value. */
   poison: number | null = null
   cacheTokens = 10_000
@@ -48,6 +50,7 @@ export class FakeRunner implements SpanRunner {
       throw new SwarmError('CACHE_FULL', `${request.maxTokens} tokens asked, ${this.status().cacheTokensLeft} free`)
     }
     this.sessions.set(request.session, { span: request.span, maxTokens: request.maxTokens, values: [] })
+    await this.openGate
   }
 
   async closeSession(session: string): Promise<void> {

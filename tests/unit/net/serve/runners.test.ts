@@ -111,6 +111,56 @@ describe('runners', () => {
     expect(second).toBeGreaterThan(97)
   })
 
+  test('aside, it refuses new sessions with its reason, runs those it has, and takes new ones when it is back', async () => {
+    const { server, runner } = createServer({ start: 0, end: 9 })
+    const running = connect(server)
+    await open(running, { start: 0, end: 9 })
+    server.refuseSessions('is paused by its owner')
+    const refused = connect(server)
+    await refused.send(openFrame({ start: 0, end: 9 }, sessionId(2)))
+    expect(await nextFailure(refused)).toMatchObject({
+      code: 'PEER_REFUSED',
+      message: 'peer hop is paused by its owner',
+      retryable: true,
+    })
+    await running.send(tokensFrame([1], { step: 1, position: 0 }))
+    expect((await next(running)).type).toBe('done')
+    server.refuseSessions(null)
+    await open(connect(server), { start: 0, end: 9 }, sessionId(3))
+    expect(runner.sessions.size).toBe(2)
+  })
+
+  test('a session that is just being opened when it goes aside is refused too', async () => {
+    const { server, runner } = createServer({ start: 0, end: 9 })
+    let openGate = (): void => undefined
+    runner.openGate = new Promise((resolve) => (openGate = resolve))
+    const stream = connect(server)
+    await stream.send(openFrame({ start: 0, end: 9 }))
+    await settled(() => runner.sessions.size === 1)
+    server.refuseSessions('is paused by its owner')
+    openGate()
+    expect(await nextFailure(stream)).toMatchObject({ code: 'PEER_REFUSED', retryable: true })
+    await settled(() => runner.sessions.size === 0)
+  })
+
+  test('hands its sessions over between two steps and keeps its runner', async () => {
+    const { server, runner } = createServer({ start: 0, end: 9 })
+    let openGate = (): void => undefined
+    runner.gate = new Promise((resolve) => (openGate = resolve))
+    const stream = connect(server)
+    await open(stream, { start: 0, end: 9 })
+    await stream.send(tokensFrame([1], { step: 1, position: 0 }))
+    await settled(() => runner.batches.length === 1)
+    const handedOver = server.handOver('is paused by its owner')
+    openGate()
+    expect((await next(stream)).type).toBe('done')
+    expect(await nextFailure(stream)).toMatchObject({ message: 'peer hop is paused by its owner', retryable: true })
+    await handedOver
+    expect([server.stats().sessions, runner.sessions.size]).toEqual([0, 0])
+    await open(connect(server), { start: 0, end: 9 }, sessionId(2))
+    expect(runner.sessions.size).toBe(1)
+  })
+
   test('a server that stops tells its sessions and frees their caches', async () => {
     const { server, runner } = createServer({ start: 0, end: 9 })
     const stream = connect(server)

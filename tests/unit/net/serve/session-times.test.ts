@@ -90,3 +90,15 @@ test('a step for a session that is over is answered by nobody, and a new session
   await open()
   expect(server.stats().sessions).toBe(1)
 })
+
+test('a session is active as long as its requesting peer is heard', async () => {
+  const stream = await open()
+  await vi.advanceTimersByTimeAsync(9_000)
+  expect(server.activeSessions(10_000)).toBe(1)
+  await stream.send(emptyFrame('ping', SESSION, 0))
+  expect((await next(stream)).type).toBe('pong')
+  await vi.advanceTimersByTimeAsync(9_000)
+  expect(server.activeSessions(10_000)).toBe(1)
+  await vi.advanceTimersByTimeAsync(2_000)
+  expect([server.activeSessions(10_000), server.stats().sessions]).toEqual([0, 1])
+})
