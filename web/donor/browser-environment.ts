@@ -14,6 +14,7 @@ import { sha256 } from '../sha256.ts'
 import { systemClock } from './clock.ts'
 import { DonorStore } from './donor-store.ts'
 import type { DonorEnvironment, PageEvent } from './environment.ts'
+import type { PowerPort } from './pause-control.ts'
 import { openWorkerEngine, workerPort } from './worker-client.ts'
 
 export interface BrowserEnvironmentOptions {
@@ -28,6 +29,7 @@ export interface BrowserEnvironmentOptions {
   kept: KeptWeights
   /** This tab began or ended to use kept files, or the browser has said whether it keeps them. */
   onKeptChange: () => void
+  power: PowerPort
   /** What the network has to say that is not the donor's own log. */
   netLog: (text: string) => void
 }
@@ -87,6 +89,7 @@ export function browserEnvironment(options: BrowserEnvironmentOptions): DonorEnv
     deviceMemoryGb: (navigator as { deviceMemory?: number }).deviceMemory ?? null,
     knownRecords: options.knownRecords,
     directory,
+    power: options.power,
     onPageEvent,
   }
 }

@@ -15,6 +15,8 @@ import { joinSwarm } from './joining.ts'
 import { initializedLine, selectedLine, type DonorMode } from './lines.ts'
 import { Member } from './member.ts'
 import { preparePlan, resizePlan, type Prepared } from './prepare-plan.ts'
+import { PauseControl } from './pause-control.ts'
+import { preparePlan, type Prepared } from './prepare-plan.ts'
 import { Serving } from './serving.ts'
 import { SpanLoader, type LoadedSpan } from './span-loader.ts'
 import type { Donor, DonorLogLine, DonorState, LoadProgress } from './state.ts'
@@ -55,6 +57,8 @@ class TabDonor implements Donor {
   /** What to undo at the end, last first. */
   #endings: (() => Promise<void> | void)[] = []
   #ending: Promise<void> | null = null
+  /** Of the run under way, or of the last one: then it does nothing. */
+  #control: PauseControl | null = null
 
   constructor({ model, defaults, environment }: DonorOptions) {
     this.#model = model
@@ -127,6 +131,18 @@ class TabDonor implements Donor {
     })
   }
 
+  pause(): void {
+    this.#control?.pause()
+  }
+
+  resume(): void {
+    this.#control?.resume()
+  }
+
+  finish(): void {
+    this.#control?.finish()
+  }
+
   async stop(): Promise<void> {
     const { status } = this.#state
     if (status === 'stopped' || status === 'failed') return
@@ -175,6 +191,9 @@ class TabDonor implements Donor {
     const { settings, model, sizing, engine, plan } = prepared
     const environment = this.#environment
     const mode: DonorMode = settings.placement.mode
+    const control = new PauseControl({ power: environment.power, log: this.#log })
+    this.#control = control
+    this.#undo(signal, () => control.end())
     this.#showChoosing(prepared)
 
     this.#undo(signal, await environment.holdWeights(model.source, plan.downloadBytes > 0, signal))
@@ -205,7 +224,7 @@ class TabDonor implements Donor {
       backend: settings.backend,
       simulateSpeed: settings.simulateSpeed,
       log: this.#log,
-      onLost: (reason) => void serving?.rebuild(reason),
+      onLost: (reason) => serving?.lose(reason),
     })
     this.#undo(signal, () => loader.close())
     const member = await this.#becomeMember(node, prepared, loader)
@@ -254,6 +273,7 @@ class TabDonor implements Donor {
     // First of all: others take their new routes while this tab still ends what it has begun.
     this.#undo(signal, () => node.announcer.goodbye())
     serving.start()
+    control.begin(serving)
   }
 
   async #becomeMember(
@@ -299,6 +319,7 @@ class TabDonor implements Donor {
       onChange: (figures) => {
         if (this.#ending === null) this.#set({ status: 'serving', plan, peerId: member.peerId, ...figures })
       },
+      onFinished: () => void this.stop(),
       onFailure: (error) => void this.#fail(error),
     })
   }

@@ -10,6 +10,7 @@ import type { PeerRecord } from '../../swarm/peer-record.ts'
 import type { Span } from '../../swarm/span.ts'
 import type { Clock } from './clock.ts'
 import type { Engine } from './engine.ts'
+import type { PowerPort } from './pause-control.ts'
 
 export interface Identity {
   /** 32-byte Ed25519 seed. */
@@ -67,5 +68,7 @@ export interface DonorEnvironment {
   knownRecords(modelDigest: string): readonly PeerRecord[]
   /** Off: only the DHT tells who is there, so claims take longer to be seen. */
   readonly directory: 'on' | 'off'
+  /** Battery and connection, as far as the browser tells, and when the owner wants to pause for them. */
+  readonly power: PowerPort
   onPageEvent(listener: (event: PageEvent) => void): () => void
 }

@@ -15,6 +15,8 @@ export class Member {
   readonly node: ServingNode
   #fields: AnnouncedFields
   #isAnnounced = false
+  #isFrozen = false
+  #isAside = false
 
   constructor(node: ServingNode, fields: AnnouncedFields) {
     this.node = node
@@ -40,18 +42,37 @@ export class Member {
     const { next = before, ...rest } = change
     this.#fields = { ...fields, ...rest, ...(next === undefined || next === null ? {} : { next }) }
     this.#isAnnounced = true
-    this.node.announcer.announce(this.#fields)
+    this.#publish()
+  }
+
+  /** Takes no new sessions, whatever else is announced until `comeBack`: routes and placement leave this donor out. */
+  stepAside(): void {
+    this.#isAside = true
+    this.#publish()
+  }
+
+  comeBack(): void {
+    this.#isAside = false
+    this.#publish()
   }
 
   /** The browser stops the page's timers: nobody should route here until it is back. */
   freeze(): void {
-    if (!this.#isAnnounced) return
-    this.node.announcer.announce({ ...this.#fields, state: 'leaving' })
+    this.#isFrozen = true
+    this.#publish()
   }
 
   /** The page runs again. */
   thaw(): void {
-    if (this.#isAnnounced) this.node.announcer.announce(this.#fields)
+    this.#isFrozen = false
+    this.#publish()
+  }
+
+  /** The one place that decides what others read: somebody who is away is away, loaded or not. */
+  #publish(): void {
+    if (!this.#isAnnounced) return
+    const isAway = this.#isFrozen || this.#isAside
+    this.node.announcer.announce(isAway ? { ...this.#fields, state: 'leaving' } : this.#fields)
   }
 
   /** Everybody else. */

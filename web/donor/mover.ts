@@ -30,6 +30,8 @@ export interface MoverOptions {
   current: () => LoadedSpan
   /** The new span is loaded and serves; called before the old one is let go. */
   onServing: (loaded: LoadedSpan) => void
+  /** The old span was let go before the new one is there. */
+  onDropped: () => void
   onProgress: (moving: { span: Span; progress: LoadProgress } | null) => void
 }
 
@@ -44,12 +46,27 @@ export class Mover {
 
   /**
    * `choose` says where to go as things stand, null to stay; it is asked again while other claims come in. Resolves with
-   * whether the donor moved. A load that fails leaves it where it was.
+   * whether the donor moved. A load that fails leaves it where it was; so does an abort, except that the old blocks may be
+   * gone by then (`onDropped`).
    * @throws SwarmError only when the old blocks were dropped first and neither can be loaded; the signal's reason
    */
   async move(choose: (view: SwarmView) => Span | null, signal: AbortSignal): Promise<boolean> {
-    const { environment, member, log, current } = this.#options
+    const { member, current } = this.#options
     const servedSince = member.fields.claimedAt
+    const old = current()
+    try {
+      return await this.#move(choose, servedSince, signal)
+    } catch (error) {
+      // A claim that nobody follows up would keep others from the blocks.
+      if (signal.aborted && current() === old) {
+        member.announce({ span: old.runner.span, next: null, claimedAt: servedSince })
+      }
+      throw error
+    }
+  }
+
+  async #move(choose: (view: SwarmView) => Span | null, servedSince: number, signal: AbortSignal): Promise<boolean> {
+    const { environment, member, log, current } = this.#options
     const claimedAt = Math.max(member.now(), servedSince + 1)
     const from = current().runner.span
     const seen = (): SwarmView => member.viewBeforeMove(claimedAt, servedSince)
@@ -126,6 +143,7 @@ export class Mover {
     const servedSince = member.fields.claimedAt
     member.announce({ state: 'joining', span: target, next: null, claimedAt })
     await this.#retire(old)
+    this.#options.onDropped()
     try {
       this.#serve(await this.#load(target, signal), claimedAt)
       return true

@@ -1,18 +1,22 @@
 /**
- * A donor that serves: its runner, its moves, what it announces of its load, and the one rebuild after a lost GPU. Ends with
- * `stop`; says through `onFailure` when it cannot go on.
+ * A donor that serves: its runner, its moves, what it announces of its load, its pauses, and the one rebuild after a lost
+ * GPU. Ends with `stop`; says through `onFinished` when it has served to an end, through `onFailure` when it cannot go on.
  */
 import type { InferenceServer } from '../../net/types.ts'
 import type { DonorSettings } from '../../swarm/donor-settings.ts'
 import { SwarmError } from '../../swarm/errors.ts'
+import { blocksLostByMove } from '../../swarm/planner/coverage.ts'
 import type { PlacementRule } from '../../swarm/planner/types.ts'
-import { spanLength, type Span } from '../../swarm/span.ts'
+import { blocksOf, formatBlockRanges, spanLength, type Span } from '../../swarm/span.ts'
 import type { DonorLog } from './donor-log.ts'
 import type { DonorModel } from './donor-model.ts'
+import { DutyLoop, type Duty } from './duty.ts'
 import type { DonorEnvironment } from './environment.ts'
+import { Finishing } from './finishing.ts'
 import { readyLine } from './lines.ts'
 import type { Member } from './member.ts'
 import { Mover } from './mover.ts'
+import type { Pausable, PausedBy } from './pause-control.ts'
 import { PlacementWatch } from './placement-watch.ts'
 import type { Sizing } from './sizing.ts'
 import type { LoadedSpan, SpanLoader } from './span-loader.ts'
@@ -21,6 +25,10 @@ import type { DonorStats, LoadProgress } from './state.ts'
 export interface ServingFigures {
   span: Span
   throughput: number
+  duty: Duty
+  pausedBy: PausedBy | null
+  isLoaded: boolean
+  onlyHere: readonly number[]
   moving: { span: Span; progress: LoadProgress } | null
   stats: DonorStats
 }
@@ -37,75 +45,165 @@ export interface ServingOptions {
   rule: PlacementRule
   log: DonorLog
   onChange: (figures: ServingFigures) => void
+  /** After `finish`: nothing is left that would lose by a stop. */
+  onFinished: () => void
   onFailure: (error: unknown) => void
 }
 
 /** How often figures are looked at: for the page, and for the record when sessions came or went. */
 const STATS_MS = 1_000
 
-export class Serving {
+const NOTHING: Span = { start: 0, end: 0 }
+const PAUSED = 'is paused by its owner'
+const FINISHING = 'takes no new sessions: it stops soon'
+
+export class Serving implements Pausable {
   readonly #options: ServingOptions
   readonly #aborter = new AbortController()
   readonly #startedAt: number
+  readonly #duty: DutyLoop
+  readonly #finishing: Finishing
+  /** Serves, or did before it was dropped or lost. */
   #loaded: LoadedSpan
+  #isLoaded = true
+  #pausedBy: PausedBy | null = null
   #moving: ServingFigures['moving'] = null
+  #onlyHere: readonly number[] = []
   #watch: PlacementWatch | null = null
   #cancelStats: () => void = () => undefined
   #unsubscribe: () => void = () => undefined
-  #rebuilding: Promise<void> | null = null
 
   constructor(options: ServingOptions) {
     this.#options = options
     this.#loaded = options.loaded
     this.#startedAt = options.environment.clock.now()
+    const { log, server, environment } = options
+    this.#finishing = new Finishing({ clock: environment.clock, server, log, onFinished: () => options.onFinished() })
+    this.#duty = new DutyLoop({
+      isLoaded: () => this.#isLoaded,
+      unload: () => this.#unload(),
+      reload: (lost, signal) => this.#reload(lost, signal),
+      takeUp: (from) => this.#takeUp(from),
+      rest: () => this.#rest(),
+      drain: () => this.#drain(),
+      onChange: (duty) => {
+        if (duty === 'paused') this.#sayPaused()
+        this.#look()
+      },
+      onFailure: (error) => options.onFailure(error),
+    })
   }
 
   start(): void {
     const { server } = this.#options
     server.addRunner(this.#loaded.runner)
-    this.#announceOnline()
-    this.#sayReady()
+    this.#takeUp('loading')
     this.#unsubscribe = server.onChange(() => this.#look())
-    this.#watchPlacement()
     this.#tick()
+  }
+
+  /**
+   * Takes no new sessions, hands those that run over between two tokens, then computes nothing. The blocks stay on the GPU;
+   * only a move that had dropped them already leaves it without, until `resume` loads them again.
+   */
+  pause(by: PausedBy): void {
+    this.#pausedBy = by
+    this.#duty.want('pause')
+    this.#look()
+  }
+
+  /** After `pause` or `finish`. */
+  resume(): void {
+    this.#pausedBy = null
+    this.#duty.want('serve')
+  }
+
+  /** Takes no new sessions; those that run go on to their end, within a limit; then `onFinished`. */
+  finish(): void {
+    this.#pausedBy = null
+    this.#duty.want('finish')
+  }
+
+  /** After the GPU was lost: opens it once more and loads the same blocks, from the cache; while paused, with `resume`. */
+  lose(reason: string): void {
+    this.#duty.lose(reason)
   }
 
   async stop(): Promise<void> {
     this.#aborter.abort(new SwarmError('CANCELLED', 'the tab stopped donating'))
     this.#unsubscribe()
     this.#cancelStats()
-    await this.#watch?.stop()
-    await this.#rebuilding
+    await this.#stopWatch()
+    await this.#duty.stop()
     await this.#options.server.stop()
   }
 
-  /** After the GPU was lost: opens it once more and loads the same blocks, from the cache. */
-  async rebuild(reason: string): Promise<void> {
-    if (this.#aborter.signal.aborted) return
-    this.#rebuilding ??= this.#rebuild(reason).finally(() => {
-      this.#rebuilding = null
+  #takeUp(from: Duty): void {
+    const { member, server, log } = this.#options
+    this.#finishing.cancel()
+    server.refuseSessions(null)
+    member.announce({
+      state: 'online',
+      span: this.#loaded.runner.span,
+      blockStepsPerSecond: this.#loaded.blockStepsPerSecond,
+      ...this.#load(),
     })
-    await this.#rebuilding
+    member.comeBack()
+    if (from === 'loading') this.#sayReady()
+    else log.info(`Serves again: blocks ${this.#ownBlocks()}.`)
+    this.#watchPlacement()
   }
 
-  async #rebuild(reason: string): Promise<void> {
-    const { member, server, loader, onFailure } = this.#options
-    const { signal } = this.#aborter
-    const lost = this.#loaded
-    try {
-      await this.#watch?.stop()
-      member.announce({ state: 'joining', next: null, span: lost.runner.span })
-      await Promise.all([loader.reopen(reason), server.retireRunner(lost.runner)])
-      const { span } = lost.runner
-      this.#loaded = await loader.load(span, (progress) => this.#show({ span, progress }), signal)
-      this.#show(null)
-      server.addRunner(this.#loaded.runner)
-      this.#announceOnline()
-      this.#sayReady()
-      this.#watchPlacement()
-    } catch (error) {
-      if (!signal.aborted) onFailure(error)
+  async #rest(): Promise<void> {
+    this.#finishing.cancel()
+    await this.#stepAside(PAUSED)
+    await this.#options.server.handOver(PAUSED)
+  }
+
+  async #drain(): Promise<void> {
+    this.#finishing.begin()
+    await this.#stepAside(FINISHING)
+    this.#finishing.check()
+  }
+
+  /** Others take their new routes from the record, before anything ends here. */
+  async #stepAside(because: string): Promise<void> {
+    const { member, server, log } = this.#options
+    server.refuseSessions(because)
+    member.stepAside()
+    this.#findOnlyHere()
+    if (this.#onlyHere.length > 0) {
+      log.warn(`Nobody else serves blocks ${formatBlockRanges(this.#onlyHere)}: answers wait until somebody does.`)
     }
+    await this.#stopWatch()
+  }
+
+  async #unload(): Promise<void> {
+    const { member, server } = this.#options
+    const { runner } = this.#loaded
+    await this.#stopWatch()
+    member.announce({ state: 'joining', next: null, span: runner.span })
+    await server.retireRunner(runner)
+    this.#isLoaded = false
+  }
+
+  async #reload(lost: string | null, wanted: AbortSignal): Promise<void> {
+    const { member, server, loader } = this.#options
+    const { span } = this.#loaded.runner
+    await this.#stopWatch()
+    // A move that was under way may have brought blocks after all.
+    if (this.#isLoaded) return
+    member.announce({ state: 'joining', next: null, span })
+    member.comeBack()
+    if (lost !== null) await loader.reopen(lost)
+    try {
+      const signal = AbortSignal.any([this.#aborter.signal, wanted])
+      this.#loaded = await loader.load(span, (progress) => this.#show({ span, progress }), signal)
+    } finally {
+      this.#show(null)
+    }
+    this.#isLoaded = true
+    server.addRunner(this.#loaded.runner)
   }
 
   #watchPlacement(): void {
@@ -122,7 +220,11 @@ export class Serving {
       current: () => this.#loaded,
       onServing: (loaded) => {
         this.#loaded = loaded
+        this.#isLoaded = true
         this.#sayReady()
+      },
+      onDropped: () => {
+        this.#isLoaded = false
       },
       onProgress: (moving) => this.#show(moving),
     })
@@ -136,27 +238,27 @@ export class Serving {
       move: (choose, signal) => mover.move(choose, signal),
       onFailure: (error) => {
         // A lost GPU takes the served blocks with it: they come back first, then the watch goes on.
-        if (error instanceof SwarmError && error.code === 'GPU_LOST') void this.rebuild(error.message)
+        if (error instanceof SwarmError && error.code === 'GPU_LOST') this.lose(error.message)
         else this.#options.onFailure(error)
       },
     })
     this.#watch.start()
   }
 
-  #announceOnline(): void {
-    const { runner, blockStepsPerSecond } = this.#loaded
-    this.#options.member.announce({
-      state: 'online',
-      span: runner.span,
-      blockStepsPerSecond,
-      ...this.#load(),
-    })
+  async #stopWatch(): Promise<void> {
+    await this.#watch?.stop()
+    this.#watch = null
   }
 
   #sayReady(): void {
     const { log, settings } = this.#options
     log.info(readyLine(settings.placement.mode, this.#loaded.runner.span, this.#throughput()))
     this.#show(this.#moving)
+  }
+
+  #sayPaused(): void {
+    const where = this.#isLoaded ? 'stay on the GPU' : 'are loaded again when it resumes'
+    this.#options.log.info(`Takes no sessions and computes nothing. Blocks ${this.#ownBlocks()} ${where}.`)
   }
 
   #throughput(): number {
@@ -170,14 +272,25 @@ export class Serving {
     }
   }
 
+  #ownBlocks(): string {
+    return formatBlockRanges(blocksOf(this.#loaded.runner.span))
+  }
+
+  /** Blocks that would be missing without this tab. */
+  #findOnlyHere(): void {
+    const { member } = this.#options
+    this.#onlyHere = blocksLostByMove(member.others(), member.peerId, this.#loaded.runner.span, NOTHING)
+  }
+
   #tick(): void {
     this.#cancelStats = this.#options.environment.clock.after(STATS_MS, () => {
+      this.#findOnlyHere()
       this.#look()
       this.#tick()
     })
   }
 
-  /** Shows new figures, and announces the load where it has changed. */
+  /** Shows new figures, announces the load where it has changed, and ends what has finished. */
   #look(): void {
     const { member } = this.#options
     const { sessions, cacheTokensLeft } = this.#load()
@@ -186,6 +299,7 @@ export class Serving {
       member.announce({ sessions, cacheTokensLeft })
     }
     this.#show(this.#moving)
+    if (!this.#aborter.signal.aborted) this.#finishing.check()
   }
 
   #show(moving: ServingFigures['moving']): void {
@@ -196,6 +310,10 @@ export class Serving {
     onChange({
       span: this.#loaded.runner.span,
       throughput: this.#throughput(),
+      duty: this.#duty.duty,
+      pausedBy: this.#pausedBy,
+      isLoaded: this.#isLoaded,
+      onlyHere: this.#onlyHere,
       moving,
       stats: {
         sessions,

@@ -5,6 +5,8 @@
 import type { PlainError } from '../../swarm/errors.ts'
 import type { Span } from '../../swarm/span.ts'
 import type { MemoryRange } from './memory-range.ts'
+import type { Duty } from './duty.ts'
+import type { PausedBy } from './pause-control.ts'
 
 export interface DonorPlan {
   repo: string
@@ -59,6 +61,13 @@ export type DonorState =
       span: Span
       /** One-token steps a second through the whole span. */
       throughput: number
+      duty: Duty
+      /** Who or what paused it; null unless `duty` is pausing or paused. */
+      pausedBy: PausedBy | null
+      /** False where the GPU was lost, or a move was cut short: the blocks are loaded again when it resumes. */
+      isLoaded: boolean
+      /** Blocks that nobody else serves: answers that need them wait while this tab does not serve. */
+      onlyHere: readonly number[]
       /** Set while another span is being loaded. */
       moving: { span: Span; progress: LoadProgress } | null
       stats: DonorStats
@@ -88,5 +97,15 @@ export interface Donor {
   resize(memoryBytes: number | null): Promise<void>
   /** The one click. */
   start(): Promise<void>
+  /**
+   * While serving: takes no new sessions, hands over those that run, computes nothing. The blocks stay on the GPU. What is
+   * asked for by this and the next two shows in the state; while nothing is served they do nothing.
+   */
+  pause(): void
+  /** After `pause`, after `finish`, and against a reason that paused it. */
+  resume(): void
+  /** Takes no new sessions, serves those that run to their end, then stops. */
+  finish(): void
+  /** At once. */
   stop(): Promise<void>
 }

@@ -12,6 +12,7 @@ import type {
 import type { DonorDefaults } from '../../../swarm/app-config.ts'
 import type { PlainError } from '../../../swarm/errors.ts'
 import type { PeerRecord } from '../../../swarm/peer-record.ts'
+import type { PowerConditions } from '../../donor/pause-control.ts'
 import type { Donor } from '../../donor/state.ts'
 import type { Chat, Entry, ModelRef } from './chat-types.ts'
 
@@ -173,4 +174,18 @@ export interface ChatLocks {
 export interface SettingsStorage {
   get(key: string): string | null
   set(key: string, value: string): void
+}
+
+/** What the browser tells of battery and connection. */
+export interface PowerDevice {
+  read(): PowerConditions
+  onChange(listener: () => void): void
+}
+
+/** Keeps the screen on. */
+export interface ScreenLockDevice {
+  /** Resolves with what gives it back; `onReleased` is called however it ends. Rejects when the browser refuses. */
+  request(onReleased: () => void): Promise<() => Promise<void>>
+  isVisible(): boolean
+  onVisibility(listener: () => void): void
 }

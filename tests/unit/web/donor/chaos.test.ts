@@ -67,6 +67,37 @@ describe('random swarms', () => {
     await swarm.clock.advance(240_000)
     expectNothingToDo(swarm, donors)
   })
+
+  it.each(SEEDS.slice(0, 30))(
+    'owners who pause and resume at any moment, and lost GPUs, leave no trace (%i)',
+    async (seed) => {
+      const { swarm, donors, random } = randomSwarm(seed + 2_000, [1, 300])
+      const pick = (): FakeDonor => donors[Math.floor(random() * donors.length)] as FakeDonor
+      for (let event = 0; event < 24; event += 1) {
+        await swarm.clock.advance(4_000 * random())
+        const { donor, engines, power } = pick()
+        const [chance, isOn] = [random(), random() < 0.5]
+        if (chance < 0.4) donor.pause()
+        else if (chance < 0.7) donor.resume()
+        else if (chance < 0.9) power.set({ onBattery: isOn })
+        else if (engines.length === 1 && donor.state().status === 'serving') engines[0]?.lose('driver reset')
+        await swarm.clock.advance(200)
+        for (const each of donors) {
+          const state = each.donor.state()
+          if (state.status !== 'serving' || state.duty !== 'paused') continue
+          expect(each.node?.served()).toEqual([])
+          expect(each.node?.published()).toBe('leaving')
+        }
+      }
+      for (const { donor, power } of donors) {
+        power.set({ onBattery: false })
+        donor.resume()
+      }
+      await swarm.clock.advance(240_000)
+      expectNothingToDo(swarm, donors)
+      for (const donor of alive(swarm, donors)) expect(donor.node?.published()).toBe('online')
+    },
+  )
 })
 
 function expectNothingToDo(swarm: FakeSwarm, donors: readonly FakeDonor[]): void {

@@ -12,6 +12,7 @@ import { blocksOf, type Span } from '../../../../swarm/span.ts'
 import { createDonor } from '../../../../web/donor/donor.ts'
 import type { Engine, EngineLoad } from '../../../../web/donor/engine.ts'
 import type { DonorEnvironment, PageEvent } from '../../../../web/donor/environment.ts'
+import type { PauseRules, PowerConditions } from '../../../../web/donor/pause-control.ts'
 import type { Donor } from '../../../../web/donor/state.ts'
 import { VirtualClock } from './virtual-clock.ts'
 
@@ -96,6 +97,7 @@ export class FakeDonor {
   engines: FakeEngine[] = []
   node: FakeNode | null = null
   pageEvent: (event: PageEvent) => void = () => undefined
+  readonly power = new FakePower()
   readonly #swarm: FakeSwarm
   readonly #options: FakeDonorOptions
 
@@ -164,11 +166,32 @@ export class FakeDonor {
       deviceMemoryGb: options.deviceMemoryGb ?? 8,
       knownRecords: () => [],
       directory: swarm.directory,
+      power: this.power,
       onPageEvent: (listener) => {
         this.pageEvent = listener
         return () => undefined
       },
     }
+  }
+}
+
+/** A laptop whose owner has agreed to pauses; `set` is the world, or the owner's second thought. */
+export class FakePower {
+  #conditions: PowerConditions = { onBattery: false, isMetered: false }
+  #rules: PauseRules = { onBattery: true, whenMetered: true }
+  readonly #listeners = new Set<() => void>()
+
+  conditions = (): PowerConditions => this.#conditions
+  rules = (): PauseRules => this.#rules
+  onChange = (listener: () => void): (() => void) => {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  set(conditions: Partial<PowerConditions>, rules: Partial<PauseRules> = {}): void {
+    this.#conditions = { ...this.#conditions, ...conditions }
+    this.#rules = { ...this.#rules, ...rules }
+    for (const listener of this.#listeners) listener()
   }
 }
 
@@ -183,6 +206,11 @@ export class FakeNode implements ServingNode {
   #isGone = false
   readonly retired: Span[] = []
   sessions = 0
+  /** Of them, those that somebody waits for. */
+  active = 0
+  /** Why new sessions are refused. */
+  refusal: string | null = null
+  readonly handedOver: string[] = []
 
   constructor(swarm: FakeSwarm, peerId: string) {
     this.#swarm = swarm
@@ -232,11 +260,15 @@ export class FakeNode implements ServingNode {
   }
 
   served(): Span[] {
-    return [...this.#runners].map((runner) => runner.span)
+    return this.refusal !== null ? [] : [...this.#runners].map((runner) => runner.span)
   }
 
   record(): AnnouncedFields | null {
     return this.#fields
+  }
+
+  published(): string | undefined {
+    return this.#fields?.state
   }
 
   createServer(): InferenceServer {
@@ -253,6 +285,17 @@ export class FakeNode implements ServingNode {
         if (this.#swarm.missing().length > before) this.#swarm.holesOpened.push(`${this.peerId} ${runner.span.start}`)
         this.#swarm.onServing()
       },
+      refuseSessions: (because) => {
+        this.refusal = because
+        this.#swarm.onServing()
+      },
+      handOver: async (because) => {
+        await this.#swarm.clock.sleep(30)
+        this.handedOver.push(because)
+        this.sessions = 0
+        this.active = 0
+      },
+      activeSessions: () => this.active,
       stats: () => ({
         sessions: this.sessions,
         stepsServed: 0,
