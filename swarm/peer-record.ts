@@ -28,7 +28,7 @@ export interface ModelId {
   blocks: number
 }
 
-/** joining: claims `span`, loads it. online: serves `span`. leaving: serves running sessions only. gone: a goodbye. */
+/** joining: claims `span`, loads it. online: serves `span`. leaving: takes no new sessions (finishing, paused, frozen). gone: a goodbye. */
 export type PeerState = 'joining' | 'online' | 'leaving' | 'gone'
 
 export interface PeerRecord {

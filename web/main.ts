@@ -3,7 +3,7 @@
  * and mounts the views. The libp2p part, the model reader and the donor are loaded when they are first needed, after the
  * first paint. Nothing is joined that only a link asks for, and nothing is donated, without a click.
  */
-import { effect } from '@preact/signals'
+import { computed, effect } from '@preact/signals'
 import { installHandle } from './compose/handle.ts'
 import { loadPageConfig, type PageConfig } from './compose/page-config.ts'
 import { PageKept } from './compose/page-kept.ts'
@@ -11,17 +11,21 @@ import { PageDonors } from './compose/page-donors.ts'
 import { PagePrompts } from './compose/page-prompts.ts'
 import { PageSwarm } from './compose/page-swarm.ts'
 import { PageUpdate } from './compose/page-update.ts'
+import { powerConditions, type PowerNavigator } from './compose/power-conditions.ts'
+import { screenLockDevice } from './compose/screen-lock-device.ts'
 import { describeError } from '../swarm/errors.ts'
 import { PROTOCOL_VERSION } from '../swarm/protocol.ts'
 import { mountApp, mountBroken, mountInsecure } from './ui/mount.tsx'
 import { withTexts } from './ui/services.ts'
 import { createChats } from './ui/state/chats.ts'
 import { createContextMeter } from './ui/state/context-meter.ts'
-import { createDonating } from './ui/state/donating.ts'
+import { createDonating, isWorking } from './ui/state/donating.ts'
 import { createKeptModels } from './ui/state/kept-models.ts'
 import { createModels } from './ui/state/models.ts'
 import { createNavigation } from './ui/state/navigation.ts'
+import { createPower } from './ui/state/power.ts'
 import { createPreferences, type Preferences } from './ui/state/preferences.ts'
+import { createScreenLock } from './ui/state/screen-lock.ts'
 import { createSwarmState } from './ui/state/swarm.ts'
 import { createUpdate } from './ui/state/update.ts'
 import { openChatStorage } from './ui/storage/chat-db.ts'
@@ -72,8 +76,14 @@ async function build(
     newId: () => crypto.randomUUID(),
   })
   const pageKept = new PageKept()
-  const donors = new PageDonors(config, pageSwarm, hub, pageKept)
+  const power = createPower({
+    device: powerConditions(navigator as PowerNavigator),
+    settings: preferences.power,
+    pausesByDefault: config.tab === null,
+  })
+  const donors = new PageDonors(config, pageSwarm, hub, pageKept, power.port)
   const donating = createDonating(donors)
+  const wantsScreen = computed(() => preferences.power.value.keepScreenOn && isWorking(donating.state.value))
   const kept = createKeptModels(pageKept, { onDeleted: () => donating.countAgain() })
   const navigation = createNavigation(window)
   const update = createUpdate({
@@ -99,6 +109,8 @@ async function build(
       chats,
       meter: createContextMeter(chats.current, models.opened),
       donating,
+      power,
+      screenLock: createScreenLock(screenLockDevice(), wantsScreen),
       kept,
       swarm,
       update,

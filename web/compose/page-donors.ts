@@ -6,6 +6,7 @@ import type { ServingNode } from '../../net/types.ts'
 import type { DonorDefaults } from '../../swarm/app-config.ts'
 import { fromPlainError } from '../../swarm/errors.ts'
 import type { PeerRecord } from '../../swarm/peer-record.ts'
+import type { PowerPort } from '../donor/pause-control.ts'
 import type { Donor } from '../donor/state.ts'
 // oxlint-disable-next-line import/default -- Vite makes the default export: the built worker's address
 import workerUrl from '../donor/worker.ts?worker&url'
@@ -23,15 +24,17 @@ export class PageDonors implements DonorPort {
   readonly #swarm: PageSwarm
   readonly #hub: HubAccess
   readonly #kept: PageKept
+  readonly #power: PowerPort
   /** The serving peer of the donor that runs, or ran last. */
   #node: ServingNode | null = null
 
-  constructor(config: PageConfig, swarm: PageSwarm, hub: HubAccess, kept: PageKept) {
+  constructor(config: PageConfig, swarm: PageSwarm, hub: HubAccess, kept: PageKept, power: PowerPort) {
     this.defaults = config.donor
     this.#config = config
     this.#swarm = swarm
     this.#hub = hub
     this.#kept = kept
+    this.#power = power
   }
 
   /** @throws SwarmError BAD_OPTION when the link does not make sense */
@@ -53,6 +56,7 @@ export class PageDonors implements DonorPort {
       startWorker: () => startWorker(workerUrl, 'donor'),
       hubToken: () => (mayHaveToken ? (this.#hub.token() ?? undefined) : undefined),
       knownRecords: (digest) => this.#knownRecords(digest),
+      power: this.#power,
       netLog: (text) => console.debug(text),
     })
     const { repo, revision, hubUrl } = model

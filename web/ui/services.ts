@@ -9,7 +9,9 @@ import type { Donating } from './state/donating.ts'
 import type { KeptModels } from './state/kept-models.ts'
 import type { Models } from './state/models.ts'
 import type { Navigation } from './state/navigation.ts'
+import type { Power } from './state/power.ts'
 import type { Preferences } from './state/preferences.ts'
+import type { ScreenLockState } from './state/screen-lock.ts'
 import type { SwarmState } from './state/swarm.ts'
 import type { LinkNote } from './state/ports.ts'
 import type { UpdateState } from './state/update.ts'
@@ -33,6 +35,8 @@ export interface Services {
   chats: Chats
   meter: ContextMeter
   donating: Donating
+  power: Power
+  screenLock: ReadonlySignal<ScreenLockState>
   kept: KeptModels
   swarm: SwarmState
   update: UpdateState

@@ -210,7 +210,7 @@ export function fakeLocks(taken = new Set<string>()): ChatLocks {
   }
 }
 
-/** A donor that stands in one state; `plan`, `start` and `stop` are counted. */
+/** A donor that stands in one state; what is asked of it is counted. */
 export class FakeDonor implements Donor {
   readonly calls: string[] = []
   readonly #listeners = new Set<() => void>()
@@ -241,6 +241,9 @@ export class FakeDonor implements Donor {
   start = (): Promise<void> => this.#go('start')
   resize = (memoryBytes: number | null): Promise<void> => this.#go(`resize ${memoryBytes}`)
   stop = (): Promise<void> => this.#go('stop')
+  pause = (): void => void this.calls.push('pause')
+  resume = (): void => void this.calls.push('resume')
+  finish = (): void => void this.calls.push('finish')
 
   #go(call: string): Promise<void> {
     this.calls.push(call)

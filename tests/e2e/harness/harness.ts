@@ -1,5 +1,6 @@
 /** Mounts the real page over fakes in the state that the address names. Served by Vite in tests, never built. */
 import { signal } from '@preact/signals'
+import { createPower } from '../../../web/ui/state/power.ts'
 import { createPreferences } from '../../../web/ui/state/preferences.ts'
 import { createChats } from '../../../web/ui/state/chats.ts'
 import { createContextMeter } from '../../../web/ui/state/context-meter.ts'
@@ -56,6 +57,13 @@ if (scene.keptDeletion !== undefined && keptFirst !== undefined) {
 }
 const root = document.querySelector('#app')
 if (root === null) throw new Error('no #app')
+const conditions = scene.power === undefined ? { onBattery: false, isMetered: false } : scene.power
+const power = createPower({
+  device: { read: () => conditions ?? { onBattery: null, isMetered: null }, onChange: () => {} },
+  settings: preferences.power,
+  pausesByDefault: true,
+})
+power.settings.value = { ...power.settings.peek(), keepScreenOn: scene.screenLock !== undefined }
 mountApp(
   root,
   withTexts({
@@ -65,6 +73,8 @@ mountApp(
     chats,
     meter: createContextMeter(chats.current, models.opened),
     donating,
+    power,
+    screenLock: signal(scene.screenLock ?? { status: 'off' }),
     kept: keptModels,
     swarm,
     update: { isOffered: signal(scene.update === true), later: () => {}, reload: () => {} },

@@ -1,9 +1,11 @@
 /** Every state of the page that is worth seeing, by name: `?scene=paused&lang=ko&theme=dark`. */
 import { SwarmError, toPlainError } from '../../../swarm/errors.ts'
+import type { PowerConditions } from '../../../web/donor/pause-control.ts'
 import type { DonorPlan, DonorState, LoadProgress } from '../../../web/donor/state.ts'
 import type { AnswerEntry, Chat, Entry } from '../../../web/ui/state/chat-types.ts'
 import type { View } from '../../../web/ui/state/navigation.ts'
 import type { KeptDeletion, KeptListing, LinkNote, SwarmSnapshot } from '../../../web/ui/state/ports.ts'
+import type { ScreenLockState } from '../../../web/ui/state/screen-lock.ts'
 import { fakeRecord, fakeSnapshot, PEERS, TINYTALES, type FakePromptOptions, type Played } from './fakes.ts'
 
 export interface Scene {
@@ -17,6 +19,9 @@ export interface Scene {
   hasWebGpu?: boolean
   update?: boolean
   linkNotes?: readonly LinkNote[]
+  /** null: nothing is told, as outside Chromium. */
+  power?: PowerConditions | null
+  screenLock?: ScreenLockState
   log?: boolean
   kept?: KeptListing
   /** Comes of deleting the first kept model, which is done at once. */
@@ -144,6 +149,29 @@ const KEPT: KeptListing = {
   fate: 'may-go',
 }
 
+const SERVING: Extract<DonorState, { status: 'serving' }> = {
+  status: 'serving',
+  plan: PLAN,
+  span: PLAN.span,
+  throughput: 15.23,
+  duty: 'serving',
+  pausedBy: null,
+  isLoaded: true,
+  onlyHere: [3],
+  moving: null,
+  peerId: PEERS[1] ?? '',
+  stats: {
+    sessions: 2,
+    stepsServed: 1843,
+    tokensServed: 2210,
+    bytesIn: 3_400_000,
+    bytesOut: 3_300_000,
+    bytesFetched: 1_790_000,
+    gpuMsPerStep: 4.2,
+    startedAt: 0,
+  },
+}
+
 const base: Scene = {
   view: 'chat',
   swarm: fakeSnapshot(FULL),
@@ -241,26 +269,18 @@ export const SCENES: Record<string, Scene> = {
     plan: { ...PLAN, software: true, adapter: 'SwiftShader (google)', cachedBytes: 400_000 },
   }),
   'donate-loading': donate({ status: 'loading', plan: PLAN, span: PLAN.span, progress: PROGRESS }, { log: true }),
-  'donate-serving': donate(
-    {
-      status: 'serving',
-      plan: PLAN,
-      span: PLAN.span,
-      throughput: 15.23,
-      moving: null,
-      peerId: PEERS[1] ?? '',
-      stats: {
-        sessions: 2,
-        stepsServed: 1843,
-        tokensServed: 2210,
-        bytesIn: 3_400_000,
-        bytesOut: 3_300_000,
-        bytesFetched: 1_790_000,
-        gpuMsPerStep: 4.2,
-        startedAt: 0,
-      },
-    },
-    { log: true },
+  'donate-serving': donate(SERVING, { log: true }),
+  'donate-paused': donate(
+    { ...SERVING, duty: 'paused', pausedBy: 'battery', onlyHere: [2, 3], stats: { ...SERVING.stats, sessions: 0 } },
+    { power: { onBattery: true, isMetered: false }, screenLock: { status: 'off' } },
+  ),
+  'donate-finishing': donate(
+    { ...SERVING, duty: 'finishing' },
+    { power: null, screenLock: { status: 'refused', reason: 'NotAllowedError: the battery is low' } },
+  ),
+  'donate-metered': donate(
+    { status: 'ready', plan: PLAN },
+    { power: { onBattery: true, isMetered: true }, screenLock: { status: 'unsupported' } },
   ),
   'donate-stopped': donate({ status: 'stopped' }, { log: true }),
   'donate-kept': donate({ status: 'stopped' }, { kept: KEPT, unfold: '.kept' }),

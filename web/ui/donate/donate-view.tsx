@@ -3,14 +3,18 @@ import { useEffect } from 'preact/hooks'
 import type { DonorState } from '../../donor/state.ts'
 import { ErrorNote } from '../parts/error-note.tsx'
 import { useServices, useTexts } from '../services.ts'
+import type { Messages } from '../i18n/en.ts'
 import type { Texts } from '../i18n/texts.ts'
 import { isRunning } from '../state/donating.ts'
 import { spanText } from './span-text.ts'
 import { CacheList } from './cache-list.tsx'
 import { DonorOptions } from './donor-options.tsx'
+import { DutyControls } from './duty-controls.tsx'
 import { LoadSteps } from './load-steps.tsx'
 import { LogPanel } from './log-panel.tsx'
 import { PlanCard, Terms } from './plan-card.tsx'
+import { PowerNotice } from './power-notice.tsx'
+import { PowerOptions } from './power-options.tsx'
 import { ServingFigures } from './serving-figures.tsx'
 import { WebGpuHelp } from './webgpu-help.tsx'
 
@@ -40,8 +44,10 @@ export function DonateView() {
         </p>
         {state.status === 'failed' && <ErrorNote error={state.error} takesToken />}
         <DonorBody state={state} />
+        <PowerNotice state={state} />
         {!needsHelp && <DonorButtons state={state} />}
       </div>
+      {!needsHelp && <PowerOptions />}
       <CacheList />
       <LogPanel />
     </section>
@@ -86,6 +92,7 @@ function DonorButtons({ state }: { state: DonorState }) {
   const { donating, models } = useServices()
   const { donate } = useTexts().messages
   const chosen = models.chosen.value
+  if (state.status === 'serving') return <DutyControls state={state} />
   if (isRunning(state)) {
     return (
       <button
@@ -130,7 +137,7 @@ function stateText(state: DonorState, { messages }: Texts): string {
     case 'loading':
       return donate.loading(spanText(state.span))
     case 'serving':
-      return state.moving === null ? donate.serving(spanText(state.span)) : donate.moving(spanText(state.moving.span))
+      return servingText(state, messages)
     case 'stopping':
       return donate.stopping
     case 'stopped':
@@ -139,5 +146,22 @@ function stateText(state: DonorState, { messages }: Texts): string {
       return donate.failed
     default:
       return state satisfies never
+  }
+}
+
+function servingText(state: Extract<DonorState, { status: 'serving' }>, { donate, duty }: Messages): string {
+  switch (state.duty) {
+    case 'serving':
+      return state.moving === null ? donate.serving(spanText(state.span)) : donate.moving(spanText(state.moving.span))
+    case 'loading':
+      return donate.loading(spanText(state.span))
+    case 'pausing':
+      return duty.pausing
+    case 'paused':
+      return duty.paused[state.pausedBy ?? 'owner']
+    case 'finishing':
+      return duty.finishing
+    default:
+      return state.duty satisfies never
   }
 }

@@ -25,6 +25,10 @@ export interface Donating {
   /** Another budget: a plan that stands is sized anew, any other is made anew. */
   resize(model: ModelChoice, memoryGb: number | null): Promise<void>
   start(model: ModelChoice): Promise<void>
+  /** These three as the donor's own (`web/donor/state.ts`). */
+  pause(): void
+  resume(): void
+  finish(): void
   stop(): Promise<void>
   /** Something the plan depended on has changed (a token was given): what was planned before does not count. */
   forgetPlan(): void
@@ -124,6 +128,9 @@ export function createDonating(port: DonorPort): Donating {
         if (isRunning(state.peek())) return
         await (await renew(model)).start()
       }),
+    pause: () => donor?.pause(),
+    resume: () => donor?.resume(),
+    finish: () => donor?.finish(),
     stop: () => guarded(async () => await donor?.stop()),
     countAgain() {
       const { status } = state.peek()
@@ -131,6 +138,12 @@ export function createDonating(port: DonorPort): Donating {
     },
     forgetPlan,
   }
+}
+
+/** Whether the tab has work to do: what the screen may be kept on for. */
+export function isWorking(state: DonorState): boolean {
+  if (state.status === 'serving') return state.duty !== 'paused' && state.duty !== 'pausing'
+  return state.status === 'loading'
 }
 
 /** From the click on Start to the end of Stop. */

@@ -1,8 +1,9 @@
-/** Language, theme and sampling settings: signals that are written back to storage when they change. */
+/** Language, theme, sampling and power settings: signals that are written back to storage when they change. */
 import { computed, effect, signal, type ReadonlySignal, type Signal } from '@preact/signals'
 import { LANGUAGES, type Language } from '../i18n/languages.ts'
 import { DEFAULT_SETTINGS, type ChatSettings } from './chat-types.ts'
 import type { SettingsStorage } from './ports.ts'
+import { readPower, type PowerSettings } from './power.ts'
 
 /** Every one is looked for at each token. */
 const MAX_STOP_TEXTS = 16
@@ -15,6 +16,8 @@ export interface Preferences {
   language: Signal<Language>
   theme: Signal<Theme>
   settings: Signal<ChatSettings>
+  /** Of a donor tab. */
+  power: Signal<PowerSettings>
   /** Whether any setting differs from the model's own. */
   adjusted: ReadonlySignal<boolean>
 }
@@ -23,18 +26,20 @@ export function createPreferences(storage: SettingsStorage, browserLanguages: re
   const language = signal<Language>(readLanguage(storage.get('language'), browserLanguages))
   const theme = signal<Theme>(readTheme(storage.get('theme')))
   const settings = signal<ChatSettings>(readSettings(storage.get('settings')))
+  const power = signal<PowerSettings>(readPower(storage.get('power')))
   let first = true
   effect(() => {
-    const values = [language.value, theme.value, JSON.stringify(settings.value)] as const
+    const values = [language.value, theme.value, JSON.stringify(settings.value), JSON.stringify(power.value)] as const
     if (!first) {
       storage.set('language', values[0])
       storage.set('theme', values[1])
       storage.set('settings', values[2])
+      storage.set('power', values[3])
     }
     first = false
   })
   const adjusted = computed(() => JSON.stringify(settings.value) !== JSON.stringify(DEFAULT_SETTINGS))
-  return { language, theme, settings, adjusted }
+  return { language, theme, settings, power, adjusted }
 }
 
 function readLanguage(stored: string | null, browserLanguages: readonly string[]): Language {

@@ -41,6 +41,17 @@ describe('donating', () => {
     expect(donating.state.peek().status).toBe('stopped')
   })
 
+  test('Pause, Resume and Finish are the running donor’s, and nobody’s before there is one', async () => {
+    const donor = new FakeDonor({ status: 'idle' }, [], { plan: READY })
+    const donating = createDonating(fakeDonorPort(donor))
+    donating.pause()
+    await donating.plan(TINYTALES)
+    donating.pause()
+    donating.resume()
+    donating.finish()
+    expect(donor.calls).toEqual(['plan', 'pause', 'resume', 'finish'])
+  })
+
   test('other choices need another donor and another plan, and the one before is stopped', async () => {
     const made: unknown[] = []
     const donors: FakeDonor[] = []

@@ -99,3 +99,11 @@ describe('the address', () => {
     expect(navigation.view.peek()).toBe('chat')
   })
 })
+
+test('what was chosen for a donor tab is kept', () => {
+  const storage = memory()
+  const { power } = createPreferences(storage, ['en'])
+  power.value = { ...power.peek(), pauseOnBattery: false, keepScreenOn: true }
+  const later = createPreferences(storage, ['en']).power.peek()
+  expect(later).toEqual({ pauseOnBattery: false, pauseWhenMetered: null, keepScreenOn: true })
+})
