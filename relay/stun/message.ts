@@ -14,6 +14,8 @@ const BINDING_SUCCESS = 0x0101
 const MAGIC_COOKIE = 0x2112a442
 const XOR_MAPPED_ADDRESS = 0x0020
 const FINGERPRINT = 0x8028
+/** Attributes below it may not be passed over by whoever does not know them (section 14). */
+const FIRST_OPTIONAL = 0x8000
 /** "STUN", RFC 8489 section 14.7. */
 const FINGERPRINT_XOR = 0x5354554e
 
@@ -32,7 +34,10 @@ export function readBindingRequest(bytes: Buffer): BindingRequest | null {
   let at = HEADER_BYTES
   while (at < bytes.length) {
     if (at + 4 > bytes.length) return null
-    hasFingerprint ||= bytes.readUInt16BE(at) === FINGERPRINT
+    const type = bytes.readUInt16BE(at)
+    // Such a one changes what the request means (to be answered from elsewhere, for example): nobody here does that.
+    if (type < FIRST_OPTIONAL) return null
+    hasFingerprint ||= type === FINGERPRINT
     // Attributes are padded to four bytes.
     at += 4 + ((bytes.readUInt16BE(at + 2) + 3) & ~3)
   }

@@ -13,6 +13,9 @@ const MAX_A_SECOND_AND_ADDRESS = 100
 /** Whoever forges addresses gets no further than this with us. */
 const MAX_A_SECOND = 2_000
 
+/** Browsers and routers ask from above it; a packet that says it is from below is a forged one, to hit a service there. */
+const FIRST_USER_PORT = 1_024
+
 export interface StunOptions {
   host: string
   port: number
@@ -58,7 +61,7 @@ export class StunServer {
 
   #answer(bytes: Buffer, address: string, port: number): void {
     const request = readBindingRequest(bytes)
-    if (request === null) return this.#options.onDropped('invalid')
+    if (request === null || port < FIRST_USER_PORT) return this.#options.onDropped('invalid')
     const plain = plainAddress(address)
     if (!this.#mayAnswer(countedAddress(plain))) return this.#options.onDropped('flood')
     this.#socket.send(bindingSuccess(request, plain, port), port, address)

@@ -2,14 +2,12 @@
  * The recipes of `docs/hosting.md`, each run from the document's own text: a certificate of one's own, Caddy and nginx in front, a
  * tunnel. Through each a real browser opens the page, is granted a secure context, joins, and is answered by one donor tab.
  */
-import { createHash, X509Certificate } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import type { Browser } from 'playwright'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { launchChromium, watchErrors } from '../support/browser.ts'
-import { TestAuthority, whyNoCertificates, type MadeCertificate } from '../support/certificates.ts'
+import { keyHash, TestAuthority, whyNoCertificates, type MadeCertificate } from '../support/certificates.ts'
 import { ChatPage } from '../support/chat-page.ts'
 import { codeBlocks } from '../support/code-blocks.ts'
 import { startCaddy, startNginx, startSsh, whyNoProgram } from '../support/hosting-recipes.ts'
@@ -228,8 +226,3 @@ describe.skipIf(WHY_NOT !== null)(`recipes for hosts${skipped(WHY_NOT)}`, () => 
     expect([...BLOCKS.keys()].filter((name) => !used.has(name) && !absent.includes(name))).toEqual([])
   })
 })
-
-function keyHash({ certFile }: MadeCertificate): string {
-  const key = new X509Certificate(readFileSync(certFile)).publicKey.export({ type: 'spki', format: 'der' })
-  return createHash('sha256').update(key).digest('base64')
-}

@@ -19,12 +19,14 @@ export interface LaunchOptions {
   /** Loopback port to map `http://tabswarm.localhost` to; without it pages use real addresses. */
   port?: number
   args?: string[]
+  /** A command that starts the browser found here, with its arguments: in another network, for example. */
+  wrapper?: string
 }
 
 /** Headless Chromium with WebGPU on the software adapter. */
 export async function launchChromium(options: LaunchOptions = {}): Promise<Browser> {
   return chromium.launch({
-    executablePath: findChromium(),
+    executablePath: options.wrapper ?? findChromium(),
     headless: true,
     chromiumSandbox: !isRoot(),
     args: [

@@ -1,6 +1,7 @@
 /** Certificates for tests, made by `openssl` when they are needed: an authority and, signed by it, a relay's. */
 import { execFileSync, spawnSync } from 'node:child_process'
-import { writeFileSync } from 'node:fs'
+import { createHash, X509Certificate } from 'node:crypto'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 export interface MadeCertificate {
@@ -48,6 +49,12 @@ export class TestAuthority {
     )
     return { certFile, keyFile }
   }
+}
+
+/** What `--ignore-certificate-errors-spki-list` takes: people trust an authority through their system, tests leave that alone. */
+export function keyHash({ certFile }: MadeCertificate): string {
+  const key = new X509Certificate(readFileSync(certFile)).publicKey.export({ type: 'spki', format: 'der' })
+  return createHash('sha256').update(key).digest('base64')
 }
 
 function openssl(...args: (readonly string[])[]): void {

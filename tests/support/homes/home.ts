@@ -1,4 +1,7 @@
 /** A home: a router and one machine behind it. A phone is one as well, behind its carrier's router. */
+import { chmodSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { findChromium } from '../browser.ts'
 import type { NamespaceLab } from '../namespaces/lab.ts'
 import type { Namespace } from '../namespaces/namespace.ts'
 import { makeTempDir, removeTempDir, type StartedProcess } from '../processes.ts'
@@ -26,6 +29,14 @@ export class Home {
 
   tabswarm(...args: readonly string[]): StartedProcess {
     return this.machine.tabswarm(args, { dataDir: this.dataDir })
+  }
+
+  /** A command that starts a browser on this machine. */
+  browserWrapper(): string {
+    const file = join(this.dataDir, 'chromium-here')
+    writeFileSync(file, `#!/bin/sh\nexec ip netns exec '${this.machine.name}' '${findChromium()}' "$@"\n`)
+    chmodSync(file, 0o755)
+    return file
   }
 
   removeData(): void {

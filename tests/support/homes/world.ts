@@ -30,11 +30,11 @@ export class World {
   }
 
   /** A donor of half the embedded model in each home, one after the other. */
-  async startDonors(address: string): Promise<StartedProcess[]> {
+  async startDonors(address: string, more: readonly string[] = []): Promise<StartedProcess[]> {
     const flags = `--dht_initial_peers ${address} --model tinytales --num_blocks 4 --backend software`.split(' ')
     const donors: StartedProcess[] = []
     for (const home of this.homes) {
-      const donor = home.tabswarm('donate', ...flags)
+      const donor = home.tabswarm('donate', ...flags, ...more)
       donors.push(donor)
       await donor.waitForLine(READY, 90_000)
     }

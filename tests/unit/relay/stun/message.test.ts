@@ -38,7 +38,7 @@ it('writes a fingerprint where one was sent, over all that stands before it', ()
   expect(answer.subarray(32, 36).toString('hex')).toBe('80280004')
 })
 
-it('takes requests with attributes, known or not', () => {
+it('takes requests with attributes that may be passed over', () => {
   const software = Buffer.from('802200056368726f6d000000', 'hex')
   expect(readBindingRequest(request(software))).toEqual(asked)
   expect(readBindingRequest(request())).toEqual(asked)
@@ -51,6 +51,7 @@ it.each([
   ['a length that is not true', Buffer.concat([request(), Buffer.alloc(4)])],
   ['an attribute that ends outside', request(Buffer.from('8022ffff', 'hex'))],
   ['half an attribute', request(Buffer.from('8022', 'hex'))],
+  ['a request to be answered from another port', request(Buffer.from('0003000400000002', 'hex'))],
   ['very long', request(Buffer.alloc(1_000))],
   ['another cookie', Buffer.concat([request().subarray(0, 4), Buffer.alloc(4), request().subarray(8)])],
 ])('leaves %s without an answer', (_, bytes) => {
