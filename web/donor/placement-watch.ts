@@ -2,7 +2,7 @@
  * When a serving donor thinks about its place: at random times with the given mean, and soon after a change in the directory
  * that leaves blocks without holder and claim. One move at a time. How to move is `mover.ts`, where to is the planner.
  */
-import { describeError } from '../../swarm/errors.ts'
+import { describeError, SwarmError } from '../../swarm/errors.ts'
 import { unclaimedBlocks } from '../../swarm/planner/coverage.ts'
 import type { PlacementRule, SwarmView } from '../../swarm/planner/types.ts'
 import { urgentMoves } from '../../swarm/planner/urgent.ts'
@@ -136,7 +136,9 @@ export class PlacementWatch {
         if (!moved) this.#restUntil = environment.clock.now() + REST_MS
       })
       .catch((error: unknown) => {
-        if (signal.aborted) return
+        // A GPU that was lost stays lost, wanted or not.
+        const isLost = error instanceof SwarmError && error.code === 'GPU_LOST'
+        if (signal.aborted && !isLost) return
         log.warn(`Moving failed: ${describeError(error)}`)
         onFailure(error)
       })

@@ -126,7 +126,7 @@ export class Serving implements Pausable {
 
   /** After the GPU was lost: opens it once more and loads the same blocks, from the cache; while paused, with `resume`. */
   lose(reason: string): void {
-    this.#duty.lose(reason)
+    if (!this.#aborter.signal.aborted) this.#duty.lose(reason)
   }
 
   async stop(): Promise<void> {

@@ -262,6 +262,24 @@ describe('a GPU that is lost', () => {
     expect(await seen(swarm, watcher, donor)).toBe('online')
   })
 
+  it('in a move that a pause ends in that moment: resume brings both back', async () => {
+    const swarm = swarmOf()
+    const mover = await started(swarm, { numBlocks: 8 })
+    const other = await started(swarm, { numBlocks: 8 })
+    await started(swarm, { splits: '8', stage: 0 })
+    other.vanish()
+    await swarm.clock.until(() => mover.loads.length === 2, 10_000)
+    mover.engines[0]?.lose('driver reset')
+    mover.donor.pause()
+    await until(swarm, mover, 'paused')
+    await swarm.clock.advance(5_000)
+    expect(serving(mover)).toMatchObject({ duty: 'paused', isLoaded: false })
+    mover.donor.resume()
+    await swarm.clock.until(() => swarm.missing().length === 0, 30_000)
+    expect(mover.engines.map((engine) => engine.isClosed)).toEqual([true, false])
+    expect(serving(mover)).toMatchObject({ duty: 'serving', isLoaded: true })
+  })
+
   it('while it is being handed over: the pause is completed first', async () => {
     const swarm = swarmOf()
     const donor = await started(swarm, { numBlocks: 8 })

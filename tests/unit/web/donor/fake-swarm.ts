@@ -351,6 +351,7 @@ export class FakeEngine implements Engine {
   readonly #owner: FakeDonor
   readonly #options: FakeDonorOptions
   #onLost: (reason: string) => void = () => undefined
+  #failLoad: ((reason: string) => void) | null = null
 
   constructor(swarm: FakeSwarm, owner: FakeDonor, options: FakeDonorOptions) {
     this.#swarm = swarm
@@ -374,7 +375,12 @@ export class FakeEngine implements Engine {
       }
       if (signal.aborted) stop()
       signal.addEventListener('abort', stop, { once: true })
+      this.#failLoad = (reason) => {
+        cancel()
+        reject(new SwarmError('GPU_LOST', reason))
+      }
     })
+    this.#failLoad = null
     const failure = this.#options.loadFails?.() ?? null
     if (failure !== null) throw failure
     report(2)
@@ -390,7 +396,10 @@ export class FakeEngine implements Engine {
     this.#onLost = listener
   }
   onWarning(): void {}
+  /** As the worker's client does it: a load under way fails, and whoever listens is told. */
   lose(reason: string): void {
+    this.#failLoad?.(reason)
+    this.#failLoad = null
     this.#onLost(reason)
   }
   close(): void {
