@@ -69,7 +69,12 @@ const DHT_REFRESH_MS = 30_000
 /** Without a directory the DHT is all there is. */
 const DHT_REFRESH_ALONE_MS = 3_000
 
-export async function createRequestingNode(options: NodeOptions): Promise<SwarmNode & Leaving> {
+export interface Connecting {
+  /** Whether a direct connection to the peer stands now. */
+  hasDirectTo(peerId: string): boolean
+}
+
+export async function createRequestingNode(options: NodeOptions): Promise<SwarmNode & Leaving & Connecting> {
   const node = await LibSwarmNode.create(options, false)
   await node.start()
   return node
@@ -86,7 +91,7 @@ export async function createServingNode(options: NodeOptions): Promise<ServingNo
   return node
 }
 
-class LibSwarmNode implements ServingNode, Leaving, Reserving {
+class LibSwarmNode implements ServingNode, Leaving, Reserving, Connecting {
   readonly peerId: string
   readonly directory: DirectoryStore
   readonly announcer: Announcer & RecordAnnouncer
@@ -266,6 +271,10 @@ class LibSwarmNode implements ServingNode, Leaving, Reserving {
 
   reservedRelays(): string[] {
     return this.#relays.reservedAddresses()
+  }
+
+  hasDirectTo(peerId: string): boolean {
+    return this.#peers.direct(peerId) !== null
   }
 
   relays(): RelayStatus[] {

@@ -8,6 +8,7 @@ import { installHandle } from './compose/handle.ts'
 import { loadPageConfig, type PageConfig } from './compose/page-config.ts'
 import { PageKept } from './compose/page-kept.ts'
 import { PageDonors } from './compose/page-donors.ts'
+import { PageReach } from './compose/page-reach.ts'
 import { PagePrompts } from './compose/page-prompts.ts'
 import { PageSwarm } from './compose/page-swarm.ts'
 import { PageUpdate } from './compose/page-update.ts'
@@ -26,6 +27,7 @@ import { createNavigation } from './ui/state/navigation.ts'
 import { createPower } from './ui/state/power.ts'
 import { createPreferences, type Preferences } from './ui/state/preferences.ts'
 import { createScreenLock } from './ui/state/screen-lock.ts'
+import { createReachProbe } from './ui/state/reach.ts'
 import { createSwarmState } from './ui/state/swarm.ts'
 import { createUpdate } from './ui/state/update.ts'
 import { openChatStorage } from './ui/storage/chat-db.ts'
@@ -84,6 +86,10 @@ async function build(
   const donors = new PageDonors(config, pageSwarm, hub, pageKept, power.port)
   const donating = createDonating(donors)
   const wantsScreen = computed(() => preferences.power.value.keepScreenOn && isWorking(donating.state.value))
+  const reach = createReachProbe(new PageReach(config, () => donors.node()), {
+    isAutomatic: config.tab === null,
+    now: () => Date.now(),
+  })
   const kept = createKeptModels(pageKept, { onDeleted: () => donating.countAgain() })
   const navigation = createNavigation(window)
   const update = createUpdate({
@@ -112,6 +118,7 @@ async function build(
       power,
       screenLock: createScreenLock(screenLockDevice(), wantsScreen),
       kept,
+      reach,
       swarm,
       update,
       environment: {

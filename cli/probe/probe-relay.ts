@@ -4,8 +4,9 @@
  */
 import { isLoopbackHost } from '../../relay/http/host.ts'
 import { daysLeft } from '../../relay/tls/certificate.ts'
-import { createRequestingNode, createServingNode, type NodeOptions } from '../../net/node.ts'
+import { createRequestingNode, createServingNode, type Connecting, type NodeOptions } from '../../net/node.ts'
 import { peerIdOfAddress } from '../../net/multiaddr.ts'
+import { joined, pathTo, until } from '../../net/probe-steps.ts'
 import { nodePlatform } from '../../net/platform-node.ts'
 import { trustedCertificates } from '../../net/websocket-node.ts'
 import type { SwarmNode } from '../../net/types.ts'
@@ -19,6 +20,8 @@ const PAGE_MS = 5_000
 const JOIN_MS = 10_000
 const RESERVE_MS = 15_000
 const DIAL_MS = 30_000
+/** Most direct connections stand within a second; a busy machine takes longer. */
+const DIRECT_PATIENCE_MS = 5_000
 const FEW_DAYS = 7
 
 const OPEN_PORT =
@@ -115,10 +118,9 @@ function checkPage(origin: string, signal: AbortSignal): Promise<CheckResult> {
 }
 
 async function joins(node: SwarmNode, ms: number): Promise<readonly ['ok' | 'fail', string]> {
-  const status = await until(ms, () => node.relays().find(({ state }) => state === 'connected' || state === 'refused'))
+  const status = await joined(node, ms)
   if (status?.state === 'connected') return ['ok', 'joined']
-  const last = status ?? node.relays()[0]
-  return ['fail', last?.reason ?? `not joined within ${ms / 1_000} s`]
+  return ['fail', status?.reason ?? `not joined within ${ms / 1_000} s`]
 }
 
 /** Whether what the relay tells others leads to it. */
@@ -157,7 +159,7 @@ async function stun(config: RelayConfig | null): Promise<readonly ['ok' | 'warn'
 }
 
 async function checkPeers(
-  asking: SwarmNode,
+  asking: SwarmNode & Connecting,
   base: NodeOptions,
   add: (result: CheckResult) => CheckResult,
 ): Promise<void> {
@@ -184,10 +186,13 @@ async function checkPeers(
       await check(
         'dial',
         async () => {
-          const stream = await asking.openInference(reserving.peerId, AbortSignal.timeout(DIAL_MS))
-          const isDirect = stream.direct
-          stream.abort(new Error('only a probe'))
-          if (isDirect) return ['ok', 'two peers that it introduced are connected directly']
+          const path = await pathTo({
+            asking,
+            peerId: reserving.peerId,
+            patienceMs: DIRECT_PATIENCE_MS,
+            signal: AbortSignal.timeout(DIAL_MS),
+          })
+          if (path === 'direct') return ['ok', 'two peers that it introduced are connected directly']
           const found = 'two peers that it introduced are connected through the relay only'
           return [
             'warn',
@@ -200,15 +205,5 @@ async function checkPeers(
     )
   } finally {
     await reserving.stop()
-  }
-}
-
-/** The first value that is not undefined, looked for until the time is over. */
-async function until<T>(ms: number, look: () => T | undefined): Promise<T | undefined> {
-  const end = performance.now() + ms
-  for (;;) {
-    const value = look()
-    if (value !== undefined || performance.now() >= end) return value
-    await new Promise((resolve) => setTimeout(resolve, 100))
   }
 }

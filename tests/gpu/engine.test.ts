@@ -100,7 +100,6 @@ describe('the runner', () => {
 describe('what a tab takes on the GPU', () => {
   it.each([
     ['models/tinytales', 'auto', 5],
-    ['models/tinytales', 'f16', 3],
     ['tests/fixtures/models/odd-sizes-f32', 'auto', 3],
   ] as const)('%s, %s: never more than the slider says, nor than the plan', async (folder, weights, positions) => {
     const results = await lab.call('memory', folder, weights, positions)

@@ -3,11 +3,12 @@ import { chmodSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { findChromium } from './browser.ts'
 
+export const NO_UDP_FLAG = '--webrtc-ip-handling-policy=disable_non_proxied_udp'
+
 /** The path of a command that starts it, in `folder`. */
 export function chromiumWithoutUdp(folder: string): string {
   const file = join(folder, 'chromium-without-udp')
-  const flag = '--webrtc-ip-handling-policy=disable_non_proxied_udp'
-  writeFileSync(file, `#!/bin/sh\nexec '${findChromium()}' ${flag} "$@"\n`)
+  writeFileSync(file, `#!/bin/sh\nexec '${findChromium()}' ${NO_UDP_FLAG} "$@"\n`)
   chmodSync(file, 0o755)
   return file
 }

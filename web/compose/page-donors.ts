@@ -74,6 +74,10 @@ export class PageDonors implements DonorPort {
     })
   }
 
+  node(): ServingNode | null {
+    return this.#node
+  }
+
   peerId(): string | null {
     return this.#node?.peerId ?? null
   }

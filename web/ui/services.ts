@@ -12,6 +12,7 @@ import type { Navigation } from './state/navigation.ts'
 import type { Power } from './state/power.ts'
 import type { Preferences } from './state/preferences.ts'
 import type { ScreenLockState } from './state/screen-lock.ts'
+import type { ReachProbe } from './state/reach.ts'
 import type { SwarmState } from './state/swarm.ts'
 import type { LinkNote } from './state/ports.ts'
 import type { UpdateState } from './state/update.ts'
@@ -38,6 +39,7 @@ export interface Services {
   power: Power
   screenLock: ReadonlySignal<ScreenLockState>
   kept: KeptModels
+  reach: ReachProbe
   swarm: SwarmState
   update: UpdateState
   environment: Environment

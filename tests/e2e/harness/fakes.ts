@@ -5,6 +5,7 @@
 import type { GenerateEvent, GenerateRequest } from '../../../session/types.ts'
 import { SwarmError } from '../../../swarm/errors.ts'
 import type { PeerRecord, PeerState } from '../../../swarm/peer-record.ts'
+import type { ReachFindings } from '../../../swarm/reach.ts'
 import type { Span } from '../../../swarm/span.ts'
 import type { Donor, DonorLogLine, DonorState } from '../../../web/donor/state.ts'
 import type {
@@ -16,6 +17,7 @@ import type {
   ModelChoice,
   OpenedModel,
   PromptPort,
+  ReachPort,
   SwarmPort,
   SwarmSnapshot,
 } from '../../../web/ui/state/ports.ts'
@@ -284,5 +286,17 @@ export class FakeKept implements KeptPort {
 
   changed(): void {
     for (const listener of this.#listeners) listener()
+  }
+}
+
+/** Finds what it is told to find; null: it never comes to an end. */
+export function fakeReach(found: ReachFindings | null): ReachPort {
+  return {
+    probe: (onFound, signal) =>
+      new Promise((resolve, reject) => {
+        signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true })
+        if (found === null) onFound({})
+        else resolve(found)
+      }),
   }
 }

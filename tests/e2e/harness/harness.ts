@@ -8,11 +8,12 @@ import { createDonating } from '../../../web/ui/state/donating.ts'
 import { createKeptModels } from '../../../web/ui/state/kept-models.ts'
 import { createModels } from '../../../web/ui/state/models.ts'
 import { createNavigation } from '../../../web/ui/state/navigation.ts'
+import { createReachProbe } from '../../../web/ui/state/reach.ts'
 import { createSwarmState } from '../../../web/ui/state/swarm.ts'
 import { mountApp } from '../../../web/ui/mount.tsx'
 import { withTexts } from '../../../web/ui/services.ts'
 import { MemoryChats } from '../../../web/ui/storage/chat-db.ts'
-import { FakeDonor, fakeDonorPort, FakeKept, fakeLocks, FakePrompts, FakeSwarm, TINYTALES } from './fakes.ts'
+import { FakeDonor, fakeDonorPort, FakeKept, fakeLocks, FakePrompts, fakeReach, FakeSwarm, TINYTALES } from './fakes.ts'
 import { SCENES } from './scenes.ts'
 
 const query = new URLSearchParams(location.search)
@@ -76,6 +77,7 @@ mountApp(
     power,
     screenLock: signal(scene.screenLock ?? { status: 'off' }),
     kept: keptModels,
+    reach: createReachProbe(fakeReach(scene.reach ?? null), { isAutomatic: true, now: () => at }),
     swarm,
     update: { isOffered: signal(scene.update === true), later: () => {}, reload: () => {} },
     environment: {

@@ -1,6 +1,7 @@
 /** Every state of the page that is worth seeing, by name: `?scene=paused&lang=ko&theme=dark`. */
 import { SwarmError, toPlainError } from '../../../swarm/errors.ts'
 import type { PowerConditions } from '../../../web/donor/pause-control.ts'
+import type { ReachFindings } from '../../../swarm/reach.ts'
 import type { DonorPlan, DonorState, LoadProgress } from '../../../web/donor/state.ts'
 import type { AnswerEntry, Chat, Entry } from '../../../web/ui/state/chat-types.ts'
 import type { View } from '../../../web/ui/state/navigation.ts'
@@ -26,6 +27,8 @@ export interface Scene {
   kept?: KeptListing
   /** Comes of deleting the first kept model, which is done at once. */
   keptDeletion?: KeptDeletion
+  /** What the probe finds; without it the probe does not come to an end. */
+  reach?: ReachFindings
   /** A fold to be opened. */
   unfold?: string
 }
@@ -282,9 +285,19 @@ export const SCENES: Record<string, Scene> = {
     { status: 'ready', plan: PLAN },
     { power: { onBattery: true, isMetered: true }, screenLock: { status: 'unsupported' } },
   ),
+  'donate-relayed': donate(SERVING, {
+    reach: {
+      relay: {
+        outcome: 'reserved',
+        address: '/ip4/127.0.0.1/tcp/8080/ws/p2p/12D3KooWJ1mQ6mPY2cYd8vJb9bX4q1uQnG2J9rV7sTtRelayNode1',
+      },
+      addresses: { outcome: 'none', asked: true },
+      dial: { outcome: 'relayed' },
+    },
+    unfold: '.reach details',
+  }),
   'donate-stopped': donate({ status: 'stopped' }, { log: true }),
-  'donate-kept': donate({ status: 'stopped' }, { kept: KEPT, unfold: '.kept' }),
-  'donate-kept-partly': donate(
+  'donate-kept': donate(
     { status: 'stopped' },
     {
       kept: { ...KEPT, fate: 'kept' },

@@ -3,6 +3,7 @@ import { useSignal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
 import type { DonorState } from '../../donor/state.ts'
 import { useTexts } from '../services.ts'
+import { ReachPanel } from './reach-panel.tsx'
 import { shortPeerId } from '../state/swarm.ts'
 
 export function ServingFigures({ state }: { state: Extract<DonorState, { status: 'serving' }> }) {
@@ -29,13 +30,16 @@ export function ServingFigures({ state }: { state: Extract<DonorState, { status:
     [donate.peer, shortPeerId(state.peerId)],
   ]
   return (
-    <dl class="tiles" data-testid="donate-stats" data-peer={state.peerId}>
-      {figures.map(([label, value]) => (
-        <div key={label} class="tile">
-          <dt>{label}</dt>
-          <dd>{value}</dd>
-        </div>
-      ))}
-    </dl>
+    <>
+      <dl class="tiles" data-testid="donate-stats" data-peer={state.peerId}>
+        {figures.map(([label, value]) => (
+          <div key={label} class="tile">
+            <dt>{label}</dt>
+            <dd>{value}</dd>
+          </div>
+        ))}
+      </dl>
+      <ReachPanel />
+    </>
   )
 }

@@ -3,6 +3,7 @@
  * Error codes have tables of their own (`errors-*.ts`).
  */
 import { keptEn } from './kept-en.ts'
+import { reachEn } from './reach-en.ts'
 import type { Widen } from './widen.ts'
 
 const plural = (count: number, one: string, many: string): string => (count === 1 ? one : many)
@@ -285,6 +286,7 @@ export const en = {
     loadingMetered: (bytes: string) =>
       `The connection is metered: ${bytes} are still to be downloaded. Stop ends that; what has arrived is kept.`,
   },
+  reach: reachEn,
   swarm: {
     title: 'Swarm',
     lead: 'Who serves which blocks right now.',

@@ -1,6 +1,7 @@
 /** 한국어 문장. The shape is `Messages`: a missing or extra key does not compile. */
 import type { Messages } from './en.ts'
 import { keptKo } from './kept-ko.ts'
+import { reachKo } from './reach-ko.ts'
 
 export const ko: Messages = {
   app: {
@@ -276,6 +277,7 @@ export const ko: Messages = {
     loadingMetered: (bytes) =>
       `데이터 요금이 드는 연결입니다. 아직 ${bytes}를 더 내려받아야 합니다. 중지하면 멈추고, 받은 것은 보관됩니다.`,
   },
+  reach: reachKo,
   swarm: {
     title: '스웜',
     lead: '지금 누가 어느 블록을 제공하는지 보여 줍니다.',

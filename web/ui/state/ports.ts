@@ -13,6 +13,7 @@ import type { DonorDefaults } from '../../../swarm/app-config.ts'
 import type { PlainError } from '../../../swarm/errors.ts'
 import type { PeerRecord } from '../../../swarm/peer-record.ts'
 import type { PowerConditions } from '../../donor/pause-control.ts'
+import type { ReachFindings } from '../../../swarm/reach.ts'
 import type { Donor } from '../../donor/state.ts'
 import type { Chat, Entry, ModelRef } from './chat-types.ts'
 
@@ -146,6 +147,12 @@ export interface LinkNote {
 export interface UpdatePort {
   /** What names a newer build of this page on its server; null while there is none. Never rejects. */
   look(): Promise<string | null>
+}
+
+/** Finds out how other tabs come to this one. */
+export interface ReachPort {
+  /** Only while the tab serves, and without disturbing it; told of each step. @throws the signal's reason */
+  probe(onFound: (found: Partial<ReachFindings>) => void, signal: AbortSignal): Promise<ReachFindings>
 }
 
 export interface ChatStorage {
