@@ -1,7 +1,8 @@
 /**
  * The library's WebSocket transport, with the one thing it keeps to itself: why a relay closed. A relay that is full lets
  * the WebSocket open and closes it with the limit's name (a browser shows nothing of a refused upgrade); without this a
- * person would read "unexpected end of file".
+ * person would read "unexpected end of file". And an aborted connection really ends: the library closes its socket with a
+ * code that may not be sent, gets an exception for it, and leaves the socket open; the relay would go on dialling through it.
  */
 import type { Connection, DialTransportOptions, Transport } from '@libp2p/interface'
 import { webSockets } from '@libp2p/websockets'
@@ -22,6 +23,11 @@ export function explainedWebSockets(): ReturnType<typeof webSockets> {
   return (components) => explain(create(components))
 }
 
+/** What a browser lets a page close with. */
+function isSendable(code: number | undefined): boolean {
+  return code === 1000 || (code !== undefined && code >= 3000 && code <= 4999)
+}
+
 /** @throws Error when the library makes its sockets in another way */
 export function explain(transport: Transport): Transport {
   const library = transport as Transport & MakesSockets
@@ -31,6 +37,8 @@ export function explain(transport: Transport): Transport {
   const dial = library.dial.bind(library)
   library._connect = async (address, options) => {
     const socket = await connect(address, options)
+    const close = socket.close.bind(socket)
+    socket.close = (code, reason) => close(isSendable(code) ? code : undefined, reason)
     // Before the library's own listener, so that the reason is there when its dial fails.
     socket.addEventListener('close', ({ code, reason }) => {
       if (code === CLOSE_REFUSED) reasons.set(address.toString(), reason)

@@ -4,10 +4,10 @@
  * state than fresh records; it is never asked on the token path.
  */
 import type { Connection, Libp2p, Stream } from '@libp2p/interface'
-import { byteStream } from '@libp2p/utils'
 import type { DirectoryStore } from '../net/directory-store.ts'
 import { fromBase64 } from '../net/json-channel.ts'
 import { peerIdOfAddress } from '../net/multiaddr.ts'
+import { answersPing } from '../net/ping.ts'
 import { verifySignature } from '../net/record-crypto.ts'
 import { SwarmError, describeError } from '../swarm/errors.ts'
 import { openRecord, type SignedRecord } from '../swarm/peer-record.ts'
@@ -24,7 +24,6 @@ import { addressOfConnection } from './swarm/circuit-guard.ts'
 const HELLO_TIMEOUT_MS = 5_000
 /** An older stream of the same identity that does not answer within this is a leftover of a broken connection. */
 const IDENTITY_PING_MS = 1_000
-const PING_PROTOCOL = '/ipfs/ping/1.0.0'
 /** Refused records after which a peer is sent away. */
 const MAX_BAD_RECORDS = 10
 const SWEEP_INTERVAL_MS = 1_000
@@ -192,8 +191,11 @@ export class DirectoryService {
   /** The same identity twice: a living older one stays, a dead one makes way. */
   async #refuseIdentity(peer: DirectoryPeer): Promise<Refused | null> {
     const older = this.#peers.get(peer.peerId)
-    if (older === undefined) return null
-    if (older.connection !== peer.connection && (await answersPing(older.connection))) {
+    if (older === undefined) {
+      await this.#dropLeftovers(peer)
+      return null
+    }
+    if (older.connection !== peer.connection && (await answersPing(older.connection, IDENTITY_PING_MS))) {
       const text =
         'This identity is already in the swarm from another tab or process. Close that one, or use another identity.'
       return { limit: 'identity', text }
@@ -201,6 +203,19 @@ export class DirectoryService {
     older.channel.abort(new Error('replaced by a newer stream of the same peer'))
     if (older.connection !== peer.connection) older.connection.abort(new Error('replaced by a newer connection'))
     return null
+  }
+
+  /** Connections that the peer gave up while we could not be told: others would be led to it over them. */
+  async #dropLeftovers(peer: DirectoryPeer): Promise<void> {
+    const others = this.#options.libp2p
+      .getConnections(peer.connection.remotePeer)
+      .filter((connection) => connection !== peer.connection && connection.limits === undefined)
+    await Promise.all(
+      others.map(async (connection) => {
+        if (!(await answersPing(connection, IDENTITY_PING_MS)))
+          connection.abort(new Error('left over from before a newer connection'))
+      }),
+    )
   }
 
   async #publish(peer: DirectoryPeer, text: unknown): Promise<Refused | null> {
@@ -287,20 +302,6 @@ export class DirectoryService {
 export interface Refused {
   limit: string
   text: string
-}
-
-async function answersPing(connection: Connection): Promise<boolean> {
-  const signal = AbortSignal.timeout(IDENTITY_PING_MS)
-  try {
-    const stream = await connection.newStream(PING_PROTOCOL, { signal })
-    const bytes = byteStream(stream)
-    await bytes.write(new Uint8Array(32), { signal })
-    await bytes.read({ bytes: 32, signal })
-    stream.abort(new Error('ping answered'))
-    return true
-  } catch {
-    return false // No answer in time, or no connection any more: the older one is dead.
-  }
 }
 
 function roleOf(value: unknown): PeerRole {
