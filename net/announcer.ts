@@ -30,6 +30,9 @@ export class RecordAnnouncer implements Announcer {
   #signing: Promise<void> = Promise.resolve()
   #isPending = false
   #isGone = false
+  /** Newer than the last record and signed with it: whoever is being frozen, or goes, has no time to sign. */
+  #farewell: SignedRecord | null = null
+  #isAway = false
 
   constructor(options: AnnouncerOptions) {
     this.#options = options
@@ -45,6 +48,22 @@ export class RecordAnnouncer implements Announcer {
   /** The relays, or the reservations at them, have changed. */
   relaysChanged(): void {
     this.#provided = null
+    if (this.#fields !== null && !this.#isGone) this.#schedule()
+  }
+
+  /** Says goodbye at once, synchronously but for microtasks. Nothing more is said before `back`. */
+  away(): void {
+    if (this.#isAway || this.#isGone) return
+    this.#isAway = true
+    const farewell = this.#farewell
+    this.#farewell = null
+    // Whoever cannot be told finds out by its own questions.
+    if (farewell !== null) this.#options.publish(farewell).catch(() => undefined)
+  }
+
+  /** Here again: says so, with whatever has changed meanwhile. */
+  back(): void {
+    this.#isAway = false
     if (this.#fields !== null && !this.#isGone) this.#schedule()
   }
 
@@ -75,8 +94,13 @@ export class RecordAnnouncer implements Announcer {
     this.#signing = this.#signing.then(async () => {
       this.#isPending = false
       const fields = this.#fields
-      if (fields === null) return
-      await this.#options.publish(await this.#sign(fields))
+      if (fields === null || this.#isAway) return
+      const signed = await this.#sign(fields)
+      const farewell = await this.#sign({ ...fields, state: 'gone' })
+      // Away since: `back` says it.
+      if (this.#isAway) return
+      this.#farewell = farewell
+      await this.#options.publish(signed)
       if (this.#provided !== fields.model.digest) {
         this.#provided = fields.model.digest
         void this.#options.provide(fields.model.digest)

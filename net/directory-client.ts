@@ -33,6 +33,9 @@ export class DirectoryClient {
   readonly #onRestarting: (inMs: number, forMs: number) => void
   #channel: JsonChannel | null = null
   #isClosed = false
+  #pings = 0
+  /** Who waits for a sign of life. */
+  #askers: (() => void)[] = []
   /** Why this relay does not serve us; null while it does. */
   refusal: Refusal | null = null
   /** How long its reservations last, as its welcome said; null where it did not say. */
@@ -99,6 +102,23 @@ export class DirectoryClient {
     })
   }
 
+  /** Whether the relay says anything within the time. */
+  answers(timeoutMs: number): Promise<boolean> {
+    const channel = this.#channel
+    if (channel === null || this.#isClosed) return Promise.resolve(false)
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => resolve(false), timeoutMs)
+      this.#askers.push(() => {
+        clearTimeout(timer)
+        resolve(true)
+      })
+      this.#pings += 1
+      channel.send({ type: 'ping', id: this.#pings } satisfies ToRelay).catch((error: unknown) => {
+        this.#end(channel, error)
+      })
+    })
+  }
+
   close(): void {
     if (this.#isClosed) return
     this.#isClosed = true
@@ -117,6 +137,7 @@ export class DirectoryClient {
   }
 
   #handle(message: Record<string, unknown>): void {
+    for (const asker of this.#askers.splice(0)) asker()
     const { type } = message
     if (type === 'records' && Array.isArray(message['records'])) {
       if (!this.#events.isOn) return

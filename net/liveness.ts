@@ -6,7 +6,7 @@
 import type { Connection, Libp2p, Stream } from '@libp2p/interface'
 import { HEARTBEAT_DEAD_MS, HEARTBEAT_INTERVAL_MS } from '../swarm/limits.ts'
 import { LIVENESS_PROTOCOL } from '../swarm/protocol.ts'
-import { afterWaiting } from './timers.ts'
+import { afterWaiting, timerGrainMs } from './timers.ts'
 
 const PING_BYTES = 8
 /** An answerer takes this much at once; a peer that sends more is not pinging. */
@@ -15,7 +15,7 @@ const MAX_PING_CHUNK_BYTES = 512
 const TICK_MS = HEARTBEAT_INTERVAL_MS / 2
 /**
  * A tick that comes later than this: our own loop stood still, and that time is no silence of anybody. Shorter stalls cannot
- * make up three seconds: what came meanwhile is read between them. (Hidden pages tick once a second.)
+ * make up three seconds: what came meanwhile is read between them.
  */
 const OWN_STALL_MS = 1.5 * TICK_MS
 
@@ -146,7 +146,7 @@ export class Liveness {
         probe.lastHeardAt = now
         continue
       }
-      if (stalledMs > OWN_STALL_MS) probe.lastHeardAt = Math.min(now, probe.lastHeardAt + stalledMs)
+      if (stalledMs > OWN_STALL_MS + timerGrainMs()) probe.lastHeardAt = Math.min(now, probe.lastHeardAt + stalledMs)
       const silentMs = now - probe.lastHeardAt
       // The next tick would be too late: dead means at most HEARTBEAT_DEAD_MS after the last sign of life.
       if (silentMs >= HEARTBEAT_DEAD_MS - TICK_MS) {

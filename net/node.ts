@@ -20,6 +20,7 @@ import { isDirect, peerIdOfAddress } from './multiaddr.ts'
 import { neighboursOf } from './neighbours.ts'
 import { Peers } from './peers.ts'
 import type { Platform } from './platform.ts'
+import { Presence } from './presence.ts'
 import { privateKeyFromSeed, signWith, verifySignature } from './record-crypto.ts'
 import { RecordsExchange } from './records-exchange.ts'
 import { byRelay, Relays } from './relays.ts'
@@ -54,7 +55,12 @@ export interface NodeOptions {
   debug?: (text: string) => void
 }
 
-export interface Leaving {
+/** What becomes of the page that a node lives in. */
+export interface PageLife {
+  /** Its browser is about to stop all its timers: goodbye, synchronously but for microtasks. `wake` brings it back. */
+  freeze(): void
+  /** It runs again, or its network is back: whoever does not answer any more is dialled anew. */
+  wake(): void
   /**
    * For `pagehide`: ends every connection at once and synchronously; the others see it within tens of milliseconds. The
    * node is of no use afterwards.
@@ -74,7 +80,7 @@ export interface Connecting {
   hasDirectTo(peerId: string): boolean
 }
 
-export async function createRequestingNode(options: NodeOptions): Promise<SwarmNode & Leaving & Connecting> {
+export async function createRequestingNode(options: NodeOptions): Promise<SwarmNode & PageLife & Connecting> {
   const node = await LibSwarmNode.create(options, false)
   await node.start()
   return node
@@ -85,13 +91,13 @@ export interface Reserving {
   reservedRelays(): string[]
 }
 
-export async function createServingNode(options: NodeOptions): Promise<ServingNode & Leaving & Reserving> {
+export async function createServingNode(options: NodeOptions): Promise<ServingNode & PageLife & Reserving> {
   const node = await LibSwarmNode.create(options, true)
   await node.start()
   return node
 }
 
-class LibSwarmNode implements ServingNode, Leaving, Reserving, Connecting {
+class LibSwarmNode implements ServingNode, PageLife, Reserving, Connecting {
   readonly peerId: string
   readonly directory: DirectoryStore
   readonly announcer: Announcer & RecordAnnouncer
@@ -107,6 +113,7 @@ class LibSwarmNode implements ServingNode, Leaving, Reserving, Connecting {
   readonly #exchange: RecordsExchange
   readonly #dht: DhtDirectory
   readonly #sensors: Sensors
+  readonly #presence: Presence
   readonly #lossListeners = new Set<(peerId: string, reason: LossReason) => void>()
   /** Peers whose loss was reported since their last direct connection: one loss is one report. */
   readonly #reported = new Set<string>()
@@ -240,6 +247,16 @@ class LibSwarmNode implements ServingNode, Leaving, Reserving, Connecting {
       provide: (modelDigest) => this.#dht.provide(modelDigest),
       withdraw: (modelDigest) => this.#dht.withdraw(modelDigest),
     })
+    this.#presence = new Presence({
+      selfId: this.peerId,
+      announcer: this.announcer,
+      endSessions: (reason, heardUntil) => this.#server?.endSessions(reason, heardUntil),
+      checkConnections: () => {
+        void this.#relays.check()
+        return this.#peers.check()
+      },
+      debug: (text) => options.debug?.(text),
+    })
   }
 
   async start(): Promise<void> {
@@ -345,8 +362,17 @@ class LibSwarmNode implements ServingNode, Leaving, Reserving, Connecting {
     return this.#server
   }
 
+  freeze(): void {
+    if (!this.#isStopped) this.#presence.freeze()
+  }
+
+  wake(): void {
+    if (!this.#isStopped) this.#presence.wake()
+  }
+
   leaveNow(): void {
     this.#isStopped = true
+    this.announcer.away()
     this.#halt()
     this.#peers.abortEverything(new Error('leaving'))
     // A page is gone by now; a Node process must not come back to its relays.
@@ -480,7 +506,7 @@ class LibSwarmNode implements ServingNode, Leaving, Reserving, Connecting {
 
   #lost(peerId: string, reason: LossReason, isCertain: boolean): void {
     if (isCertain) {
-      this.directory.markGone(peerId)
+      if (this.#presence.isTheirs(reason)) this.directory.markGone(peerId)
       this.#liveness.forget(peerId)
     }
     if (this.#reported.has(peerId)) return
@@ -513,6 +539,7 @@ class LibSwarmNode implements ServingNode, Leaving, Reserving, Connecting {
   }
 
   #tick(): void {
+    this.#presence.tick()
     this.directory.sweep()
     this.#reservationsChanged()
     this.#peers.tidy((connection) => connection.streams.some(({ protocol }) => SESSION_PROTOCOLS.has(protocol)))

@@ -90,6 +90,11 @@ export class Peers {
     }
   }
 
+  /** After a time in which nothing ran here: whoever does not answer any more has given us up. Resolves when all were asked. */
+  async check(): Promise<void> {
+    await Promise.all(this.directPeers().map((peerId) => this.suspect(peerId, 'timeout', false)))
+  }
+
   /** The peer is gone: everything to it is closed at once, so that whatever waits on a stream learns of it. */
   lose(peerId: string, reason: LossReason): void {
     this.#options.onLost(peerId, reason, true)
@@ -125,14 +130,34 @@ export class Peers {
 
   /** null: nothing can be known. */
   async #isAlive(peerId: string, isRelayAlive: boolean): Promise<boolean | null> {
-    if (this.direct(peerId) === null) {
-      await delay(SETTLE_MS)
-      if (this.circuits(peerId).length > 0) return null
-      return isRelayAlive ? false : null
+    if (this.direct(peerId) !== null) {
+      if (await this.#answers(peerId, ASK_BACK_MS)) return true
+      if (this.direct(peerId) !== null) {
+        if (isRelayAlive) return false
+        return this.#answers(peerId, ASK_BACK_WITHOUT_RELAY_MS - ASK_BACK_MS)
+      }
     }
-    if (await this.#options.ask(peerId, ASK_BACK_MS)) return true
-    if (isRelayAlive) return false
-    return this.#options.ask(peerId, ASK_BACK_WITHOUT_RELAY_MS - ASK_BACK_MS)
+    await delay(SETTLE_MS)
+    if (this.circuits(peerId).length > 0) return null
+    return isRelayAlive ? false : null
+  }
+
+  /** False at once when the connection ends meanwhile. */
+  async #answers(peerId: string, timeoutMs: number): Promise<boolean> {
+    const { libp2p, ask } = this.#options
+    const connection = this.direct(peerId)
+    let onClose: (event: CustomEvent<Connection>) => void = () => undefined
+    const ended = new Promise<boolean>((resolve) => {
+      onClose = ({ detail }) => {
+        if (detail === connection) resolve(false)
+      }
+      libp2p.addEventListener('connection:close', onClose)
+    })
+    try {
+      return await Promise.race([ask(peerId, timeoutMs), ended])
+    } finally {
+      libp2p.removeEventListener('connection:close', onClose)
+    }
   }
 
   #opened(connection: Connection): void {

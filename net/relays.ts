@@ -11,6 +11,7 @@ import { DirectoryClient, type DirectoryEvents } from './directory-client.ts'
 import type { PeerRole } from './directory-messages.ts'
 import type { Reservations } from './libp2p.ts'
 import { peerIdOfAddress } from './multiaddr.ts'
+import { answersPing } from './ping.ts'
 import type { RelayStatus } from './types.ts'
 
 const TICK_MS = 1_000
@@ -26,6 +27,8 @@ const LAST_RETRY_MS = 6_000
 /** A relay that announced its restart is expected a little later than it said, and tried within this in any case. */
 const RESTART_GRACE_MS = 10_000
 const RESTART_RETRY_MS = 20_000
+/** A relay that answers nothing for so long after our machine slept has dropped us, or is out of reach. */
+const CHECK_MS = 3_000
 /** For this long at most a relay is believed that it restarts: then it is one that does not answer. */
 const MAX_RESTART_MS = 120_000
 
@@ -175,6 +178,23 @@ export class Relays {
     for (const { directory } of this.#links) directory?.publish(record)
   }
 
+  /** After a time in which nothing ran here: whoever does not answer any more is dialled anew, and nobody is waited for. */
+  async check(): Promise<void> {
+    await Promise.all(
+      this.#links.map(async (link) => {
+        hurry(link)
+        const connection = this.connection(link.relayId)
+        if (connection === null) return
+        const { directory } = link
+        const isOpen = directory !== null && !directory.isClosed
+        if (await (isOpen ? directory.answers(CHECK_MS) : answersPing(connection, CHECK_MS))) return
+        connection.abort(new Error('it does not answer any more'))
+        hurry(link)
+      }),
+    )
+    if (this.#timer !== null) this.#tick()
+  }
+
   stop(): void {
     if (this.#timer !== null) clearInterval(this.#timer)
     this.#timer = null
@@ -313,6 +333,13 @@ const OTHER_RELAY =
 /** Noise found another key at the other end than the address asks for; libp2p keeps only its words. */
 function isOtherPeer(error: unknown): boolean {
   return error instanceof Error && /does not match expected remote identity key/u.test(error.message)
+}
+
+/** Whatever it waited for was long ago. */
+function hurry(link: Link): void {
+  link.dialAt = 0
+  link.retryAt = 0
+  link.failures = 0
 }
 
 /** While true, what ends at this relay says nothing about the peers behind it. */

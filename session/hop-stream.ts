@@ -21,8 +21,10 @@ export interface HopEvents {
 
 /** How often the pulse is looked at: a loss is noticed at most this long after HEARTBEAT_DEAD_MS. */
 const PULSE_CHECK_MS = 250
-/** A check that comes later than this was held up on our own side, and says nothing about the hop. */
-const STALLED_SELF_MS = 1_000
+/** Hidden pages look once a second, or a little later. A check that comes later than this was held up on our own side. */
+const STALLED_SELF_MS = 1_750
+/** So often in a row our own standing still speaks for a hop; a page that is throttled to a look a minute stands still always. */
+const MAX_EXCUSES = 3
 /** How long goodbyes may take before the stream is simply cut. */
 const CLOSE_TIMEOUT_MS = 500
 
@@ -37,6 +39,10 @@ export class HopStream {
   #lastPingMs = -Infinity
   #lastCheckMs: number
   #pings = 0
+  /** Since the hop's last frame. */
+  #excuses = 0
+  /** Found silent for too long by a check that came late: the next one decides, when what lay unread has been read. */
+  #isDoubtful = false
   #timer: ReturnType<typeof setTimeout> | undefined
   #ended = false
 
@@ -123,6 +129,7 @@ export class HopStream {
         if (this.#ended) return
         if (frame === null) throw new SwarmError('PEER_LOST', 'it closed the stream', { peerId: this.hop.peerId })
         this.#lastHeardMs = this.#now()
+        this.#excuses = 0
         this.#take(frame)
       }
     } catch (error) {
@@ -170,14 +177,19 @@ export class HopStream {
   #checkPulse(): void {
     const now = this.#now()
     if (!this.#events.isWaiting()) this.#lastHeardMs = now
-    if (now - this.#lastCheckMs > STALLED_SELF_MS) {
+    const checkMs = now - this.#lastCheckMs
+    this.#lastCheckMs = now
+    if (checkMs > STALLED_SELF_MS && this.#excuses < MAX_EXCUSES) {
       // Our own thread stood still: what the hop said meanwhile may not have been read yet.
+      this.#excuses += 1
       this.#lastHeardMs = Math.max(this.#lastHeardMs, now - HEARTBEAT_INTERVAL_MS)
       this.#lastPingMs = -Infinity
     }
-    this.#lastCheckMs = now
     const silenceMs = now - this.#lastHeardMs
-    if (silenceMs >= HEARTBEAT_DEAD_MS) {
+    const isSilent = silenceMs >= HEARTBEAT_DEAD_MS
+    const isDead = isSilent && (this.#isDoubtful || checkMs < 2 * PULSE_CHECK_MS)
+    this.#isDoubtful = isSilent
+    if (isDead) {
       this.#lose(
         new SwarmError('PEER_TIMEOUT', `it answered nothing for ${Math.round(silenceMs)} ms`, {
           peerId: this.hop.peerId,

@@ -110,6 +110,16 @@ export class FrameServer implements InferenceServer {
     await Promise.all(this.#ended)
   }
 
+  /**
+   * Tells requesting peers at once that their sessions end, and why: all, or those that nothing came from after `heardUntil`
+   * (`performance.now`). New ones are taken as before.
+   */
+  endSessions(reason: SwarmError, heardUntil = Infinity): void {
+    for (const session of this.#sessions.values()) {
+      if (session.lastActivityAt <= heardUntil) void session.fail(reason)
+    }
+  }
+
   countBytes(received: number, sent: number): void {
     this.#stats.bytesIn += received
     this.#stats.bytesOut += sent

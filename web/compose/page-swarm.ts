@@ -158,6 +158,12 @@ export class PageSwarm implements SwarmPort {
     addEventListener('pagehide', (event) => {
       if (!event.persisted) node.leaveNow()
     })
+    // Whoever only asks says no goodbye: what was asked for arrives when the page runs again.
+    document.addEventListener('resume', () => node.wake())
+    addEventListener('pageshow', (event) => {
+      if (event.persisted) node.wake()
+    })
+    addEventListener('online', () => node.wake())
     this.#notify()
     return node
   }

@@ -94,15 +94,20 @@ export function browserEnvironment(options: BrowserEnvironmentOptions): DonorEnv
   }
 }
 
-const PAGE_EVENTS: readonly { name: string; target: () => EventTarget; event: PageEvent }[] = [
-  { name: 'pagehide', target: () => globalThis, event: 'hide' },
+/** A page that the browser keeps for the way back is as good as frozen. */
+const PAGE_EVENTS: readonly { name: string; target: () => EventTarget; event: PageEvent; ifKept?: PageEvent }[] = [
+  { name: 'pagehide', target: () => globalThis, event: 'hide', ifKept: 'freeze' },
+  { name: 'pageshow', target: () => globalThis, event: 'resume' },
   { name: 'freeze', target: () => document, event: 'freeze' },
   { name: 'resume', target: () => document, event: 'resume' },
+  { name: 'online', target: () => globalThis, event: 'resume' },
 ]
 
 function onPageEvent(listener: (event: PageEvent) => void): () => void {
-  const undo = PAGE_EVENTS.map(({ name, target, event }) => {
-    const handler = (): void => listener(event)
+  const undo = PAGE_EVENTS.map(({ name, target, event, ifKept = event }) => {
+    const handler = (happened: Event): void => {
+      listener(happened instanceof PageTransitionEvent && happened.persisted ? ifKept : event)
+    }
     target().addEventListener(name, handler)
     return () => target().removeEventListener(name, handler)
   })

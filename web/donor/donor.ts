@@ -231,8 +231,8 @@ class TabDonor implements Donor {
       signal,
       environment.onPageEvent((event) => {
         if (event === 'hide') node.leaveNow()
-        else if (event === 'freeze') member.freeze()
-        else member.thaw()
+        else if (event === 'freeze') node.freeze()
+        else node.wake()
       }),
     )
 

@@ -3,7 +3,7 @@
  * page. `browser-environment.ts` is the real one; tests run whole swarms of donors on an in-memory one.
  */
 import type { ModelSource } from '../../hub/source.ts'
-import type { Leaving } from '../../net/node.ts'
+import type { PageLife } from '../../net/node.ts'
 import type { ServingNode } from '../../net/types.ts'
 import type { LlamaConfig } from '../../swarm/model/config.ts'
 import type { PeerRecord } from '../../swarm/peer-record.ts'
@@ -31,7 +31,7 @@ export interface SpeedStore {
   set(key: string, blockStepsPerSecond: number): Promise<void>
 }
 
-/** hide: the page goes away for good. freeze and resume: the browser stops and restarts its timers. */
+/** hide: the page goes away for good. freeze: its timers stop. resume: they run again, or the network is back. */
 export type PageEvent = 'hide' | 'freeze' | 'resume'
 
 export interface DonorEnvironment {
@@ -60,7 +60,7 @@ export interface DonorEnvironment {
     seed: Uint8Array
     modelDigest: string
     initialPeers: readonly string[]
-  }): Promise<ServingNode & Leaving>
+  }): Promise<ServingNode & PageLife>
   readonly speeds: SpeedStore
   /** GB (2^30) of the device as the browser tells, null where it does not. */
   readonly deviceMemoryGb: number | null

@@ -15,7 +15,6 @@ export class Member {
   readonly node: ServingNode
   #fields: AnnouncedFields
   #isAnnounced = false
-  #isFrozen = false
   #isAside = false
 
   constructor(node: ServingNode, fields: AnnouncedFields) {
@@ -56,23 +55,10 @@ export class Member {
     this.#publish()
   }
 
-  /** The browser stops the page's timers: nobody should route here until it is back. */
-  freeze(): void {
-    this.#isFrozen = true
-    this.#publish()
-  }
-
-  /** The page runs again. */
-  thaw(): void {
-    this.#isFrozen = false
-    this.#publish()
-  }
-
   /** The one place that decides what others read: somebody who is away is away, loaded or not. */
   #publish(): void {
     if (!this.#isAnnounced) return
-    const isAway = this.#isFrozen || this.#isAside
-    this.node.announcer.announce(isAway ? { ...this.#fields, state: 'leaving' } : this.#fields)
+    this.node.announcer.announce(this.#isAside ? { ...this.#fields, state: 'leaving' } : this.#fields)
   }
 
   /** Everybody else. */

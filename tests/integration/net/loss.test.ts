@@ -1,14 +1,14 @@
 /** How a loss is noticed, and what is no loss: killed, hung and departing peers, and a relay that dies. */
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { LossReason, SwarmNode } from '../../../net/types.ts'
-import type { Leaving } from '../../../net/node.ts'
+import type { PageLife } from '../../../net/node.ts'
 import { openSession } from './session.ts'
 import { startDonorProcess, type DonorProcess } from './processes.ts'
 import { MODEL, startClient, startDonor, startTestRelay, until, type Donor, type TestRelay } from './support.ts'
 
 const SEED = new Uint8Array(32).fill(7)
 let relay: TestRelay
-let client: SwarmNode & Leaving
+let client: SwarmNode & PageLife
 const donors: Donor[] = []
 const processes: DonorProcess[] = []
 let losses: { peerId: string; reason: LossReason; at: number }[]

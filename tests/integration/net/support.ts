@@ -13,7 +13,7 @@ import { createLibp2p } from 'libp2p'
 import { dhtService } from '../../../net/dht.ts'
 import { DirectoryStore } from '../../../net/directory-store.ts'
 import { fromBase64, JsonChannel, toBase64 } from '../../../net/json-channel.ts'
-import { createRequestingNode, createServingNode, type Leaving, type NodeOptions } from '../../../net/node.ts'
+import { createRequestingNode, createServingNode, type PageLife, type NodeOptions } from '../../../net/node.ts'
 import { nodePlatform } from '../../../net/platform-node.ts'
 import { privateKeyFromSeed, verifySignature } from '../../../net/record-crypto.ts'
 import type { AnnouncedFields, InferenceServer, ServingNode, SwarmNode } from '../../../net/types.ts'
@@ -126,7 +126,7 @@ function serveDirectory(
 }
 
 export interface Donor {
-  node: ServingNode & Leaving
+  node: ServingNode & PageLife
   server: InferenceServer
   runner: FakeRunner
   fields: AnnouncedFields
@@ -174,7 +174,10 @@ export async function startDonor(
   return { node, server, runner, fields }
 }
 
-export function startClient(relays: readonly string[], extra: Partial<NodeOptions> = {}): Promise<SwarmNode & Leaving> {
+export function startClient(
+  relays: readonly string[],
+  extra: Partial<NodeOptions> = {},
+): Promise<SwarmNode & PageLife> {
   return createRequestingNode(nodeOptions(relays, extra))
 }
 

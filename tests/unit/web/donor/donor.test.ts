@@ -262,7 +262,7 @@ describe('serving', () => {
     const stateOf = () => watcher.node?.directory.get(donor.id)?.state
     donor.pageEvent('freeze')
     await swarm.clock.advance(100)
-    expect(stateOf()).toBe('leaving')
+    expect(stateOf()).toBe('gone')
     donor.pageEvent('resume')
     await swarm.clock.advance(100)
     expect(stateOf()).toBe('online')

@@ -204,6 +204,7 @@ export class FakeNode implements ServingNode {
   #fields: AnnouncedFields | null = null
   #seq = 0
   #isGone = false
+  #isFrozen = false
   readonly retired: Span[] = []
   sessions = 0
   /** Of them, those that somebody waits for. */
@@ -235,7 +236,7 @@ export class FakeNode implements ServingNode {
     announce: (fields) => {
       if (this.#isGone) return
       this.#fields = fields
-      this.#publish(fields)
+      if (!this.#isFrozen) this.#publish(fields)
     },
     goodbye: () => {
       this.leaveNow()
@@ -248,6 +249,16 @@ export class FakeNode implements ServingNode {
     if (known !== undefined && known.seq >= record.seq) return
     this.#records.set(record.peerId, record)
     for (const listener of this.#listeners) listener()
+  }
+
+  freeze(): void {
+    if (this.#fields !== null) this.#publish({ ...this.#fields, state: 'gone' })
+    this.#isFrozen = true
+  }
+
+  wake(): void {
+    this.#isFrozen = false
+    if (this.#fields !== null) this.#publish(this.#fields)
   }
 
   leaveNow(): void {
