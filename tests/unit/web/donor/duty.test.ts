@@ -113,7 +113,7 @@ describe('pause', () => {
     const states = told(watcher, donor)
     donor.pageEvent('resume')
     await swarm.clock.advance(5_000)
-    expect([...states]).toEqual(['leaving'])
+    expect([...states]).toEqual(['gone', 'leaving'])
     donor.donor.resume()
     expect(await seen(swarm, watcher, donor)).toBe('online')
   })
