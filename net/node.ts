@@ -431,15 +431,16 @@ class LibSwarmNode implements ServingNode, PageLife, Reserving, Connecting {
 
   #frameStream(stream: Stream, connection: Connection, onEnd: () => void): Libp2pFrameStream {
     const peerId = connection.remotePeer.toString()
+    const relayed = !isDirect(connection.remoteAddr)
     return new Libp2pFrameStream(stream, connection, {
       onReceived: (bytes) => {
         this.#liveness.heard(peerId)
-        this.#server?.countBytes(bytes, 0)
-        if (!isDirect(connection.remoteAddr)) this.#paths.count(connection, bytes)
+        this.#server?.countBytes(bytes, 0, relayed)
+        if (relayed) this.#paths.count(connection, bytes)
       },
       onSent: (bytes) => {
-        this.#server?.countBytes(0, bytes)
-        if (!isDirect(connection.remoteAddr)) this.#paths.count(connection, bytes)
+        this.#server?.countBytes(0, bytes, relayed)
+        if (relayed) this.#paths.count(connection, bytes)
       },
       onEnd: (error) => {
         onEnd()

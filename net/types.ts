@@ -107,6 +107,9 @@ export interface InferenceServer {
     tokensServed: number
     bytesIn: number
     bytesOut: number
+    /** Of them, those that crossed a relay. */
+    relayedIn: number
+    relayedOut: number
     computeMs: number
   }
   onChange(listener: () => void): () => void

@@ -52,7 +52,15 @@ export class FrameServer implements InferenceServer {
   readonly #listeners = new Set<() => void>()
   readonly #ended = new Set<Promise<void>>()
   readonly #watch: ReturnType<typeof setInterval>
-  readonly #stats = { stepsServed: 0, tokensServed: 0, bytesIn: 0, bytesOut: 0, computeMs: 0 }
+  readonly #stats = {
+    stepsServed: 0,
+    tokensServed: 0,
+    bytesIn: 0,
+    bytesOut: 0,
+    relayedIn: 0,
+    relayedOut: 0,
+    computeMs: 0,
+  }
   #isStopped = false
   /** Why no new session is taken. */
   #refusal: SwarmError | null = null
@@ -120,9 +128,13 @@ export class FrameServer implements InferenceServer {
     }
   }
 
-  countBytes(received: number, sent: number): void {
+  /** Of a stream's frames; `relayed` while they cross a relay. */
+  countBytes(received: number, sent: number, relayed: boolean): void {
     this.#stats.bytesIn += received
     this.#stats.bytesOut += sent
+    if (!relayed) return
+    this.#stats.relayedIn += received
+    this.#stats.relayedOut += sent
   }
 
   /** Serves one stream of a requesting peer until it ends. Never throws: what is wrong is told to the peer. */

@@ -72,6 +72,12 @@ test('one click after the plan loads, serves and shows it', async () => {
   expect(await asker.finished(0)).toBe(STORY.greedy_text.trim())
   const served = page.getByTestId('donate-stats').locator('.tile', { hasText: 'Steps served' }).locator('dd')
   await expect.poll(async () => Number(await served.innerText()), { timeout: 10_000 }).toBeGreaterThan(10)
+  // The bytes stand under the way that the answer's route says.
+  const isRelayed = (await asker.page.locator('.route-hop.is-relayed').count()) > 0
+  const received = async (way: string): Promise<string> =>
+    await page.getByTestId('donate-stats').locator('.tile', { hasText: way }).locator('dd').innerText()
+  expect(await received(isRelayed ? 'Received by relay' : 'Received directly')).toMatch(/^[\d.]+ kB$/)
+  expect(await received(isRelayed ? 'Received directly' : 'Received by relay')).toBe('0 B')
   expect(errors).toEqual([])
 
   // A browser's second tab is refused before it joins, and the first one goes on as if nothing had been.

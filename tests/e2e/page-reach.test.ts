@@ -12,7 +12,7 @@ import { TestSwarm } from '../support/swarm.ts'
 
 const RELAY = ['--host', '127.0.0.1']
 /** The way of a person: the tab has no number. */
-const OPTIONS = { num_blocks: '2', backend: 'software', tab: '' }
+const OPTIONS = { num_blocks: '8', backend: 'software', tab: '' }
 const PROBED_MS = 60_000
 /** The one that looks at the swarm for the plan, and the one that serves. */
 const PEERS_OF_PAGE = 2
@@ -102,6 +102,15 @@ test('a browser that may use no UDP: through the relay, and why', async () => {
       'through the relay only',
     ])
     await expect.poll(peersAtRelay, { timeout: 10_000 }).toBe(PEERS_OF_PAGE)
+    // And so it is for whoever asks.
+    const answer = await swarm.prompt(['--temperature', '0', '--max-tokens', '4', '--prompt', 'Hello!'])
+    expect(answer.route.map(({ path }) => path)).toEqual(['relayed'])
+    const bytes = (way: string): Locator =>
+      tab.page.getByTestId('donate-stats').locator('.tile', { hasText: way }).locator('dd')
+    await bytes('Received by relay')
+      .getByText(/^[1-9][\d.]* k?B$/)
+      .waitFor({ timeout: 10_000 })
+    expect(await bytes('Received directly').innerText()).toBe('0 B')
     await tab.close()
   } finally {
     await withoutUdp.close()

@@ -306,7 +306,7 @@ export class Serving implements Pausable {
     this.#moving = moving
     if (this.#aborter.signal.aborted) return
     const { server, loader, model, onChange } = this.#options
-    const { sessions, stepsServed, tokensServed, bytesIn, bytesOut, computeMs } = server.stats()
+    const { sessions, stepsServed, tokensServed, bytesIn, bytesOut, relayedIn, relayedOut, computeMs } = server.stats()
     onChange({
       span: this.#loaded.runner.span,
       throughput: this.#throughput(),
@@ -321,6 +321,8 @@ export class Serving implements Pausable {
         tokensServed,
         bytesIn,
         bytesOut,
+        relayedIn,
+        relayedOut,
         bytesFetched: model.source.bytesFetched + loader.bytesFetched,
         gpuMsPerStep: stepsServed === 0 ? null : computeMs / stepsServed,
         startedAt: this.#startedAt,

@@ -44,6 +44,9 @@ export interface DonorStats {
   tokensServed: number
   bytesIn: number
   bytesOut: number
+  /** Of them, those that crossed a relay. */
+  relayedIn: number
+  relayedOut: number
   /** Bytes fetched from the hub since the page was opened. */
   bytesFetched: number
   gpuMsPerStep: number | null

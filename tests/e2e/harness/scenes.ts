@@ -169,6 +169,8 @@ const SERVING: Extract<DonorState, { status: 'serving' }> = {
     tokensServed: 2210,
     bytesIn: 3_400_000,
     bytesOut: 3_300_000,
+    relayedIn: 1_100_000,
+    relayedOut: 900_000,
     bytesFetched: 1_790_000,
     gpuMsPerStep: 4.2,
     startedAt: 0,

@@ -313,6 +313,8 @@ export class FakeNode implements ServingNode {
         tokensServed: 0,
         bytesIn: 0,
         bytesOut: 0,
+        relayedIn: 0,
+        relayedOut: 0,
         computeMs: 0,
       }),
       onChange: () => () => undefined,
