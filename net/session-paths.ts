@@ -10,6 +10,8 @@ import { DIRECT_RETRY_MS, RELAYED_AFTER_MS, RELAYED_BYTES_PER_HOUR } from '../sw
 import type { Dialler } from './dialler.ts'
 
 const HOUR_MS = 3_600_000
+/** After so long without a session a failure is forgotten: its peer is gone, or sits in another network by now. */
+const FORGET_FAILURE_MS = 10 * 60_000
 /** A new session does not begin on a circuit that is nearly used up: it would be cut in the middle of an answer. */
 const FRESH_SHARE = 0.75
 
@@ -50,7 +52,7 @@ export class SessionPaths {
     if (failedAt !== undefined && now() - failedAt < DIRECT_RETRY_MS) return this.#relayed(peerId, signal)
     if (failedAt !== undefined) {
       // Long enough ago to try again, but nobody waits for it.
-      this.#failedAt.set(peerId, now())
+      this.#failed(peerId)
       dialler.warm([peerId])
       return this.#relayed(peerId, signal)
     }
@@ -63,7 +65,7 @@ export class SessionPaths {
       // It may have come about meanwhile, as on a busy machine.
       const late = direct(peerId)
       if (late !== null) return this.#isDirectNow(peerId, late)
-      this.#failedAt.set(peerId, now())
+      this.#failed(peerId)
       return circuit
     } catch (error) {
       // What stands in the way of both is told by the direct dial's end.
@@ -82,6 +84,17 @@ export class SessionPaths {
       this.#hourBytes = 0
     }
     this.#hourBytes += bytes
+  }
+
+  /** Peers whose direct connection is known not to come about. */
+  get failures(): number {
+    return this.#failedAt.size
+  }
+
+  #failed(peerId: string): void {
+    const now = this.#options.now()
+    for (const [other, at] of this.#failedAt) if (now - at > FORGET_FAILURE_MS) this.#failedAt.delete(other)
+    this.#failedAt.set(peerId, now)
   }
 
   #isDirectNow(peerId: string, connection: Connection): Connection {
