@@ -1,6 +1,9 @@
 import { SwarmError } from './errors.ts'
 import { isSameMajor, PROTOCOL_VERSION } from './protocol.ts'
 
+/** Under this name the command line opens its headless tabs; a page that is read so has no person in front of it. */
+export const TAB_HOST = 'tabswarm.localhost'
+
 /** `/config.json`: what a relay (or a headless donor's own page server) tells the page and the command line. */
 export interface AppConfig {
   /** PROTOCOL_VERSION of the server. */

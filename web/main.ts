@@ -81,7 +81,7 @@ async function build(
   const power = createPower({
     device: powerConditions(navigator as PowerNavigator),
     settings: preferences.power,
-    pausesByDefault: config.tab === null,
+    pausesByDefault: !config.isUnattended,
   })
   const donors = new PageDonors(config, pageSwarm, hub, pageKept, power.port)
   const donating = createDonating(donors)

@@ -3,9 +3,9 @@
  * reason; which adapter a tab gets is decided here and nowhere else.
  */
 import { existsSync, readdirSync } from 'node:fs'
+import { TAB_HOST } from '../../swarm/app-config.ts'
 
 /** The fixed origin of headless donor tabs: a secure context whose OPFS does not depend on a port. */
-export const TAB_HOST = 'tabswarm.localhost'
 export const TAB_ORIGIN = `http://${TAB_HOST}`
 
 export type Adapter = 'real' | 'software'

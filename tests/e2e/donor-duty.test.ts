@@ -121,13 +121,9 @@ test('an answer goes on while its tab pauses, and while the next one stops; a pa
   donors = [first]
 })
 
-test('a connection that becomes metered pauses a tab whose owner wants it so, and no longer than it is', async () => {
+test('a connection that becomes metered pauses a person’s tab, unless they want it otherwise, and no longer than it is', async () => {
   const [donor] = donors as [DonorPage]
   const devtools = await donor.page.context().newCDPSession(donor.page)
-  // A tab of the command line does not pause unless told to; a person's does.
-  const choice = donor.page.getByTestId('power-metered')
-  expect(await choice.isChecked()).toBe(false)
-  await choice.check()
   await donor.page.getByTestId('power-screen').check()
   const screen = donor.page.locator('#power-screen-help')
   await screen.getByText('Now: the screen stays on.').waitFor()
@@ -138,6 +134,12 @@ test('a connection that becomes metered pauses a tab whose owner wants it so, an
   )
   await seenAs(donor, 'leaving')
   await screen.getByText('Now: off, nothing is served.').waitFor()
+  // An owner who does not mind, and then does.
+  const choice = donor.page.getByTestId('power-metered')
+  await choice.uncheck()
+  await reaches(donor, 'serving')
+  await choice.check()
+  await reaches(donor, 'paused')
   await devtools.send('Emulation.setDataSaverOverride', { dataSaverEnabled: false })
   await reaches(donor, 'serving')
   await screen.getByText('Now: the screen stays on.').waitFor()
@@ -151,11 +153,12 @@ test('the only holder says who would wait; paused, an answer waits and goes on; 
   const onlyHere = donor.page.getByTestId('donate-only-here')
   await onlyHere.getByText('Nobody else serves blocks 0–7: while this tab is paused or stopped').waitFor()
   expect(await ask()).toBe(donor)
-  await press(donor.page, 'pause')
+  // By the keyboard: what takes the button's place keeps the focus.
+  await donor.page.getByTestId('donate-pause').press('Enter')
   await asker.status().getByText('nobody serves blocks 0–7 now').waitFor()
   await onlyHere.getByText('answers wait until you resume').waitFor()
   const { steps } = await readDonor(donor)
-  await press(donor.page, 'resume')
+  await donor.page.getByTestId('donate-resume').and(donor.page.locator(':focus')).press('Enter')
   await answersFrom(donor, steps + 1)
 
   await press(donor.page, 'finish')

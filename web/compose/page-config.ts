@@ -2,7 +2,13 @@
  * What this page is to do: `/config.json` of the server it came from, and the link's query parameters over it. A link only
  * prefills: relays that only the link names are kept apart, and are joined after a click.
  */
-import { checkConfigVersion, type AppConfig, type DonorDefaults, type ModelOffer } from '../../swarm/app-config.ts'
+import {
+  checkConfigVersion,
+  TAB_HOST,
+  type AppConfig,
+  type DonorDefaults,
+  type ModelOffer,
+} from '../../swarm/app-config.ts'
 import { DONOR_QUERY_NAMES, readDonorQuery } from '../../swarm/donor-settings.ts'
 import { SwarmError, toPlainError, type PlainError } from '../../swarm/errors.ts'
 import { VIEWS } from '../ui/state/navigation.ts'
@@ -29,6 +35,8 @@ export interface PageConfig {
   linkRelays: string[]
   /** Identity number of this tab within its profile, as the command line gives its headless tabs; null: a person's tab. */
   tab: number | null
+  /** A tab of the command line: nobody looks at it, and whoever started it knows the machine. */
+  isUnattended: boolean
 }
 
 /** @throws SwarmError NO_RELAY when the server does not answer as a relay does, WRONG_VERSION when it is of another one */
@@ -58,6 +66,7 @@ export function mergeConfig(app: AppConfig, base: URL): PageConfig {
     wantedModel: donor.model === undefined ? null : `${donor.model}${revision}`,
     linkRelays: (link.initialPeers ?? []).filter((address) => !app.relays.some((known) => isSameRelay(known, address))),
     tab,
+    isUnattended: base.hostname === TAB_HOST,
   }
 }
 

@@ -24,6 +24,12 @@ describe('the page’s configuration', () => {
     expect(config).toMatchObject({ wantedModel: 'tinytales', linkRelays: [], linkError: null, tab: null })
   })
 
+  test('knows a tab of the command line by its address, not by its number', () => {
+    expect(merge('?donate&tab=1').isUnattended).toBe(false)
+    const query = new URL('http://tabswarm.localhost/?donate&tab=1')
+    expect(mergeConfig(APP, query).isUnattended).toBe(true)
+  })
+
   test('takes the link’s parameters over it', () => {
     const config = merge('?donate&tab=3&model=org/llama&num_blocks=4&splits=8,16&stage=1&use_load_balancing=1')
     expect(config.tab).toBe(3)
