@@ -18,6 +18,7 @@ import { describeError } from '../swarm/errors.ts'
 import { PROTOCOL_VERSION } from '../swarm/protocol.ts'
 import { mountApp, mountBroken, mountInsecure } from './ui/mount.tsx'
 import { withTexts } from './ui/services.ts'
+import { createAfterDiscard } from './ui/state/after-discard.ts'
 import { createChats } from './ui/state/chats.ts'
 import { createContextMeter } from './ui/state/context-meter.ts'
 import { createDonating, isWorking } from './ui/state/donating.ts'
@@ -85,12 +86,19 @@ async function build(
   })
   const donors = new PageDonors(config, pageSwarm, hub, pageKept, power.port)
   const donating = createDonating(donors)
+  const afterDiscard = createAfterDiscard({
+    // Not in the types: Chromium alone has it.
+    wasDiscarded: (document as { wasDiscarded?: boolean }).wasDiscarded === true,
+    storage: () => sessionStorage,
+    donating,
+    models,
+  })
   const wantsScreen = computed(() => preferences.power.value.keepScreenOn && isWorking(donating.state.value))
   const reach = createReachProbe(new PageReach(config, () => donors.node()), {
     isAutomatic: config.tab === null,
     now: () => Date.now(),
   })
-  const kept = createKeptModels(pageKept, { onLess: () => donating.countAgain() })
+  const kept = createKeptModels(pageKept, { onDeleted: () => donating.countAgain() })
   const navigation = createNavigation(window)
   const update = createUpdate({
     port: pageUpdate,
@@ -115,6 +123,7 @@ async function build(
       chats,
       meter: createContextMeter(chats.current, models.opened),
       donating,
+      afterDiscard,
       power,
       screenLock: createScreenLock(screenLockDevice(), wantsScreen),
       kept,

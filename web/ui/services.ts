@@ -3,6 +3,7 @@ import { computed, type ReadonlySignal } from '@preact/signals'
 import { createContext } from 'preact'
 import { useContext } from 'preact/hooks'
 import { textsFor, type Texts } from './i18n/texts.ts'
+import type { AfterDiscard } from './state/after-discard.ts'
 import type { Chats } from './state/chats.ts'
 import type { ContextMeter } from './state/context-meter.ts'
 import type { Donating } from './state/donating.ts'
@@ -36,6 +37,7 @@ export interface Services {
   chats: Chats
   meter: ContextMeter
   donating: Donating
+  afterDiscard: AfterDiscard
   power: Power
   screenLock: ReadonlySignal<ScreenLockState>
   kept: KeptModels

@@ -21,7 +21,7 @@ import { WebGpuHelp } from './webgpu-help.tsx'
 const NEEDS_HELP = new Set(['NO_WEBGPU', 'NO_ADAPTER'])
 
 export function DonateView() {
-  const { donating, models, environment } = useServices()
+  const { donating, afterDiscard, models, environment } = useServices()
   const texts = useTexts()
   const { donate } = texts.messages
   const state = donating.state.value
@@ -37,6 +37,11 @@ export function DonateView() {
         <h1 id="donate-title">{donate.title}</h1>
         <p class="lead">{donate.lead}</p>
       </header>
+      {afterDiscard.goesOn.value && (
+        <p class="note" role="status" data-testid="donate-after-discard">
+          {donate.afterDiscard}
+        </p>
+      )}
       {needsHelp ? <WebGpuHelp /> : !isRunning(state) && <DonorOptions />}
       <div class="donor" data-status={state.status} hidden={needsHelp && state.status === 'idle'}>
         <p class={`donor-state donor-state-${state.status}`} data-testid="donate-state" role="status">

@@ -144,6 +144,8 @@ export const en = {
   },
   donate: {
     title: 'Donate this tab',
+    afterDiscard:
+      'The browser had unloaded this tab to free memory. It was loaded anew and goes on donating as before.',
     lead: 'Lend this computer’s GPU for as long as the tab is open. It takes a part of the model and answers for everyone in the swarm.',
     model: 'Model',
     blocks: 'Blocks to serve',

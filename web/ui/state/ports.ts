@@ -11,7 +11,6 @@ import type {
 } from '../../../session/types.ts'
 import type { DonorDefaults } from '../../../swarm/app-config.ts'
 import type { PlainError } from '../../../swarm/errors.ts'
-import type { WeightChoice } from '../../../swarm/model/config.ts'
 import type { PeerRecord } from '../../../swarm/peer-record.ts'
 import type { PowerConditions } from '../../donor/pause-control.ts'
 import type { ReachFindings } from '../../../swarm/reach.ts'
@@ -101,7 +100,7 @@ export interface DonorChoices {
   model: ModelChoice
   numBlocks: number | null
   memoryGb: number | null
-  weights: WeightChoice
+  weights: 'auto' | 'f32' | 'f16'
 }
 
 export interface DonorPort {
