@@ -15,6 +15,7 @@ import { systemClock } from './clock.ts'
 import { DonorStore } from './donor-store.ts'
 import type { DonorEnvironment, PageEvent } from './environment.ts'
 import type { PowerPort } from './pause-control.ts'
+import { stayUnthrottled } from './unthrottled.ts'
 import { openWorkerEngine, workerPort } from './worker-client.ts'
 
 export interface BrowserEnvironmentOptions {
@@ -90,6 +91,7 @@ export function browserEnvironment(options: BrowserEnvironmentOptions): DonorEnv
     knownRecords: options.knownRecords,
     directory,
     power: options.power,
+    stayUnthrottled,
     onPageEvent,
   }
 }

@@ -227,6 +227,7 @@ class TabDonor implements Donor {
     })
     this.#undo(signal, () => loader.close())
     const member = await this.#becomeMember(node, prepared, loader)
+    this.#undo(signal, environment.stayUnthrottled())
     this.#undo(
       signal,
       environment.onPageEvent((event) => {

@@ -70,5 +70,7 @@ export interface DonorEnvironment {
   readonly directory: 'on' | 'off'
   /** Battery and connection, as far as the browser tells, and when the owner wants to pause for them. */
   readonly power: PowerPort
+  /** While it serves: a hidden page's timers go on once a second. Returns the end. */
+  stayUnthrottled(): () => void
   onPageEvent(listener: (event: PageEvent) => void): () => void
 }

@@ -167,6 +167,7 @@ export class FakeDonor {
       knownRecords: () => [],
       directory: swarm.directory,
       power: this.power,
+      stayUnthrottled: () => () => undefined,
       onPageEvent: (listener) => {
         this.pageEvent = listener
         return () => undefined
