@@ -72,6 +72,8 @@ const TICK_MS = 1_000
 /** The first relay usually answers within 300 ms; a node is returned after this in any case. */
 const FIRST_RELAY_MS = 4_000
 const DHT_REFRESH_MS = 30_000
+/** A connection that has just refused a stream: an answer in this time says that it was a refusal. */
+const LIVES_MS = 500
 /** Without a directory the DHT is all there is. */
 const DHT_REFRESH_ALONE_MS = 3_000
 
@@ -307,7 +309,7 @@ class LibSwarmNode implements ServingNode, PageLife, Reserving, Connecting {
     // Not before: a peer that is still being dialled cannot answer, and would be taken for dead in the middle of it.
     const stopWatching = this.#liveness.watch(peerId)
     try {
-      return await this.#openStream(connection, INFERENCE_PROTOCOL, signal, stopWatching)
+      return await this.#openLiving(connection, INFERENCE_PROTOCOL, signal, stopWatching)
     } catch (error) {
       stopWatching()
       throw error
@@ -324,7 +326,7 @@ class LibSwarmNode implements ServingNode, PageLife, Reserving, Connecting {
       })
     }
     const connection = await this.#paths.connect(peerId, signal)
-    return this.#openStream(connection, PUSH_PROTOCOL, signal, () => undefined)
+    return this.#openLiving(connection, PUSH_PROTOCOL, signal, () => undefined)
   }
 
   warm(peerIds: readonly string[]): void {
@@ -402,6 +404,25 @@ class LibSwarmNode implements ServingNode, PageLife, Reserving, Connecting {
 
   get #usesDirectory(): boolean {
     return this.#options.directory !== 'off'
+  }
+
+  /** Once more where the connection turns out to be dead: who has slept, or whose other side has, was not told of its end. */
+  async #openLiving(
+    connection: Connection,
+    protocol: string,
+    signal: AbortSignal,
+    onEnd: () => void,
+  ): Promise<Libp2pFrameStream> {
+    const peerId = connection.remotePeer.toString()
+    try {
+      return await this.#openStream(connection, protocol, signal, onEnd)
+    } catch (error) {
+      if (signal.aborted || !isDirect(connection.remoteAddr)) throw error
+      const isInUse = connection.status === 'open' && this.#peers.direct(peerId) === connection
+      if (isInUse && (await this.#liveness.ask(peerId, LIVES_MS))) throw error
+      connection.abort(new Error('it takes no stream and answers nothing'))
+      return this.#openStream(await this.#paths.connect(peerId, signal), protocol, signal, onEnd)
+    }
   }
 
   async #openStream(

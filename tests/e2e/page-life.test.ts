@@ -158,15 +158,26 @@ test('the machine sleeps in the middle of an answer: others go on; awake, it ser
   expect(tab.errors).toEqual([])
 })
 
-test('discarded in the middle of an answer: the other holder goes on, and the record is gone', async () => {
+test('discarded in the middle of an answer: the other holder goes on, the record is gone; looked at again, it donates on', async () => {
   const prompt = swarm.startPrompt(ASK)
   await underWay(prompt)
   await tab.hidden()
-  await browser.discard(tab)
+  const lookAgain = await browser.discard(tab)
   await timed('discarded → gone at a bystander', () =>
     expect.poll(recordOfTab, { timeout: 10_000, interval: 5 }).toBeUndefined(),
   )
   await expectWholeStory(prompt)
+  tab = await lookAgain()
+  await timed('looked at again → serving', () =>
+    tab.until(`document.wasDiscarded && globalThis.tabswarm?.donor()?.status === 'serving'`),
+  )
+  await tab.until(`document.querySelector('[data-testid="donate-after-discard"]') !== null`)
+  expect(await tab.evaluate('tabswarm.peerId()')).toBe(tabId)
+  await expect.poll(() => recordOfTab()?.state, { timeout: 20_000, interval: 50 }).toBe('online')
+  await tab.close()
+  await timed('closed → gone at a bystander', () =>
+    expect.poll(recordOfTab, { timeout: 10_000, interval: 5 }).toBeUndefined(),
+  )
 })
 
 describe('a requesting page that is hidden', () => {

@@ -24,9 +24,7 @@ export async function gatherAddresses(
           // What is offered over TCP is for servers: no tab connects to another by it.
         } else if (candidate.type === 'host' && candidate.protocol === 'udp') best = 'local'
       })
-      const over = AbortSignal.any([signal, AbortSignal.timeout(GATHER_MS)])
-      over.addEventListener('abort', done, { once: true })
-      if (over.aborted) done()
+      AbortSignal.any([signal, AbortSignal.timeout(GATHER_MS)]).addEventListener('abort', done, { once: true })
     })
     await connection.setLocalDescription()
     return { outcome: await gathering, asked }

@@ -1,7 +1,6 @@
 /** Sizes spans for memory limits as a donor does, runs them with all that fits, and counts the bytes of all buffers. */
 import { makeDonorSettings } from '../../../swarm/donor-settings.ts'
 import { MAX_SESSIONS, MAX_TOP_K } from '../../../swarm/limits.ts'
-import type { WeightChoice, WeightFormat } from '../../../swarm/model/config.ts'
 import { spanLength, type Span } from '../../../swarm/span.ts'
 import type { StepInput } from '../../../swarm/span-runner.ts'
 import { memoryRange } from '../../../web/donor/memory-range.ts'
@@ -32,7 +31,7 @@ const DEVICE = { software: true, deviceMemoryGb: 8 }
 export async function measureMemory(
   gpu: Gpu,
   model: ModelFiles,
-  weights: WeightChoice,
+  weights: 'auto' | 'f16',
   positions: number,
 ): Promise<MemoryResult[]> {
   const { config } = model
@@ -75,7 +74,7 @@ async function fill(
   gpu: Gpu,
   model: ModelFiles,
   span: Span,
-  { format, cacheTokens }: { format: WeightFormat; cacheTokens: number },
+  { format, cacheTokens }: { format: 'f32' | 'f16'; cacheTokens: number },
 ): Promise<number> {
   const { config } = model
   const runner = await createSpanRunner(gpu, config, await loadWeights(gpu, model, span, format), { cacheTokens })

@@ -1,6 +1,7 @@
 /** The directory: welcome, fan-out, gone reports, refusals; between tabs of one relay and of two. */
 import { request } from 'node:http'
 import { generateKeyPair } from '@libp2p/crypto/keys'
+import { multiaddr } from '@multiformats/multiaddr'
 import { expect, it, vi } from 'vitest'
 import { RECORD_REFRESH_MS } from '../../../swarm/limits.ts'
 import {
@@ -115,6 +116,22 @@ it('refuses a second living peer of one identity, and lets a dead one be replace
   living.sockets.get(relay.peerId)?.pause()
   const third = await DirectoryClient.open(await clientForTest({ privateKey }), relay)
   expect(third.welcome).toMatchObject({ type: 'welcome' })
+})
+
+it('drops what a peer left over, and leads others to it over the connection that lives', async () => {
+  const relay = await relayForTest()
+  const listener = await clientForTest({ reserve: true })
+  await reserved(listener, relay)
+  await DirectoryClient.open(listener, relay)
+  // The library's own abort: it says that it goes, and leaves its socket open.
+  for (const connection of listener.libp2p.getConnections()) connection.abort(new Error('given up'))
+  await reserved(listener, relay)
+  await DirectoryClient.open(listener, relay)
+  const asker = await clientForTest()
+  await dial(asker, relay)
+  const address = multiaddr(`${relay.addresses[0]}/p2p-circuit/p2p/${listener.peerId}`)
+  const connection = await asker.libp2p.dial(address, { signal: AbortSignal.timeout(10_000) })
+  expect(connection.remotePeer.toString()).toBe(listener.peerId)
 })
 
 it('says that it restarts before it stops', async () => {

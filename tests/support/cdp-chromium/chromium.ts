@@ -7,8 +7,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { chromiumArgs, isRoot } from '../../../cli/browser/flags.ts'
 import { findChromium } from '../browser.ts'
-import { cleanEnv, makeTempDir, processTree, removeTempDir, startProcess, type StartedProcess } from '../processes.ts'
-import { signalAll } from '../slow-donors.ts'
+import { cleanEnv, makeTempDir, removeTempDir, startProcess, type StartedProcess } from '../processes.ts'
 import { Devtools } from './devtools.ts'
 import { CdpTab } from './tab.ts'
 
@@ -73,21 +72,21 @@ export class CdpChromium {
       const { targetInfos } = await this.#devtools.send('Target.getTargets')
       const found = (targetInfos as { targetId: string; url: string }[]).find((target) => target.url === url)
       if (found === undefined) throw new Error(`no tab shows ${url}`)
-      const again = await CdpTab.attach(this.#devtools, found.targetId)
-      await again.show()
-      return again
+      // Shown first: what has no process answers nobody.
+      await this.#devtools.send('Target.activateTarget', { targetId: found.targetId })
+      return await CdpTab.attach(this.#devtools, found.targetId)
     }
   }
 
   /** The laptop sleeps: no process of the browser runs, its connections stay as they are. */
   sleep(): void {
     this.#isAsleep = true
-    signalAll(processTree(this.#process.pid), 'SIGSTOP')
+    this.#process.signal('SIGSTOP')
   }
 
   wake(): void {
     this.#isAsleep = false
-    signalAll(processTree(this.#process.pid), 'SIGCONT')
+    this.#process.signal('SIGCONT')
   }
 
   async stop(): Promise<void> {

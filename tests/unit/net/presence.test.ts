@@ -56,6 +56,7 @@ test('frozen: sessions end and goodbye is said before the call returns; back onl
   p.presence.freeze()
   expect(p.happened).toHaveLength(2)
   p.presence.wake()
+  await vi.advanceTimersByTimeAsync(100)
   expect(p.happened.at(-1)).toBe('check')
   checked()
   await vi.advanceTimersByTimeAsync(0)

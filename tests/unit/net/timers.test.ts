@@ -42,6 +42,26 @@ test('a loop that always stands still does not wait for ever, and a cancelled ti
   expect(onCancelled).not.toHaveBeenCalled()
 })
 
+test('a hidden page has a timer a second, and that is waiting: the time is up at the first that comes after it', async () => {
+  vi.useFakeTimers()
+  vi.stubGlobal('document', { hidden: true })
+  const real = globalThis.setTimeout
+  vi.spyOn(globalThis, 'setTimeout').mockImplementation(((run: () => void, ms = 0) =>
+    real(run, Math.max(ms, 1_050))) as typeof setTimeout)
+  try {
+    const onTime = vi.fn<() => void>()
+    afterWaiting(1_500, onTime)
+    await vi.advanceTimersByTimeAsync(1_900)
+    expect(onTime).not.toHaveBeenCalled()
+    await vi.advanceTimersByTimeAsync(300)
+    expect(onTime).toHaveBeenCalledOnce()
+  } finally {
+    vi.restoreAllMocks()
+    vi.unstubAllGlobals()
+    vi.useRealTimers()
+  }
+})
+
 test('a deadline moves with progress, up to its end', () => {
   vi.useFakeTimers()
   try {
