@@ -1,9 +1,9 @@
 // Formula: y[t, row_offset + r] = sum over i of w[r, i] * x[t, i], for prefill.
-// In: x [T, width] f32, rows padded with zeros to whole vec4; w [row_count, width] in the weight format (`load_weights`).
+// In: x [T, width] f32, rows padded with zeros to whole vec4; w [row_count, width] in the weight format (`load_weights`), w4 vec4s a row.
 // Out: y [T, y_stride] f32. One invocation computes a tile of four rows of w by eight rows of x in registers; written out, because
 // arrays of sums are half as fast on software adapters. Dispatch: ceil(row_count / 4) * ceil(T / 8) invocations, 16 a workgroup, 2-D past 65,535.
 // Reference: `matMul` in tests/reference/ops.ts. The same bits as `mat_vec`: `four_rows` is the loop of both.
-struct Params { width4: u32, row_count: u32, row_offset: u32, y_stride: u32 }
+struct Params { width4: u32, w4: u32, row_count: u32, row_offset: u32, y_stride: u32 }
 struct Step { rows: u32, position: u32, splits: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<uniform> step: Step;
@@ -32,10 +32,10 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grid:
   let t = unit / row_groups * 8u;
   if (t >= step.rows) { return; }
   let last = params.row_count - 1u;
-  let w0 = row * params.width4;
-  let w1 = min(row + 1u, last) * params.width4;
-  let w2 = min(row + 2u, last) * params.width4;
-  let w3 = min(row + 3u, last) * params.width4;
+  let w0 = row * params.w4;
+  let w1 = min(row + 1u, last) * params.w4;
+  let w2 = min(row + 2u, last) * params.w4;
+  let w3 = min(row + 3u, last) * params.w4;
   let x0 = x_start(t + 0u);
   let x1 = x_start(t + 1u);
   let x2 = x_start(t + 2u);

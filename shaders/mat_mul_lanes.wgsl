@@ -1,10 +1,10 @@
 // Formula: y[t, row_offset + r] = sum over i of w[r, i] * x[t, i]. The variant for GPUs: `mat_vec` and `mat_mul` in one source.
-// In: x [T, width] f32, rows padded with zeros to whole vec4; w [row_count, width] in the weight format (`load_weights`).
+// In: x [T, width] f32, rows padded with zeros to whole vec4; w [row_count, width] in the weight format (`load_weights`), w4 vec4s a row.
 // Out: y [T, y_stride] f32. 32 invocations share four rows of w and TOKENS rows of x: lane l takes the vec4s l, l + 32, ... (whole
 // cache lines), and a written-out tree joins the lanes. TOKENS (prelude; 1: decode, 8: prefill) never changes a bit.
 // Dispatch: ceil(row_count / 4) * ceil(T / TOKENS) units, two a workgroup of 64, 2-D past 65,535.
 // Reference: `matMul` in tests/reference/ops.ts.
-struct Params { width4: u32, row_count: u32, row_offset: u32, y_stride: u32 }
+struct Params { width4: u32, w4: u32, row_count: u32, row_offset: u32, y_stride: u32 }
 struct Step { rows: u32, position: u32, splits: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<uniform> step: Step;
@@ -29,10 +29,10 @@ fn main(
   let token = unit / row_groups * TOKENS;
   // Surplus rows and tokens are clamped, computed and not written: no branch around the barrier.
   let last_row = params.row_count - 1u;
-  let w0 = row * params.width4;
-  let w1 = min(row + 1u, last_row) * params.width4;
-  let w2 = min(row + 2u, last_row) * params.width4;
-  let w3 = min(row + 3u, last_row) * params.width4;
+  let w0 = row * params.w4;
+  let w1 = min(row + 1u, last_row) * params.w4;
+  let w2 = min(row + 2u, last_row) * params.w4;
+  let w3 = min(row + 3u, last_row) * params.w4;
   var x_at: array<u32, TOKENS>;
   var sums: array<vec4f, TOKENS>;
   for (var t = 0u; t < TOKENS; t++) { x_at[t] = min(token + t, step.rows - 1u) * params.width4; }

@@ -1,9 +1,9 @@
 // Formula: y[t, row_offset + r] = sum over i of w[r, i] * x[t, i], for steps of few rows.
-// In: x [T, width] f32, rows padded with zeros to whole vec4; w [row_count, width] in the weight format (`load_weights`).
+// In: x [T, width] f32, rows padded with zeros to whole vec4; w [row_count, width] in the weight format (`load_weights`), w4 vec4s a row.
 // Out: y [T, y_stride] f32. One invocation computes four rows of w for one row of x, without workgroup memory or barriers,
 // which cost most on software adapters. Dispatch: ceil(row_count / 4) * T invocations, 16 a workgroup, 2-D past 65,535.
 // Reference: `matMul` in tests/reference/ops.ts.
-struct Params { width4: u32, row_count: u32, row_offset: u32, y_stride: u32 }
+struct Params { width4: u32, w4: u32, row_count: u32, row_offset: u32, y_stride: u32 }
 struct Step { rows: u32, position: u32, splits: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<uniform> step: Step;
@@ -18,10 +18,10 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grid:
   let t = unit / row_groups;
   if (t >= step.rows) { return; }
   let last = params.row_count - 1u; // surplus rows repeat the last one and are not written
-  let w0 = row * params.width4;
-  let w1 = min(row + 1u, last) * params.width4;
-  let w2 = min(row + 2u, last) * params.width4;
-  let w3 = min(row + 3u, last) * params.width4;
+  let w0 = row * params.w4;
+  let w1 = min(row + 1u, last) * params.w4;
+  let w2 = min(row + 2u, last) * params.w4;
+  let w3 = min(row + 3u, last) * params.w4;
   let x_at = t * params.width4;
   var sums = vec4f();
   for (var i = 0u; i < params.width4; i++) {

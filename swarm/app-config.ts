@@ -1,4 +1,5 @@
 import { SwarmError } from './errors.ts'
+import type { WeightChoice } from './model/config.ts'
 import { isSameMajor, PROTOCOL_VERSION } from './protocol.ts'
 
 /** Under this name the command line opens its headless tabs; a page that is read so has no person in front of it. */
@@ -46,7 +47,7 @@ export interface DonorDefaults {
   useLoadBalancing?: boolean
   balanceQuality?: number
   meanBalanceCheckPeriod?: number
-  weights?: 'auto' | 'f32' | 'f16'
+  weights?: WeightChoice
   backend?: 'auto' | 'webgpu' | 'software'
   /** Gigabytes (1e9 bytes) that weights, KV cache and activations may take. */
   memoryGb?: number

@@ -5,6 +5,7 @@
  */
 import type { DonorDefaults } from './app-config.ts'
 import { SwarmError } from './errors.ts'
+import { WEIGHT_CHOICES, type WeightChoice } from './model/config.ts'
 import type { Span } from './span.ts'
 
 export const DEFAULT_BALANCE_QUALITY = 0.75
@@ -23,7 +24,7 @@ export interface DonorSettings {
   totalBlocks: number | null
   balanceQuality: number
   meanBalanceCheckPeriodMs: number
-  weights: 'auto' | 'f32' | 'f16'
+  weights: WeightChoice
   backend: 'auto' | 'webgpu' | 'software'
   /** null: from the adapter and the device. */
   memoryBytes: number | null
@@ -78,7 +79,7 @@ export function readDonorQuery(query: { get(name: string): string | null }): Don
   assign('useLoadBalancing', readFlag(query.get('use_load_balancing' satisfies QueryName)))
   assign('balanceQuality', numberOf('balance_quality'))
   assign('meanBalanceCheckPeriod', numberOf('mean_balance_check_period'))
-  assign('weights', oneOf('weights', text('weights'), ['auto', 'f32', 'f16'] as const))
+  assign('weights', oneOf('weights', text('weights'), WEIGHT_CHOICES))
   assign('backend', oneOf('backend', text('backend'), ['auto', 'webgpu', 'software'] as const))
   assign('memoryGb', numberOf('memory_gb'))
   assign('simulateSpeed', numberOf('simulate_speed'))
@@ -105,7 +106,7 @@ export function makeDonorSettings(defaults: DonorDefaults): DonorSettings {
     totalBlocks: wholeNumber('total_blocks', defaults.totalBlocks),
     balanceQuality: checkQuality(defaults.balanceQuality ?? DEFAULT_BALANCE_QUALITY),
     meanBalanceCheckPeriodMs: checkPeriod(defaults.meanBalanceCheckPeriod ?? DEFAULT_BALANCE_PERIOD_SECONDS) * 1000,
-    weights: oneOf('weights', defaults.weights, ['auto', 'f32', 'f16'] as const) ?? 'auto',
+    weights: oneOf('weights', defaults.weights, WEIGHT_CHOICES) ?? 'auto',
     backend: oneOf('backend', defaults.backend, ['auto', 'webgpu', 'software'] as const) ?? 'auto',
     memoryBytes: defaults.memoryGb === undefined ? null : positive('memory_gb', defaults.memoryGb) * 1e9,
     simulateSpeed: defaults.simulateSpeed === undefined ? null : positive('simulate_speed', defaults.simulateSpeed),

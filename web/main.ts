@@ -98,7 +98,7 @@ async function build(
     isAutomatic: config.tab === null,
     now: () => Date.now(),
   })
-  const kept = createKeptModels(pageKept, { onDeleted: () => donating.countAgain() })
+  const kept = createKeptModels(pageKept, { onLess: () => donating.countAgain() })
   const navigation = createNavigation(window)
   const update = createUpdate({
     port: pageUpdate,

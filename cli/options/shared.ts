@@ -1,4 +1,5 @@
 /** Options that several subcommands share, in groups. The words of the original's command line are kept. */
+import { WEIGHT_CHOICES } from '../../swarm/model/config.ts'
 import { above, atLeast, between, flag, integer, list, number, text } from './schema.ts'
 
 export const DEFAULT_PORT = 8080
@@ -39,7 +40,7 @@ export const modelOptions = {
 export const computeOptions = {
   weights: text('weight format on the GPU; auto is the most exact one that fits', {
     group: DONOR,
-    choices: ['auto', 'f32', 'f16'],
+    choices: WEIGHT_CHOICES,
     default: 'auto',
   }),
   backend: text('adapter: a real one where there is one (auto), a real one only, or the software one', {

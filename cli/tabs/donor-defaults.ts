@@ -1,6 +1,7 @@
 /** The donor flags of a command as the page's `/config.json` carries them: only what was given. */
 import type { DonorDefaults } from '../../swarm/app-config.ts'
 import { checkForModel, makeDonorSettings } from '../../swarm/donor-settings.ts'
+import type { WeightChoice } from '../../swarm/model/config.ts'
 import type { ValuesOf } from '../options/schema.ts'
 import type { computeOptions, placementOptions } from '../options/shared.ts'
 
@@ -20,7 +21,7 @@ export function donorDefaults(values: DonorValues, model: string): DonorDefaults
     values
   const defaults: DonorDefaults = {
     model,
-    weights: values.weights as 'auto' | 'f32' | 'f16',
+    weights: values.weights as WeightChoice,
     backend: values.backend as 'auto' | 'webgpu' | 'software',
     ...(values.useLoadBalancing ? { useLoadBalancing: true } : {}),
     ...(numBlocks === undefined ? {} : { numBlocks }),

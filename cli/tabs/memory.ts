@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { freemem } from 'node:os'
 import { SwarmError } from '../../swarm/errors.ts'
-import type { LlamaConfig, WeightFormat } from '../../swarm/model/config.ts'
+import type { LlamaConfig, WeightChoice, WeightFormat } from '../../swarm/model/config.ts'
 import { ENGINE_MAX_ROWS, spanBytes } from '../../swarm/model/span-bytes.ts'
 
 const MIB = 1024 * 1024
@@ -20,15 +20,15 @@ export interface TabMemory {
   tabs: number
   numBlocks: number
   config: LlamaConfig
-  weights: 'auto' | WeightFormat
+  weights: WeightChoice
   software: boolean
 }
 
 /** Bytes that the tabs take at least. */
 export function tabBytes({ tabs, numBlocks, config, weights, software }: TabMemory): number {
   const blocks = Math.min(numBlocks, config.numHiddenLayers)
-  // Auto takes f16 where f32 does not fit.
-  const format: WeightFormat = weights === 'auto' ? 'f16' : weights
+  // Auto takes the smallest where none of the more exact ones fits.
+  const format: WeightFormat = weights === 'auto' ? 'int4' : weights
   const span = { start: 0, end: blocks }
   const cacheTokens = Math.min(LEAST_CACHE_TOKENS, config.maxPositionEmbeddings)
   const { total } = spanBytes(config, span, format, { cacheTokens, maxRows: ENGINE_MAX_ROWS })

@@ -1,5 +1,5 @@
 /** The donor tabs of `start`: as many as asked for, each with its share of the blocks. */
-import type { LlamaConfig } from '../../swarm/model/config.ts'
+import type { LlamaConfig, WeightChoice } from '../../swarm/model/config.ts'
 import { mayHaveGpu } from '../browser/flags.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import type { ValuesOf } from '../options/schema.ts'
@@ -29,7 +29,7 @@ export async function openSwarmTabs(options: StartTabsOptions): Promise<TabGroup
     tabs: values.tabs,
     numBlocks,
     config,
-    weights: values.weights as 'auto' | 'f32' | 'f16',
+    weights: values.weights as WeightChoice,
     software: values.backend === 'software' || !mayHaveGpu(),
   })
   const browser = await openBrowser({ ...values, port: options.port, slot: options.slot, lifecycle, output })

@@ -34,6 +34,9 @@ export interface Llama3RopeScaling {
   originalMaxPositionEmbeddings: number
 }
 
-/** What weights are stored as on the GPU. int8 and int4 are to come: everything that depends on the format switches on this. */
-export type WeightFormat = 'f32' | 'f16'
-export const WEIGHT_FORMATS: readonly WeightFormat[] = ['f32', 'f16']
+/** What matrices are stored as on the GPU, the most exact first; int8 and int4 in groups of WEIGHT_GROUP with a scale each. */
+export const WEIGHT_FORMATS = ['f32', 'f16', 'int8', 'int4'] as const
+export type WeightFormat = (typeof WEIGHT_FORMATS)[number]
+/** What a person or a flag may ask for; `auto` is the most exact format that fits the memory. */
+export const WEIGHT_CHOICES = ['auto', ...WEIGHT_FORMATS] as const
+export type WeightChoice = (typeof WEIGHT_CHOICES)[number]

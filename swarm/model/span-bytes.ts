@@ -39,23 +39,43 @@ export function spanBytes(config: LlamaConfig, span: Span, format: WeightFormat,
   return { weights, kvCache, activations, total: weights + kvCache + activations }
 }
 
-/** Elements of a row as stored: whole groups of four, the rest zero. */
+/** Elements of a row of activations: whole groups of four, the rest zero. */
 export function paddedWidth(width: number): number {
   return Math.ceil(width / 4) * 4
 }
 
-/** Bytes of a matrix `[rows, width]` on the GPU. */
-export function matrixBytes(rows: number, width: number, format: WeightFormat): number {
-  return rows * rowBytes(width, format)
+/** Weights along a row that share a scale, in int8 and int4. */
+export const WEIGHT_GROUP = 32
+
+/** Elements of a row of weights as stored, the rest zero. Two groups at least: their scales are halves, and share a word. */
+export function storedWidth(width: number, format: WeightFormat): number {
+  const unit = format === 'int8' || format === 'int4' ? 2 * WEIGHT_GROUP : 4
+  return Math.ceil(width / unit) * unit
 }
 
+/** Bytes of a matrix `[rows, width]` on the GPU, scales included. */
+export function matrixBytes(rows: number, width: number, format: WeightFormat): number {
+  return rows * (rowBytes(width, format) + scaleBytes(width, format))
+}
+
+/** Of one row's weights alone. */
 export function rowBytes(width: number, format: WeightFormat): number {
+  const elements = storedWidth(width, format)
   switch (format) {
     case 'f32':
-      return paddedWidth(width) * 4
+      return elements * 4
     case 'f16':
-      return paddedWidth(width) * 2
+      return elements * 2
+    case 'int8':
+      return elements
+    case 'int4':
+      return elements / 2
   }
+}
+
+/** Of one row's scales, halves; 0 for formats without. */
+export function scaleBytes(width: number, format: WeightFormat): number {
+  return format === 'int8' || format === 'int4' ? (storedWidth(width, format) / WEIGHT_GROUP) * 2 : 0
 }
 
 /** Keys and values of one token in one block, f32, heads padded to whole groups of four. */

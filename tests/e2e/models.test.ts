@@ -36,15 +36,15 @@ describe('the embedded model over four tabs, with f32 weights', () => {
   )
 })
 
-test(
-  'the embedded model with f16 weights says the same',
-  async () => {
+test.each(['f16', 'int4'])(
+  'the embedded model with %s weights says the same',
+  async (weights) => {
     const reference = tinytalesCase('What is the capital of Korea?')
-    const args = ['start', '--weights', 'f16', '--prompt', reference.prompt, '--temperature', '0', '--json']
+    const args = ['start', '--weights', weights, '--prompt', reference.prompt, '--temperature', '0', '--json']
     const { code, stdout, stderr } = await runTabswarm(args, { timeoutMs: CASE_MS })
     expect(code, stderr).toBe(0)
     const answer = JSON.parse(stdout) as PromptAnswer
-    expect(answer.weights).toBe('f16')
+    expect(answer.weights).toBe(weights)
     checkAnswer(answer, reference)
   },
   CASE_MS,

@@ -1,6 +1,6 @@
 /** The small random Llamas of tests/fixtures/models: one for each way in which a checkpoint can differ. */
 
-import type { LlamaConfig } from '../../swarm/model/config.ts'
+import type { LlamaConfig, WeightFormat } from '../../swarm/model/config.ts'
 import type { ModelFiles } from './model-files.ts'
 import { asF32 } from './model-files.ts'
 import { inverseFrequencies } from './ops.ts'
@@ -42,17 +42,41 @@ export function fixtureFrequencies(config: LlamaConfig, name: string): number[] 
   return inverseFrequencies(config).map((frequency) => roundFraction(frequency, fractionBits))
 }
 
-/** The weights that f16 format makes of a checkpoint's: matrices rounded to halves, vectors as they are. */
-export function inF16(model: ModelFiles): Map<string, Float32Array> {
-  const rounded = [...model.tensors].map(([name, tensor]) => {
+/** The weights that a format makes of a checkpoint's: matrices as they can be stored, vectors as they are. */
+export function inFormat(model: ModelFiles, format: WeightFormat): Map<string, Float32Array> {
+  const stored = [...model.tensors].map(([name, tensor]) => {
     const values = asF32(tensor)
-    return [name, tensor.shape.length === 2 ? values.map(roundToF16) : values] as const
+    return [name, tensor.shape.length === 2 ? asStored(values, tensor.shape[1]!, format) : values] as const
   })
-  return new Map(rounded)
+  return new Map(stored)
+}
+
+/**
+ * `[rows, width]` as a format gives it back. int8: whole multiples, from -127 to 127, of a 127th of the group's furthest value.
+ * int4: from -8 to 7, of an eighth of the furthest value with its sign turned. A scale is a half, and numbers are rounded by it.
+ */
+export function asStored(values: Float32Array, width: number, format: WeightFormat): Float32Array {
+  if (format === 'f32') return values
+  if (format === 'f16') return values.map(roundToF16)
+  const out = new Float32Array(values.length)
+  for (let row = 0; row < values.length; row += width) {
+    for (let start = row; start < row + width; start += 32) {
+      const group = [...values.subarray(start, Math.min(start + 32, row + width))]
+      const furthest = group.reduce((most, value) => (Math.abs(value) > Math.abs(most) ? value : most), 0)
+      const [scale, least, most] =
+        format === 'int8' ? [roundToF16(Math.abs(furthest) / 127), -127, 127] : [roundToF16(furthest / -8), -8, 7]
+      group.forEach((value, i) => {
+        const number = scale === 0 ? 0 : Math.min(most, Math.max(least, roundTo(value / scale, 1)))
+        out[start + i] = number * scale
+      })
+    }
+  }
+  return out
 }
 
 /** Below 2⁻¹⁴ halves are subnormal: multiples of 2⁻²⁴. */
 function roundToF16(value: number): number {
+  if (value === 0) return 0
   return Math.abs(value) < 2 ** -14 ? roundTo(value, 2 ** -24) : roundFraction(value, 10)
 }
 

@@ -24,7 +24,9 @@ export async function gatherAddresses(
           // What is offered over TCP is for servers: no tab connects to another by it.
         } else if (candidate.type === 'host' && candidate.protocol === 'udp') best = 'local'
       })
-      AbortSignal.any([signal, AbortSignal.timeout(GATHER_MS)]).addEventListener('abort', done, { once: true })
+      const over = AbortSignal.any([signal, AbortSignal.timeout(GATHER_MS)])
+      over.addEventListener('abort', done, { once: true })
+      if (over.aborted) done()
     })
     await connection.setLocalDescription()
     return { outcome: await gathering, asked }

@@ -10,6 +10,7 @@ const SEED_BYTES = 32
 const OWN_NUMBER = 0
 /** A tab that is reloaded or closed lets go of its identity a moment after the next page began; a tab that stays does not. */
 const LET_GO_MS = 1_500
+const RETRY_MS = 100
 
 interface DonorSchema extends DBSchema {
   seeds: { key: number; value: Uint8Array }
@@ -68,12 +69,27 @@ export class DonorStore {
   }
 }
 
-/** Takes a Web Lock that is free or becomes so in time; the returned function gives it back. */
-function holdLock(name: string, patienceMs: number): Promise<(() => void) | null> {
+/**
+ * Takes a Web Lock that is free or becomes so in time; the returned function gives it back, null: another holds it. Asked again
+ * and again rather than queued for with a time limit: on a busy machine the grant may come later than any limit, and only the
+ * lock's own answer says that somebody else has it.
+ */
+async function holdLock(name: string, patienceMs: number): Promise<(() => void) | null> {
+  const startedAt = performance.now()
+  for (;;) {
+    const release = await tryLock(name)
+    if (release !== null || performance.now() - startedAt > patienceMs) return release
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
+  }
+}
+
+function tryLock(name: string): Promise<(() => void) | null> {
   return new Promise((resolve, reject) => {
-    const patience = AbortSignal.timeout(patienceMs)
     navigator.locks
-      .request(name, { signal: patience }, async () => await new Promise<void>((release) => resolve(release)))
-      .catch((error: unknown) => (patience.aborted ? resolve(null) : reject(error)))
+      .request(name, { ifAvailable: true }, async (lock) => {
+        if (lock === null) resolve(null)
+        else await new Promise<void>((release) => resolve(release))
+      })
+      .catch(reject)
   })
 }

@@ -5,7 +5,7 @@
 import { fixedSpan, type DonorSettings } from '../../swarm/donor-settings.ts'
 import { SwarmError } from '../../swarm/errors.ts'
 import { MAX_SESSIONS } from '../../swarm/limits.ts'
-import type { LlamaConfig, WeightFormat } from '../../swarm/model/config.ts'
+import { WEIGHT_FORMATS, type LlamaConfig, type WeightFormat } from '../../swarm/model/config.ts'
 import { ENGINE_MAX_ROWS, kvBytesPerToken, spanBytes } from '../../swarm/model/span-bytes.ts'
 import { spanLength, type Span } from '../../swarm/span.ts'
 
@@ -41,12 +41,12 @@ export interface DeviceMemory {
 export function chooseSizing(config: LlamaConfig, settings: DonorSettings, device: DeviceMemory): Sizing {
   const budgetBytes = settings.memoryBytes ?? defaultBudget(device)
   const wanted = wantedBlocks(config, settings)
-  const formats: WeightFormat[] = settings.weights === 'auto' ? ['f32', 'f16'] : [settings.weights]
+  const formats: WeightFormat[] = settings.weights === 'auto' ? [...WEIGHT_FORMATS] : [settings.weights]
   for (const format of formats) {
     const sizing = sizeFor(config, wanted, format, budgetBytes, format === formats.at(-1))
     if (sizing !== null) return sizing
   }
-  throw tooLarge(config, wanted, formats.at(-1) ?? 'f16', budgetBytes)
+  throw tooLarge(config, wanted, formats.at(-1) ?? 'int4', budgetBytes)
 }
 
 /** What link and person ask for; null: as many as fit. */

@@ -3,6 +3,7 @@
  * listeners on change; `ui` only reads it. Also what the command line reads from a headless tab.
  */
 import type { PlainError } from '../../swarm/errors.ts'
+import type { WeightFormat } from '../../swarm/model/config.ts'
 import type { Span } from '../../swarm/span.ts'
 import type { MemoryRange } from './memory-range.ts'
 import type { Duty } from './duty.ts'
@@ -18,7 +19,7 @@ export interface DonorPlan {
   downloadBytes: number
   gpuBytes: number
   cachedBytes: number
-  weights: 'f32' | 'f16'
+  weights: WeightFormat
   adapter: string
   /** True on a software adapter: it works, slowly. */
   software: boolean

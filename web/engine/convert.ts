@@ -31,6 +31,12 @@ export function toF32(dtype: TensorDtype, bytes: Uint8Array): Float32Array {
   }
 }
 
+/** One half as a number. */
+export function f16ToF32(half: number): number {
+  scratch.setUint32(0, f16ToF32Bits(half))
+  return scratch.getFloat32(0)
+}
+
 function f16ToF32Bits(half: number): number {
   const sign = (half & 0x8000) << 16
   const exponent = (half >> 10) & 31

@@ -1,10 +1,10 @@
 /**
  * The weights of one span on the GPU, filled piece by piece while they are downloaded. q, k and v share one matrix, so do gate and
- * up: one dispatch each. Rows are padded with zeros to whole groups of four. Knows nothing of files or sessions.
+ * up: one dispatch each. Knows nothing of files or sessions.
  */
 import { assert, SwarmError } from '../../swarm/errors.ts'
 import type { LlamaConfig, WeightFormat } from '../../swarm/model/config.ts'
-import { paddedWidth, rowBytes } from '../../swarm/model/span-bytes.ts'
+import { paddedWidth } from '../../swarm/model/span-bytes.ts'
 import type { TensorDtype, TensorSink, TensorSpec } from '../../swarm/model/tensors.ts'
 import { spanTensors } from '../../swarm/model/tensors.ts'
 import type { Span } from '../../swarm/span.ts'
@@ -12,8 +12,9 @@ import { formatSpan } from '../../swarm/span.ts'
 import { allocating, storageBuffer } from '../gpu/buffers.ts'
 import type { Gpu } from '../gpu/device.ts'
 import type { Matrix } from '../gpu/kernels/matrix.ts'
-import { createMatrix, destroyMatrix } from '../gpu/kernels/matrix.ts'
-import { f32ToF16, toF32 } from './convert.ts'
+import { createMatrix, destroyMatrix, writeRows } from '../gpu/kernels/matrix.ts'
+import { toF32 } from './convert.ts'
+import { storeRows } from './quantize.ts'
 
 export interface BlockWeights {
   attentionNorm: GPUBuffer
@@ -200,25 +201,12 @@ export class SpanWeights implements TensorSink {
     const rows = Math.floor(all.length / width)
     target.tail = all.slice(rows * width)
     if (rows === 0) return
-    const padded = padRows(all.subarray(0, rows * width), rows, width)
-    const packed = this.format === 'f32' ? padded : f32ToF16(padded, target.spec.name)
-    this.#writeRows(
+    writeRows(
+      this.#gpu,
       matrix,
       firstRow,
-      rows,
-      new Uint8Array(packed.buffer as ArrayBuffer, packed.byteOffset, packed.byteLength),
+      storeRows(all.subarray(0, rows * width), width, this.format, target.spec.name),
     )
-  }
-
-  #writeRows(matrix: Matrix, firstRow: number, rows: number, bytes: Uint8Array<ArrayBuffer>): void {
-    const stride = rowBytes(matrix.width, this.format)
-    for (const { buffer, rowStart, rowCount } of matrix.parts) {
-      const begin = Math.max(firstRow, rowStart)
-      const end = Math.min(firstRow + rows, rowStart + rowCount)
-      if (begin >= end) continue
-      const from = (begin - firstRow) * stride
-      this.#gpu.device.queue.writeBuffer(buffer, (begin - rowStart) * stride, bytes, from, (end - begin) * stride)
-    }
   }
 }
 
@@ -226,13 +214,5 @@ function concat(a: Float32Array, b: Float32Array): Float32Array {
   const out = new Float32Array(a.length + b.length)
   out.set(a)
   out.set(b, a.length)
-  return out
-}
-
-function padRows(values: Float32Array, rows: number, width: number): Float32Array {
-  const stride = paddedWidth(width)
-  if (stride === width) return values
-  const out = new Float32Array(rows * stride)
-  for (let row = 0; row < rows; row += 1) out.set(values.subarray(row * width, (row + 1) * width), row * stride)
   return out
 }

@@ -50,7 +50,7 @@ const navigation = createNavigation(window)
 navigation.view.value = scene.view
 const donating = createDonating(fakeDonorPort(new FakeDonor(scene.donor, scene.log === true ? log : [])))
 const kept = new FakeKept(scene.kept ?? null)
-const keptModels = createKeptModels(kept, { onDeleted: () => {} })
+const keptModels = createKeptModels(kept, { onLess: () => {} })
 const [keptFirst] = scene.kept?.models ?? []
 if (scene.keptDeletion !== undefined && keptFirst !== undefined) {
   kept.outcome = scene.keptDeletion

@@ -22,10 +22,16 @@ async function embedCase(lab: KernelLab, rows: number, width: number, T: number,
   const hidden = lab.output(T * paddedWidth(width))
   lab.run(embed(lab.kernels, lab.matrix(table, rows, width, gpu), lab.upload(tokens), hidden), step(T))
   const layout = { width, stride: paddedWidth(width), between: 0 }
-  await lab.expectRows(`embed ${rows}x${width} T=${T}`, hidden, ops.embed(table, width, tokens), layout, {
-    absolute: 0,
-    relative: 0,
-  })
+  await lab.expectRows(
+    `embed ${rows}x${width} T=${T}`,
+    hidden,
+    ops.embed(lab.stored(table, width), width, tokens),
+    layout,
+    {
+      absolute: 0,
+      relative: 0,
+    },
+  )
 }
 
 async function matMulCase(lab: KernelLab, rows: number, width: number, T: number, gpu: Gpu = lab.gpu): Promise<void> {
@@ -38,7 +44,7 @@ async function matMulCase(lab: KernelLab, rows: number, width: number, T: number
   const input = lab.rows(x, width)
   lab.run(matMul(lab.kernels, matrix, input, y, stride), step(T))
   const label = `mat_mul ${rows}x${width} T=${T} parts=${matrix.parts.length}`
-  await lab.expectRows(label, y, ops.matMul(x, w, rows, width), { width: rows, stride })
+  await lab.expectRows(label, y, ops.matMul(x, lab.stored(w, width), rows, width), { width: rows, stride })
   // The same rows one at a time, through the kernel for few rows: the same bits.
   const single = lab.output(T * stride)
   for (let t = 0; t < T; t += 1) {
@@ -60,7 +66,7 @@ async function gridCase(lab: KernelLab): Promise<void> {
   const matrix = lab.matrix(w, rows, 1, { ...lab.gpu, software: false })
   const y = lab.output(rows)
   lab.run(matMul(lab.kernels, matrix, lab.rows(Float32Array.of(0.5), 1), y, rows), step(1))
-  const expected = w.map((value) => value / 2)
+  const expected = lab.stored(w, 1).map((value) => value / 2)
   await lab.expectRows(`mat_vec of ${rows} rows`, y, expected, { width: rows, stride: rows })
 }
 

@@ -4,14 +4,15 @@
  */
 import type { WeightFormat } from '../../../swarm/model/config.ts'
 import { paddedWidth } from '../../../swarm/model/span-bytes.ts'
-import { f32ToF16 } from '../../../web/engine/convert.ts'
+import { storeRows } from '../../../web/engine/quantize.ts'
 import { storageBuffer } from '../../../web/gpu/buffers.ts'
 import type { Gpu } from '../../../web/gpu/device.ts'
 import type { Dispatch, StepShape } from '../../../web/gpu/kernel.ts'
 import { encode } from '../../../web/gpu/kernel.ts'
 import type { KernelSet } from '../../../web/gpu/kernels/kernel-set.ts'
 import type { Matrix } from '../../../web/gpu/kernels/matrix.ts'
-import { createMatrix } from '../../../web/gpu/kernels/matrix.ts'
+import { createMatrix, writeRows } from '../../../web/gpu/kernels/matrix.ts'
+import { asStored } from '../../reference/fixtures.ts'
 
 /** Unwritten elements keep this; no result of a case comes near it. */
 export const POISON = -123456
@@ -65,14 +66,15 @@ export class KernelLab {
 
   matrix(values: Float32Array, rows: number, width: number, gpu: Gpu = this.gpu): Matrix {
     const matrix = createMatrix(gpu, 'matrix', rows, width, this.format)
-    const stride = paddedWidth(width)
-    const padded = padRows(values, width)
-    for (const { buffer, rowStart, rowCount } of matrix.parts) {
-      const part = padded.slice(rowStart * stride, (rowStart + rowCount) * stride)
-      const packed = this.format === 'f32' ? part : f32ToF16(part, 'matrix')
-      this.gpu.device.queue.writeBuffer(this.#own(buffer), 0, packed.buffer as ArrayBuffer)
-    }
+    for (const { buffer, scales } of matrix.parts)
+      for (const each of [buffer, scales]) if (each !== null) this.#own(each)
+    writeRows(this.gpu, matrix, 0, storeRows(values, width, this.format, 'matrix'))
     return matrix
+  }
+
+  /** What those weights are once stored: what a reference has to compute with. */
+  stored(values: Float32Array, width: number): Float32Array {
+    return asStored(values, width, this.format)
   }
 
   run(dispatches: readonly Dispatch[], step: StepShape): void {

@@ -2,7 +2,7 @@
  * What the tests ask the GPU to do, by name, with plain data in and out. Runs in the lab's dedicated Worker over the product's
  * own web/gpu and web/engine. Each call leaves no buffer behind; a WebGPU validation error fails it.
  */
-import type { WeightFormat } from '../../../swarm/model/config.ts'
+import type { WeightChoice, WeightFormat } from '../../../swarm/model/config.ts'
 import type { LogitsRow } from '../../../swarm/span-runner.ts'
 import { measureThroughput } from '../../../web/engine/measure.ts'
 import type { Gpu } from '../../../web/gpu/device.ts'
@@ -10,7 +10,7 @@ import { openGpu } from '../../../web/gpu/device.ts'
 import type { MatMulVariant } from '../../../web/gpu/kernels/kernel-set.ts'
 import { KernelSet } from '../../../web/gpu/kernels/kernel-set.ts'
 import type { FixtureReference } from '../../reference/fixtures.ts'
-import { fixtureFolder, fixtureFrequencies, inF16 } from '../../reference/fixtures.ts'
+import { fixtureFolder, fixtureFrequencies, inFormat } from '../../reference/fixtures.ts'
 import type { ModelFiles, ReadFile } from '../../reference/model-files.ts'
 import { asF32, readJson, readModel, readSafetensors } from '../../reference/model-files.ts'
 import { createReferenceRunner } from '../../reference/runner.ts'
@@ -93,8 +93,8 @@ export function createLab(read: ReadFile) {
           ropeFrequencies: Float32Array.from(fixtureFrequencies(model.config, name)),
         }
         const ids = reference.input_ids
-        // With f16 weights the kept reference is another model's; the plain reference on the rounded weights is this one's.
-        const expected = format === 'f32' ? kept : await plainLogits(model, name, ids)
+        // In other formats the kept reference is another model's; the plain reference on the weights as stored is this one's.
+        const expected = format === 'f32' ? kept : await plainLogits(model, name, ids, format)
         const chain = await Chain.create(found, model, { ...options, cuts: [] })
         const decode = await chain.open(64)
         let worst = 0
@@ -187,7 +187,7 @@ export function createLab(read: ReadFile) {
      * For memory limits all along the slider: what is planned for the dearest spans, and the most that the engine really has on
      * the GPU at once, loading, with as many sessions as a tab takes, and with the whole cache in use.
      */
-    memory(folder: string, weights: 'auto' | 'f16', positions: number): Promise<MemoryResult[]> {
+    memory(folder: string, weights: WeightChoice, positions: number): Promise<MemoryResult[]> {
       return checked(async (found) => {
         const model = await readModel(read, folder)
         return await measureMemory(found, model, weights, positions)
@@ -222,12 +222,17 @@ export function createLab(read: ReadFile) {
 
 export type Lab = ReturnType<typeof createLab>
 
-/** Logits of all positions by the plain reference on weights rounded to f16, `[T, vocabSize]`. */
-async function plainLogits(model: ModelFiles, name: string, ids: readonly number[]): Promise<Float32Array> {
+/** Logits of all positions by the plain reference on the weights as the format stores them, `[T, vocabSize]`. */
+async function plainLogits(
+  model: ModelFiles,
+  name: string,
+  ids: readonly number[],
+  format: WeightFormat,
+): Promise<Float32Array> {
   const { config } = model
   const span = { start: 0, end: config.numHiddenLayers }
   const frequencies = fixtureFrequencies(config, name)
-  const runner = createReferenceRunner(config, inF16(model), span, { cacheTokens: ids.length, frequencies })
+  const runner = createReferenceRunner(config, inFormat(model, format), span, { cacheTokens: ids.length, frequencies })
   const session = 'f'.repeat(32)
   await runner.openSession({ session, span, maxTokens: ids.length })
   const out = new Float32Array(ids.length * config.vocabSize)

@@ -1,6 +1,7 @@
 /** Sizes spans for memory limits as a donor does, runs them with all that fits, and counts the bytes of all buffers. */
 import { makeDonorSettings } from '../../../swarm/donor-settings.ts'
 import { MAX_SESSIONS, MAX_TOP_K } from '../../../swarm/limits.ts'
+import type { WeightChoice, WeightFormat } from '../../../swarm/model/config.ts'
 import { spanLength, type Span } from '../../../swarm/span.ts'
 import type { StepInput } from '../../../swarm/span-runner.ts'
 import { memoryRange } from '../../../web/donor/memory-range.ts'
@@ -31,7 +32,7 @@ const DEVICE = { software: true, deviceMemoryGb: 8 }
 export async function measureMemory(
   gpu: Gpu,
   model: ModelFiles,
-  weights: 'auto' | 'f16',
+  weights: WeightChoice,
   positions: number,
 ): Promise<MemoryResult[]> {
   const { config } = model
@@ -74,7 +75,7 @@ async function fill(
   gpu: Gpu,
   model: ModelFiles,
   span: Span,
-  { format, cacheTokens }: { format: 'f32' | 'f16'; cacheTokens: number },
+  { format, cacheTokens }: { format: WeightFormat; cacheTokens: number },
 ): Promise<number> {
   const { config } = model
   const runner = await createSpanRunner(gpu, config, await loadWeights(gpu, model, span, format), { cacheTokens })

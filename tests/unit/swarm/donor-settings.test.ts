@@ -74,7 +74,7 @@ describe('donor settings', () => {
     [{ meanBalanceCheckPeriod: -2 }, /mean_balance_check_period is -2/],
     [{ memoryGb: 0 }, /memory_gb is 0/],
     [{ simulateSpeed: 0 }, /simulate_speed is 0/],
-    [{ weights: 'int8' as 'f32' }, /weights is "int8", but must be one of auto, f32, f16/],
+    [{ weights: 'int2' as 'f32' }, /weights is "int2", but must be one of auto, f32, f16, int8, int4/],
   ]
   it.each(refused)('%j is refused', (defaults, sentence) => {
     const error = refusal(() => makeDonorSettings(defaults))
@@ -121,7 +121,7 @@ describe('donor query', () => {
     expect(readDonorQuery(new URLSearchParams('use_load_balancing=false'))).toEqual({ useLoadBalancing: false })
   })
 
-  it.each(['num_blocks=eight', 'stage=0x1', 'balance_quality=', 'use_load_balancing=maybe', 'weights=int4'])(
+  it.each(['num_blocks=eight', 'stage=0x1', 'balance_quality=', 'use_load_balancing=maybe', 'weights=int2'])(
     '%s',
     (text) => {
       const query = new URLSearchParams(text)

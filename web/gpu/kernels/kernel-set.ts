@@ -19,6 +19,8 @@ import siluMulSource from '../../../shaders/silu_mul.wgsl?raw'
 import topKSource from '../../../shaders/top_k.wgsl?raw'
 import weightsF16Source from '../../../shaders/weights_f16.wgsl?raw'
 import weightsF32Source from '../../../shaders/weights_f32.wgsl?raw'
+import weightsInt4Source from '../../../shaders/weights_int4.wgsl?raw'
+import weightsInt8Source from '../../../shaders/weights_int8.wgsl?raw'
 import type { WeightFormat } from '../../../swarm/model/config.ts'
 import type { Gpu } from '../device.ts'
 import type { Dispatch, StepShape } from '../kernel.ts'
@@ -30,7 +32,12 @@ import { Kernel } from '../kernel.ts'
  */
 export type MatMulVariant = 'threads' | 'lanes'
 
-const WEIGHT_SOURCES: Readonly<Record<WeightFormat, string>> = { f32: weightsF32Source, f16: weightsF16Source }
+const WEIGHT_SOURCES: Readonly<Record<WeightFormat, string>> = {
+  f32: weightsF32Source,
+  f16: weightsF16Source,
+  int8: weightsInt8Source,
+  int4: weightsInt4Source,
+}
 
 function sources(format: WeightFormat, variant: MatMulVariant) {
   const weights = WEIGHT_SOURCES[format]

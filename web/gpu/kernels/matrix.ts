@@ -4,19 +4,22 @@
  */
 import { assert, SwarmError } from '../../../swarm/errors.ts'
 import type { WeightFormat } from '../../../swarm/model/config.ts'
-import { paddedWidth, rowBytes } from '../../../swarm/model/span-bytes.ts'
+import { paddedWidth, rowBytes, scaleBytes, storedWidth } from '../../../swarm/model/span-bytes.ts'
 import { storageBuffer } from '../buffers.ts'
+import type { StoredRows } from '../stored-rows.ts'
 import type { Gpu } from '../device.ts'
 import type { Dispatch } from '../kernel.ts'
 import type { KernelSet } from './kernel-set.ts'
 
 export interface MatrixPart {
   buffer: GPUBuffer
+  /** Null for formats without. */
+  scales: GPUBuffer | null
   rowStart: number
   rowCount: number
 }
 
-/** `[rows, width]` in a weight format, rows padded with zeros to whole groups of four. */
+/** `[rows, width]` in a weight format, rows padded with zeros to `storedWidth`. */
 export interface Matrix {
   label: string
   rows: number
@@ -36,8 +39,11 @@ export function createMatrix(gpu: Gpu, label: string, rows: number, width: numbe
   const parts: MatrixPart[] = []
   for (let rowStart = 0; rowStart < rows; rowStart += partRows) {
     const rowCount = Math.min(partRows, rows - rowStart)
-    const buffer = storageBuffer(gpu, `${label} rows ${rowStart}+${rowCount}`, rowCount * rowBytes(width, format))
-    parts.push({ buffer, rowStart, rowCount })
+    const name = `${label} rows ${rowStart}+${rowCount}`
+    const buffer = storageBuffer(gpu, name, rowCount * rowBytes(width, format))
+    const scaled = rowCount * scaleBytes(width, format)
+    const scales = scaled === 0 ? null : storageBuffer(gpu, `${name} scales`, scaled)
+    parts.push({ buffer, scales, rowStart, rowCount })
   }
   return { label, rows, width, format, parts }
 }
@@ -55,18 +61,44 @@ function rowsPerPart(gpu: Gpu, label: string, width: number, format: WeightForma
 }
 
 export function destroyMatrix(matrix: Matrix): void {
-  for (const part of matrix.parts) part.buffer.destroy()
+  for (const part of matrix.parts) {
+    part.buffer.destroy()
+    part.scales?.destroy()
+  }
+}
+
+/** Puts rows from `firstRow` on where they belong, in whichever parts. */
+export function writeRows(gpu: Gpu, matrix: Matrix, firstRow: number, { weights, scales }: StoredRows): void {
+  const stride = rowBytes(matrix.width, matrix.format)
+  const scaleStride = scaleBytes(matrix.width, matrix.format)
+  const rows = weights.length / stride
+  const { queue } = gpu.device
+  for (const part of matrix.parts) {
+    const begin = Math.max(firstRow, part.rowStart)
+    const count = Math.min(firstRow + rows, part.rowStart + part.rowCount) - begin
+    if (count <= 0) continue
+    const [from, to] = [begin - firstRow, begin - part.rowStart]
+    queue.writeBuffer(part.buffer, to * stride, weights, from * stride, count * stride)
+    if (part.scales === null) continue
+    queue.writeBuffer(part.scales, to * scaleStride, scales, from * scaleStride, count * scaleStride)
+  }
+}
+
+/** The buffers of a part behind the inputs and outputs of a kernel that reads weights: weights third, scales last. */
+function bound(part: MatrixPart, input: GPUBuffer, output: GPUBuffer): GPUBuffer[] {
+  return [input, part.buffer, output, ...(part.scales === null ? [] : [part.scales])]
 }
 
 /** hidden `[T, width]` = table rows of tokens `[T]`. */
 export function embed(kernels: KernelSet, table: Matrix, tokens: GPUBuffer, hidden: GPUBuffer): Dispatch[] {
   const width4 = paddedWidth(table.width) / 4
-  return table.parts.map(({ buffer, rowStart, rowCount }) =>
+  const w4 = storedWidth(table.width, table.format) / 4
+  return table.parts.map((part) =>
     kernels.dispatch(
       'embed',
-      `embed ${rowStart}`,
-      { width4, row_start: rowStart, row_count: rowCount },
-      [tokens, buffer, hidden],
+      `embed ${part.rowStart}`,
+      { width4, w4, row_start: part.rowStart, row_count: part.rowCount },
+      bound(part, tokens, hidden),
       ({ rows }) => rows * width4,
     ),
   )
@@ -76,11 +108,13 @@ export function embed(kernels: KernelSet, table: Matrix, tokens: GPUBuffer, hidd
 export function matMul(kernels: KernelSet, matrix: Matrix, x: GPUBuffer, y: GPUBuffer, yStride: number): Dispatch[] {
   assert(yStride >= matrix.rows, `${matrix.label}: ${matrix.rows} rows into a stride of ${yStride}`)
   const width4 = paddedWidth(matrix.width) / 4
-  return matrix.parts.map(({ buffer, rowStart, rowCount }) => {
-    const params = { width4, row_count: rowCount, row_offset: rowStart, y_stride: yStride }
+  const w4 = storedWidth(matrix.width, matrix.format) / 4
+  return matrix.parts.map((part) => {
+    const { rowStart, rowCount } = part
+    const params = { width4, w4, row_count: rowCount, row_offset: rowStart, y_stride: yStride }
     const rowGroups = Math.ceil(rowCount / 4)
     // The layouts of both kernels are the same, so one bind group serves both.
-    const bindGroup = kernels.bindGroup('matVec', matrix.label, params, [x, buffer, y])
+    const bindGroup = kernels.bindGroup('matVec', matrix.label, params, bound(part, x, y))
     const lanes = kernels.variant === 'lanes' ? 32 : 1
     const vec = kernels.kernel('matVec')
     const mul = kernels.kernel('matMul')

@@ -1,10 +1,9 @@
 /** What may be chosen before the start: model, number of blocks, memory, weights, and a token for gated models. */
+import { WEIGHT_CHOICES } from '../../../swarm/model/config.ts'
 import { useServices, useTexts } from '../services.ts'
 import { ModelPicker } from '../chat/model-bar.tsx'
 import { isRunning, type PlannedChoices } from '../state/donating.ts'
 import { MemorySlider } from './memory-slider.tsx'
-
-const WEIGHTS = ['auto', 'f32', 'f16'] as const
 
 export function DonorOptions() {
   const { donating, models, environment } = useServices()
@@ -57,11 +56,11 @@ export function DonorOptions() {
               disabled={disabled}
               value={choices.weights}
               onChange={(event) => {
-                const weights = WEIGHTS.find((name) => name === event.currentTarget.value)
+                const weights = WEIGHT_CHOICES.find((name) => name === event.currentTarget.value)
                 if (weights !== undefined) set({ weights })
               }}
             >
-              {WEIGHTS.map((name) => (
+              {WEIGHT_CHOICES.map((name) => (
                 <option key={name} value={name}>
                   {name === 'auto' ? donate.weightsAuto : name}
                 </option>

@@ -13,7 +13,7 @@ export const reachEn = {
     public: 'Other tabs can connect to this one directly, as far as can be told from here.',
     here: 'Tabs on this machine and its network connect directly. The relay offers no STUN, so nobody can tell how it is from elsewhere; tabs behind other routers may come through the relay.',
     'no-public-address':
-      'Tabs of this network connect directly, but STUN did not answer, so tabs elsewhere come through the relay: slower, and it carries their data. Allow UDP to the internet in the firewall, or try another network.',
+      'Tabs of this network connect directly, but STUN told no address that others see, so tabs elsewhere come through the relay: slower, and it carries their data. Allow UDP to the internet in the firewall, or try another network.',
     'no-udp':
       'This browser may not use UDP here (its settings, an extension, or the network forbid it), so no direct connection comes about. It serves all the same, slower, and the relay carries the data. Allow UDP, or try another network or browser.',
     'no-direct':
@@ -38,7 +38,7 @@ export const reachEn = {
   },
   addresses: {
     public: 'STUN answered with an address that others see',
-    local: 'only those of this machine and its network: STUN did not answer',
+    local: 'only those of this machine and its network: STUN told no other',
     localUnasked: 'only those of this machine and its network; no STUN is offered that could tell others',
     none: 'none at all: the browser offers no UDP',
   },

@@ -17,8 +17,8 @@ export interface KeptModels {
   remove(model: KeptModel): Promise<void>
 }
 
-/** `onDeleted`: some of what was kept is gone. */
-export function createKeptModels(port: KeptPort, { onDeleted }: { onDeleted: () => void }): KeptModels {
+/** `onLess`: some of what was kept is gone, deleted here or in another tab. */
+export function createKeptModels(port: KeptPort, { onLess }: { onLess: () => void }): KeptModels {
   const listing = signal<KeptListing | 'none' | null>(null)
   const news = signal<KeptNews | null>(null)
   /** An older look that ends late does not show. */
@@ -28,7 +28,10 @@ export function createKeptModels(port: KeptPort, { onDeleted }: { onDeleted: () 
     look += 1
     const mine = look
     const found = (await port.list()) ?? 'none'
-    if (mine === look) listing.value = found
+    if (mine !== look) return
+    const before = listing.peek()
+    listing.value = found
+    if (hasLess(before, found)) onLess()
   }
   port.onChange(() => void refresh())
   return {
@@ -42,7 +45,13 @@ export function createKeptModels(port: KeptPort, { onDeleted }: { onDeleted: () 
       })
       news.value = { model, deletion }
       await refresh()
-      if (deletion.outcome !== 'in-use') onDeleted()
     },
   }
+}
+
+function hasLess(before: KeptListing | 'none' | null, now: KeptListing | 'none'): boolean {
+  if (before === null || before === 'none') return false
+  const bytesOf = ({ repo, revision }: KeptModel): number =>
+    now === 'none' ? 0 : (now.models.find((model) => model.repo === repo && model.revision === revision)?.bytes ?? 0)
+  return before.models.some((model) => bytesOf(model) < model.bytes)
 }

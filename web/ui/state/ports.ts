@@ -11,6 +11,7 @@ import type {
 } from '../../../session/types.ts'
 import type { DonorDefaults } from '../../../swarm/app-config.ts'
 import type { PlainError } from '../../../swarm/errors.ts'
+import type { WeightChoice } from '../../../swarm/model/config.ts'
 import type { PeerRecord } from '../../../swarm/peer-record.ts'
 import type { PowerConditions } from '../../donor/pause-control.ts'
 import type { ReachFindings } from '../../../swarm/reach.ts'
@@ -100,7 +101,7 @@ export interface DonorChoices {
   model: ModelChoice
   numBlocks: number | null
   memoryGb: number | null
-  weights: 'auto' | 'f32' | 'f16'
+  weights: WeightChoice
 }
 
 export interface DonorPort {

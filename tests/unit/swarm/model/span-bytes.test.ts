@@ -1,6 +1,6 @@
 /** The bytes of a span against sums done by hand and against its tensors. */
 import { describe, expect, it } from 'vitest'
-import type { WeightFormat } from '../../../../swarm/model/config.ts'
+import { WEIGHT_FORMATS } from '../../../../swarm/model/config.ts'
 import { attentionUnits, matrixBytes, spanBytes } from '../../../../swarm/model/span-bytes.ts'
 import { spanTensors } from '../../../../swarm/model/tensors.ts'
 import { fixtureFolder, FIXTURES } from '../../../reference/fixtures.ts'
@@ -10,7 +10,7 @@ import { readRepositoryFile } from '../../../reference/node-files.ts'
 const options = { cacheTokens: 100, maxRows: 8 }
 
 describe.each(FIXTURES)('%s', (name) => {
-  it.each(['f32', 'f16'] as WeightFormat[])('weights are the sum over the span’s tensors: %s', async (format) => {
+  it.each(WEIGHT_FORMATS)('weights are the sum over the span’s tensors: %s', async (format) => {
     const { config } = await readModel(readRepositoryFile, fixtureFolder(name))
     const blocks = config.numHiddenLayers
     const middle = Math.floor(blocks / 2)

@@ -150,7 +150,7 @@ describe('what a donor refuses', () => {
     [
       { numBlocks: 16, memoryGb: 0.001 },
       'OUT_OF_MEMORY',
-      /16 blocks in f16 take .* GB, and this tab may use 0\.001 GB/,
+      /16 blocks in int4 take .* GB, and this tab may use 0\.001 GB/,
     ],
     [{ numBlocks: 16, memoryGb: 0.004, weights: 'f32' }, 'OUT_OF_MEMORY', /16 blocks in f32/],
   ] satisfies [DonorDefaults, string, RegExp][])('%j', async (defaults, code, sentence) => {

@@ -1,13 +1,15 @@
 /** Holds the shader folder to its conventions: bindings, params, header, and the table in its README. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { WEIGHT_FORMATS } from '../../../../swarm/model/config.ts'
 import { readBindings, readParams } from '../../../../web/gpu/kernel.ts'
 
 const folder = new URL('../../../../shaders/', import.meta.url)
 const files = readdirSync(folder).filter((name) => name.endsWith('.wgsl'))
 const textOf = (name: string): string => readFileSync(new URL(name, folder), 'utf8')
-/** Put in front of the operations that read weights; these have the third binding from the weight format. */
-const PIECES = ['weights_f32.wgsl', 'weights_f16.wgsl', 'four_rows.wgsl']
+/** Put in front of the operations that read weights; these have the third binding, and scales' last, from the weight format. */
+const FORMATS = WEIGHT_FORMATS.map((format) => `weights_${format}.wgsl`)
+const PIECES = [...FORMATS, 'four_rows.wgsl']
 
 it('the README lists exactly the files there are', () => {
   const listed = [...textOf('README.md').matchAll(/^\| `(\w+\.wgsl)`/gm)].map(([, name]) => name)
@@ -16,12 +18,15 @@ it('the README lists exactly the files there are', () => {
 
 describe.each(files.filter((name) => !PIECES.includes(name)))('%s', (name) => {
   const code = textOf(name)
-  const whole = /load_weights\(/.test(code) ? `${textOf('weights_f32.wgsl')}\n${code}` : code
+  const wholes = /load_weights\(/.test(code) ? FORMATS.map((format) => `${textOf(format)}\n${code}`) : [code]
 
-  it('numbers its bindings 0, 1, 2, …: params and step first, the output last', () => {
-    const bindings = readBindings(name, whole)
-    expect(bindings.slice(0, 2).map(({ buffer }) => buffer?.type)).toEqual(['uniform', 'uniform'])
-    expect(bindings.at(-1)?.buffer?.type).toBe('storage')
+  it('numbers its bindings 0, 1, 2, …: params and step first, the outputs behind the inputs, scales behind all', () => {
+    for (const whole of wholes) {
+      const bindings = readBindings(name, whole)
+      expect(bindings.slice(0, 2).map(({ buffer }) => buffer?.type)).toEqual(['uniform', 'uniform'])
+      const last = whole.includes('scales: array') ? -2 : -1
+      expect(bindings.at(last)?.buffer?.type).toBe('storage')
+    }
   })
 
   it('has params of four-byte scalars and the step that every kernel has', () => {

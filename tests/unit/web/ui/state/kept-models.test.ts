@@ -7,9 +7,9 @@ const model = { repo: 'tinytales', revision: 'a'.repeat(40), bytes: 10, inUse: f
 const listing: KeptListing = { models: [model], usedBytes: 10, quotaBytes: 100, fate: 'may-go' }
 
 function build(port: FakeKept) {
-  let deletions = 0
-  const kept = createKeptModels(port, { onDeleted: () => (deletions += 1) })
-  return { kept, deletions: () => deletions }
+  let losses = 0
+  const kept = createKeptModels(port, { onLess: () => (losses += 1) })
+  return { kept, losses: () => losses }
 }
 
 test('looks again when something changes here or in another tab', async () => {
@@ -22,15 +22,23 @@ test('looks again when something changes here or in another tab', async () => {
   await expect.poll(() => kept.listing.value).toBe('none')
 })
 
-test('a plan is counted again only when bytes went', async () => {
+test('a plan is counted again when bytes went, here or in another tab, and not otherwise', async () => {
   const port = new FakeKept(listing)
-  const { kept, deletions } = build(port)
+  const { kept, losses } = build(port)
+  await kept.refresh()
   port.outcome = { outcome: 'in-use' }
   await kept.remove(model)
-  expect([kept.news.value?.deletion.outcome, deletions()]).toEqual(['in-use', 0])
-  port.outcome = { outcome: 'partly', freedBytes: 4, leftBytes: 6, reason: 'locked' }
+  expect([kept.news.value?.deletion.outcome, losses()]).toEqual(['in-use', 0])
+  port.listing = { ...listing, models: [{ ...model, bytes: 12 }] }
+  await kept.refresh()
+  expect(losses()).toBe(0)
+  port.outcome = { outcome: 'partly', freedBytes: 4, leftBytes: 8, reason: 'locked' }
+  port.listing = { ...listing, models: [{ ...model, bytes: 8 }] }
   await kept.remove(model)
-  expect([kept.news.value?.deletion.outcome, deletions()]).toEqual(['partly', 1])
+  expect([kept.news.value?.deletion.outcome, losses()]).toEqual(['partly', 1])
+  port.listing = { ...listing, models: [] }
+  port.changed()
+  await expect.poll(losses).toBe(2)
 })
 
 test('a browser that throws has deleted nothing, in its own words', async () => {

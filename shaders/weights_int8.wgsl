@@ -1,0 +1,10 @@
+// Weight format int8: a matrix [rows, width] with rows padded by zeros to a multiple of 64; four signed bytes in a u32, and for each
+// 32 of them along a row a half that multiplies them, two in a u32. Sums stay f32.
+// Put in front of `embed.wgsl` and `mat_*.wgsl`, which read weights only through this function.
+@group(0) @binding(3) var<storage, read> weights: array<u32>;
+@group(0) @binding(5) var<storage, read> scales: array<u32>;
+
+fn load_weights(index: u32) -> vec4f {
+  let scale = unpack2x16float(scales[index >> 4u])[(index >> 3u) & 1u];
+  return vec4f(unpack4xI8(weights[index])) * scale;
+}
