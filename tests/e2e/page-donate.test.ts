@@ -151,15 +151,18 @@ test('the memory slider sizes the plan by keys and asks nobody; the tab serves w
   page.on('request', (request) => asked.push(request.url()))
   const slider = page.getByLabel('GPU memory to lend')
   const takes = page.getByTestId('memory-takes')
+  // A step of the slider may hold several blocks of a model as small as this one.
+  const few = /^([1-4]) of 8 blocks, [\d.]+ MB on the GPU, [\d.]+ MB to download$/
   await slider.press('Home')
-  await takes.getByText(/^1 of 8 blocks, [\d.]+ MB on the GPU, [\d.]+ MB to download$/).waitFor()
-  expect(await slider.getAttribute('aria-valuetext')).toMatch(/^[\d.]+ MB at most: 1 of 8 blocks, /)
+  await takes.getByText(few).waitFor()
+  expect(await slider.getAttribute('aria-valuetext')).toMatch(/^[\d.]+ MB at most: [1-4] of 8 blocks, /)
   await slider.press('End')
   await takes.getByText(/^8 of 8 blocks/).waitFor()
   await slider.press('Home')
   await slider.press('ArrowRight')
   await slider.press('ArrowLeft')
-  await takes.getByText(/^1 of 8 blocks/).waitFor()
+  await takes.getByText(few).waitFor()
+  const blocks = Number(few.exec(await takes.innerText())?.[1])
   const [allowed, taken] = [await slider.inputValue(), await takes.innerText()].map((text) =>
     Number(/([\d.]+) MB on/.exec(text)?.[1] ?? Number(text) / 1e6),
   )
@@ -167,7 +170,8 @@ test('the memory slider sizes the plan by keys and asks nobody; the tab serves w
   expect(asked).toEqual([])
   await serving(page)
   const lines = await page.getByTestId('donate-log').locator('p span').allInnerTexts()
-  expect(lines.find((line) => line.includes('server ready'))).toMatch(/blocks=\[\d\],/)
+  const served = lines.find((line) => line.includes('server ready'))
+  expect(served?.split('blocks=')[1]?.split(']')[0]?.split(',')).toHaveLength(blocks)
   await page.close()
 })
 
