@@ -4,6 +4,7 @@
  * (`dist/node/main.js`), with every package left in node_modules but @libp2p/webrtc, which both builds patch.
  */
 import { defineConfig } from 'vitest/config'
+import { wasmKernels } from './cli/setup/wasm-kernels.mjs'
 import { patchWebrtcDial } from './net/build/patch-webrtc-dial.ts'
 
 export default defineConfig(({ mode }) => {
@@ -12,9 +13,9 @@ export default defineConfig(({ mode }) => {
     root: node ? '.' : 'web',
     base: './',
     publicDir: false as const,
-    plugins: [patchWebrtcDial()],
+    plugins: [patchWebrtcDial(), wasmKernels()],
     oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
-    worker: { format: 'es', plugins: () => [] },
+    worker: { format: 'es', plugins: () => [wasmKernels()] },
     build: node
       ? {
           ssr: true,

@@ -1,3 +1,4 @@
+import type { BackendChoice } from './backend.ts'
 import { SwarmError } from './errors.ts'
 import type { WeightChoice } from './model/config.ts'
 import { isSameMajor, PROTOCOL_VERSION } from './protocol.ts'
@@ -48,7 +49,7 @@ export interface DonorDefaults {
   balanceQuality?: number
   meanBalanceCheckPeriod?: number
   weights?: WeightChoice
-  backend?: 'auto' | 'webgpu' | 'software'
+  backend?: BackendChoice
   /** Gigabytes (1e9 bytes) that weights, KV cache and activations may take. */
   memoryGb?: number
   /** Block-steps a second that the tab pretends to be limited to. */

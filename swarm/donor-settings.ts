@@ -4,6 +4,7 @@
  * the model's config (`checkForModel`) is asked once it has been read.
  */
 import type { DonorDefaults } from './app-config.ts'
+import { BACKEND_CHOICES, type BackendChoice } from './backend.ts'
 import { SwarmError } from './errors.ts'
 import { WEIGHT_CHOICES, type WeightChoice } from './model/config.ts'
 import type { Span } from './span.ts'
@@ -25,7 +26,7 @@ export interface DonorSettings {
   balanceQuality: number
   meanBalanceCheckPeriodMs: number
   weights: WeightChoice
-  backend: 'auto' | 'webgpu' | 'software'
+  backend: BackendChoice
   /** null: from the adapter and the device. */
   memoryBytes: number | null
   simulateSpeed: number | null
@@ -80,7 +81,7 @@ export function readDonorQuery(query: { get(name: string): string | null }): Don
   assign('balanceQuality', numberOf('balance_quality'))
   assign('meanBalanceCheckPeriod', numberOf('mean_balance_check_period'))
   assign('weights', oneOf('weights', text('weights'), WEIGHT_CHOICES))
-  assign('backend', oneOf('backend', text('backend'), ['auto', 'webgpu', 'software'] as const))
+  assign('backend', oneOf('backend', text('backend'), BACKEND_CHOICES))
   assign('memoryGb', numberOf('memory_gb'))
   assign('simulateSpeed', numberOf('simulate_speed'))
   const peers = text('dht_initial_peers')
@@ -107,7 +108,7 @@ export function makeDonorSettings(defaults: DonorDefaults): DonorSettings {
     balanceQuality: checkQuality(defaults.balanceQuality ?? DEFAULT_BALANCE_QUALITY),
     meanBalanceCheckPeriodMs: checkPeriod(defaults.meanBalanceCheckPeriod ?? DEFAULT_BALANCE_PERIOD_SECONDS) * 1000,
     weights: oneOf('weights', defaults.weights, WEIGHT_CHOICES) ?? 'auto',
-    backend: oneOf('backend', defaults.backend, ['auto', 'webgpu', 'software'] as const) ?? 'auto',
+    backend: oneOf('backend', defaults.backend, BACKEND_CHOICES) ?? 'auto',
     memoryBytes: defaults.memoryGb === undefined ? null : positive('memory_gb', defaults.memoryGb) * 1e9,
     simulateSpeed: defaults.simulateSpeed === undefined ? null : positive('simulate_speed', defaults.simulateSpeed),
     initialPeers: defaults.initialPeers ?? [],

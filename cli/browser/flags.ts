@@ -8,7 +8,8 @@ import { TAB_HOST } from '../../swarm/app-config.ts'
 /** The fixed origin of headless donor tabs: a secure context whose OPFS does not depend on a port. */
 export const TAB_ORIGIN = `http://${TAB_HOST}`
 
-export type Adapter = 'real' | 'software'
+/** `none`: what is opened computes without WebGPU. */
+export type Adapter = 'real' | 'software' | 'none'
 
 /** `port`: where the page is served on loopback, under `TAB_ORIGIN`; null when no page of ours is opened. */
 export function chromiumArgs(options: {
@@ -31,6 +32,7 @@ export function chromiumArgs(options: {
 }
 
 function adapterArgs(adapter: Adapter): string[] {
+  if (adapter === 'none') return []
   if (adapter === 'software') return ['--use-webgpu-adapter=swiftshader']
   // Linux needs Vulkan named; elsewhere the platform's own API is the default.
   if (process.platform === 'linux') return ['--use-angle=vulkan', '--enable-features=Vulkan', '--ignore-gpu-blocklist']

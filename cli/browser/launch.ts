@@ -1,8 +1,9 @@
 /**
  * Starts a browser on a slot's profile: the first installed one that really starts, on a real adapter where there is
- * one, else on the software adapter. Opens no page but the one that asks for the adapter.
+ * one, else on the software adapter, or on none for WebAssembly. Opens no page but the one that asks for the adapter.
  */
 import { chromium, type BrowserContext } from 'playwright'
+import type { BackendChoice } from '../../swarm/backend.ts'
 import { describeError, SwarmError } from '../../swarm/errors.ts'
 import { withoutHubToken } from '../tabs/hub-token.ts'
 import { chromiumArgs, isRoot, mayHaveGpu, TAB_ORIGIN, type Adapter } from './flags.ts'
@@ -13,7 +14,7 @@ export interface LaunchOptions {
   profileDir: string
   /** Loopback port that serves the page. */
   port: number
-  backend: 'auto' | 'webgpu' | 'software'
+  backend: BackendChoice
   headed: boolean
   acceptedKeys: readonly string[]
   signal: AbortSignal
@@ -23,7 +24,7 @@ export interface LaunchOptions {
 export interface LaunchedBrowser {
   context: BrowserContext
   adapter: Adapter
-  /** As the browser names the adapter. */
+  /** As the browser names the adapter; empty without one. */
   adapterName: string
 }
 
@@ -31,6 +32,8 @@ export interface LaunchedBrowser {
 export async function launchBrowser(options: LaunchOptions): Promise<LaunchedBrowser> {
   if (isRoot()) options.progress('Running as root: the browser’s sandbox is off, because Chromium refuses it for root.')
   const wanted: Adapter[] = options.backend === 'software' ? ['software'] : []
+  if (options.backend === 'wasm')
+    return { context: await launchFirst(options, 'none'), adapter: 'none', adapterName: '' }
   if (options.backend === 'webgpu') wanted.push('real')
   if (options.backend === 'auto')
     wanted.push(...(mayHaveGpu() ? (['real', 'software'] as const) : (['software'] as const)))

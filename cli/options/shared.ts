@@ -1,4 +1,5 @@
 /** Options that several subcommands share, in groups. The words of the original's command line are kept. */
+import { BACKEND_CHOICES } from '../../swarm/backend.ts'
 import { WEIGHT_CHOICES } from '../../swarm/model/config.ts'
 import { above, atLeast, between, flag, integer, list, number, text } from './schema.ts'
 
@@ -43,9 +44,9 @@ export const computeOptions = {
     choices: WEIGHT_CHOICES,
     default: 'auto',
   }),
-  backend: text('adapter: a real one where there is one (auto), a real one only, or the software one', {
+  backend: text('what computes: a GPU where there is one (auto), a GPU only, WebAssembly, or the software adapter', {
     group: DONOR,
-    choices: ['auto', 'webgpu', 'software'],
+    choices: BACKEND_CHOICES,
     default: 'auto',
   }),
 }

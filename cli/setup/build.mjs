@@ -20,7 +20,7 @@ import { fileURLToPath } from 'node:url'
 import { SetupError, say as sayAloud } from './messages.mjs'
 import { runQuietly } from './run-quietly.mjs'
 
-const SOURCE_FOLDERS = ['cli', 'hub', 'net', 'relay', 'session', 'shaders', 'swarm', 'web']
+const SOURCE_FOLDERS = ['cli', 'hub', 'net', 'relay', 'session', 'shaders', 'swarm', 'wasm', 'web']
 const SOURCE_FILES = ['package.json', 'package-lock.json', 'vite.config.ts', 'tsconfig.json']
 const STAMP = '.build.json'
 const TARGETS = /** @type {const} */ ([

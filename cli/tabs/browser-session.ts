@@ -1,4 +1,5 @@
 /** One browser for the donor tabs of this process: found or installed, started on the slot's profile, closed with the rest. */
+import type { BackendChoice } from '../../swarm/backend.ts'
 import { SwarmError } from '../../swarm/errors.ts'
 import { ensureBrowsers } from '../browser/install.ts'
 import { launchBrowser, type LaunchedBrowser } from '../browser/launch.ts'
@@ -37,7 +38,7 @@ export async function openBrowser(options: BrowserSessionOptions): Promise<Launc
     browsers,
     profileDir: options.slot.profileDir,
     port: options.port,
-    backend: options.backend as 'auto' | 'webgpu' | 'software',
+    backend: options.backend as BackendChoice,
     headed: options.headed,
     acceptedKeys: options.acceptedKeys ?? [],
     signal: lifecycle.signal,
@@ -45,9 +46,19 @@ export async function openBrowser(options: BrowserSessionOptions): Promise<Launc
   })
   lifecycle.onClose('browser', () => launched.context.close())
   lifecycle.signal.throwIfAborted()
-  const kind = launched.adapter === 'real' ? 'GPU' : 'software adapter (no GPU is used: it works, slowly)'
-  output.progress(`Adapter: ${launched.adapterName}, ${kind}.`)
+  output.progress(adapterLine(launched))
   return launched
+}
+
+function adapterLine({ adapter, adapterName }: LaunchedBrowser): string {
+  switch (adapter) {
+    case 'real':
+      return `Adapter: ${adapterName}, GPU.`
+    case 'software':
+      return `Adapter: ${adapterName}, software adapter (no GPU is used: it works, slowly).`
+    case 'none':
+      return 'Adapter: none, the tabs compute with WebAssembly on the processor.'
+  }
 }
 
 /** Without a display Chromium just ends, and says nothing that a person could use. @throws SwarmError BAD_OPTION */

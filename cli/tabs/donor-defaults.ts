@@ -1,5 +1,6 @@
 /** The donor flags of a command as the page's `/config.json` carries them: only what was given. */
 import type { DonorDefaults } from '../../swarm/app-config.ts'
+import type { BackendChoice } from '../../swarm/backend.ts'
 import { checkForModel, makeDonorSettings } from '../../swarm/donor-settings.ts'
 import type { WeightChoice } from '../../swarm/model/config.ts'
 import type { ValuesOf } from '../options/schema.ts'
@@ -22,7 +23,7 @@ export function donorDefaults(values: DonorValues, model: string): DonorDefaults
   const defaults: DonorDefaults = {
     model,
     weights: values.weights as WeightChoice,
-    backend: values.backend as 'auto' | 'webgpu' | 'software',
+    backend: values.backend as BackendChoice,
     ...(values.useLoadBalancing ? { useLoadBalancing: true } : {}),
     ...(numBlocks === undefined ? {} : { numBlocks }),
     ...(totalBlocks === undefined ? {} : { totalBlocks }),

@@ -31,7 +31,7 @@ export interface TabStatus {
   span?: Span
   throughput?: number
   peerId?: string
-  software?: boolean
+  backend?: string
   adapter?: string
   weights?: string
   error?: PlainError
@@ -192,7 +192,7 @@ function readTabStatus(): TabStatus | null {
         throughput?: number
         peerId?: string
         error?: PlainError
-        plan?: { software: boolean; adapter: string; weights: string }
+        plan?: { backend: string; adapter: string; weights: string }
         progress?: { phase: string; doneBytes: number; totalBytes: number }
       }
     | null
@@ -206,7 +206,7 @@ function readTabStatus(): TabStatus | null {
     ...(state.error === undefined ? {} : { error: state.error }),
     ...(state.plan === undefined
       ? {}
-      : { software: state.plan.software, adapter: state.plan.adapter, weights: state.plan.weights }),
+      : { backend: state.plan.backend, adapter: state.plan.adapter, weights: state.plan.weights }),
     ...(state.progress === undefined
       ? {}
       : {

@@ -30,7 +30,7 @@ export async function openSwarmTabs(options: StartTabsOptions): Promise<TabGroup
     numBlocks,
     config,
     weights: values.weights as WeightChoice,
-    software: values.backend === 'software' || !mayHaveGpu(),
+    software: values.backend === 'software' || values.backend === 'wasm' || !mayHaveGpu(),
   })
   const browser = await openBrowser({ ...values, port: options.port, slot: options.slot, lifecycle, output })
   output.progress(`Opening ${counted(values.tabs, 'donor tab')} with ${counted(numBlocks, 'block')} each …`)

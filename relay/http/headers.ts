@@ -61,7 +61,8 @@ export function securityHeaders(options: HeaderOptions): Record<string, string> 
 function contentSecurityPolicy(options: HeaderOptions): string {
   return [
     "default-src 'none'",
-    "script-src 'self'",
+    // Compiling WebAssembly is allowed by this word alone; `eval` of text is not by it.
+    "script-src 'self' 'wasm-unsafe-eval'",
     "style-src 'self'",
     "worker-src 'self'",
     "img-src 'self' data:",

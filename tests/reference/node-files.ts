@@ -7,7 +7,8 @@ export const REPOSITORY_ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
 export const readRepositoryFile: ReadFile = async (path) => {
   try {
-    return await readFile(new URL(`../../${path}`, import.meta.url))
+    // Not as a Buffer: its slice() does not copy.
+    return new Uint8Array(await readFile(new URL(`../../${path}`, import.meta.url)))
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
     throw error

@@ -294,7 +294,7 @@ class TabDonor implements Donor {
       cacheTokensLeft: 0,
       sessions: 0,
       weights: sizing.format,
-      backend: engine.adapter.software ? 'software' : 'webgpu',
+      backend: engine.adapter.backend,
     })
   }
 

@@ -6,7 +6,7 @@ import type { DonorSettings } from '../../swarm/donor-settings.ts'
 import type { LlamaConfig } from '../../swarm/model/config.ts'
 import { SwarmError } from '../../swarm/errors.ts'
 import { spanLength } from '../../swarm/span.ts'
-import { budgetForAll, chooseSizing, wantedBlocks, type DeviceMemory } from './sizing.ts'
+import { budgetForAll, chooseSizing, mostBytes, wantedBlocks, type DeviceMemory } from './sizing.ts'
 
 export interface MemoryRange {
   /** Whole steps all of them. */
@@ -25,7 +25,8 @@ const MAX_STEPS = 100
 /** @throws SwarmError OUT_OF_MEMORY only where no budget at all would do */
 export function memoryRange(config: LlamaConfig, settings: DonorSettings, device: DeviceMemory): MemoryRange {
   const least = leastBudget(config, settings, device)
-  const most = Math.max(least, settings.memoryBytes ?? 0, Math.min(wholeModel(config, settings), mostOf(device)))
+  const wanted = Math.max(settings.memoryBytes ?? 0, Math.min(wholeModel(config, settings), mostOf(device)))
+  const most = Math.max(least, Math.min(mostBytes(device), wanted))
   const stepBytes = roundStep((most - least) / MAX_STEPS)
   return {
     leastBytes: Math.ceil(least / stepBytes) * stepBytes,
@@ -45,6 +46,8 @@ function leastBudget(config: LlamaConfig, settings: DonorSettings, device: Devic
       throw error
     }
   }
+  // Where there is a most, nothing may fit at all: said at once.
+  if (mostBytes(device) < Infinity) chooseSizing(config, { ...settings, memoryBytes: Infinity }, device)
   let low = 0
   let high = 1e6
   while (!fits(high)) {

@@ -68,7 +68,7 @@ async function sizePlan(options: {
 }): Promise<Prepared> {
   const { environment, settings, model, engine, signal } = options
   const { adapter } = engine
-  const device = { software: adapter.software, deviceMemoryGb: environment.deviceMemoryGb }
+  const device = { backend: adapter.backend, deviceMemoryGb: environment.deviceMemoryGb }
   const sizing = chooseSizing(model.config, settings, device)
   const span = likelySpan(environment, settings, model, sizing)
   const files = await environment.countFiles(model.source, model.config, span, signal)
@@ -83,7 +83,7 @@ async function sizePlan(options: {
     gpuBytes: bytesOf(model.config, span, sizing),
     weights: sizing.format,
     adapter: adapter.description,
-    software: adapter.software,
+    backend: adapter.backend,
     mode: settings.placement.mode,
     memory: { budgetBytes: sizing.budgetBytes, ...memoryRange(model.config, settings, device) },
   }

@@ -2,12 +2,14 @@
  * How much a tab takes on: memory budget, weight format, span length and KV cache. The bytes come from `spanBytes`, the same
  * figure that loader and page use. Says no in a sentence before anything is downloaded.
  */
+import type { Backend } from '../../swarm/backend.ts'
 import { fixedSpan, type DonorSettings } from '../../swarm/donor-settings.ts'
 import { SwarmError } from '../../swarm/errors.ts'
 import { MAX_SESSIONS } from '../../swarm/limits.ts'
 import { WEIGHT_FORMATS, type LlamaConfig, type WeightFormat } from '../../swarm/model/config.ts'
 import { ENGINE_MAX_ROWS, kvBytesPerToken, spanBytes } from '../../swarm/model/span-bytes.ts'
 import { spanLength, type Span } from '../../swarm/span.ts'
+import { MOST_WASM_BYTES, WASM_FORMATS } from '../wasm/limits.ts'
 
 export interface Sizing {
   format: WeightFormat
@@ -20,8 +22,8 @@ export interface Sizing {
 
 /** What a browser does not tell: a phone or a laptop of the smaller kind. */
 const ASSUMED_MEMORY_GB = 4
-/** Of the device's memory. A software adapter shares it with everything else, a GPU often has its own. */
-const SHARE_OF_MEMORY = { gpu: 0.5, software: 0.4 }
+/** Of the device's memory. What runs on the processor shares it with everything else, a GPU often has its own. */
+const SHARE_OF_MEMORY: Readonly<Record<Backend, number>> = { webgpu: 0.5, software: 0.4, wasm: 0.4 }
 /** KV cache may take so much of the budget at most; what is left over goes to weights. */
 const CACHE_SHARE = 0.25
 /** Tokens of one session that the cache is sized for; longer ones take the place of several. */
@@ -32,21 +34,27 @@ const SMALLEST_CACHE_TOKENS = 512
 const WORTHWHILE_BLOCKS = 4
 
 export interface DeviceMemory {
-  software: boolean
+  backend: Backend
   /** GB (2^30); null where the browser does not tell. */
   deviceMemoryGb: number | null
 }
 
 /** @throws SwarmError OUT_OF_MEMORY with what would fit */
 export function chooseSizing(config: LlamaConfig, settings: DonorSettings, device: DeviceMemory): Sizing {
-  const budgetBytes = settings.memoryBytes ?? defaultBudget(device)
+  const budgetBytes = Math.min(settings.memoryBytes ?? defaultBudget(device), mostBytes(device))
   const wanted = wantedBlocks(config, settings)
-  const formats: WeightFormat[] = settings.weights === 'auto' ? [...WEIGHT_FORMATS] : [settings.weights]
+  const formats = formatsToTry(settings, device)
   for (const format of formats) {
     const sizing = sizeFor(config, wanted, format, budgetBytes, format === formats.at(-1))
     if (sizing !== null) return sizing
   }
   throw tooLarge(config, wanted, formats.at(-1) ?? 'int4', budgetBytes)
+}
+
+/** The most exact first. A format that a person asks for and the backend lacks is refused where weights are made. */
+function formatsToTry({ weights }: DonorSettings, { backend }: DeviceMemory): readonly WeightFormat[] {
+  if (weights !== 'auto') return [weights]
+  return backend === 'wasm' ? WASM_FORMATS : WEIGHT_FORMATS
 }
 
 /** What link and person ask for; null: as many as fit. */
@@ -129,8 +137,12 @@ function totalBytes(config: LlamaConfig, span: Span, format: WeightFormat, cache
 }
 
 function defaultBudget(device: DeviceMemory): number {
-  const share = device.software ? SHARE_OF_MEMORY.software : SHARE_OF_MEMORY.gpu
-  return Math.floor((device.deviceMemoryGb ?? ASSUMED_MEMORY_GB) * 2 ** 30 * share)
+  return Math.floor((device.deviceMemoryGb ?? ASSUMED_MEMORY_GB) * 2 ** 30 * SHARE_OF_MEMORY[device.backend])
+}
+
+/** What one span may take at all, whatever the device has. */
+export function mostBytes({ backend }: DeviceMemory): number {
+  return backend === 'wasm' ? MOST_WASM_BYTES : Infinity
 }
 
 function tooLarge(

@@ -2,6 +2,7 @@
  * Loads spans and knows how fast they run: a speed is really measured once for an adapter, model, format and span length, and
  * reused after that. A GPU that is lost is opened again once in the life of a donor; the second loss is final.
  */
+import type { BackendChoice } from '../../swarm/backend.ts'
 import { describeError, SwarmError } from '../../swarm/errors.ts'
 import type { SpanRunner } from '../../swarm/span-runner.ts'
 import { spanLength, type Span } from '../../swarm/span.ts'
@@ -22,7 +23,7 @@ export interface SpanLoaderOptions {
   environment: DonorEnvironment
   model: DonorModel
   sizing: Sizing
-  backend: 'auto' | 'webgpu' | 'software'
+  backend: BackendChoice
   simulateSpeed: number | null
   log: DonorLog
   /** The GPU went away while nothing was being loaded. */

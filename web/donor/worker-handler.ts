@@ -3,6 +3,7 @@
  * may be held at once while a tab moves. The engine and the model files come through `WorkerParts`, so that this runs in
  * tests without a GPU.
  */
+import type { BackendChoice } from '../../swarm/backend.ts'
 import { describeError, SwarmError, toPlainError } from '../../swarm/errors.ts'
 import type { LlamaConfig, WeightFormat } from '../../swarm/model/config.ts'
 import type { TensorSink } from '../../swarm/model/tensors.ts'
@@ -45,7 +46,7 @@ export interface FillOptions {
 }
 
 export interface WorkerParts<S extends WorkerSpan> {
-  openGpu(backend: 'auto' | 'webgpu' | 'software'): Promise<WorkerGpu<S>>
+  openGpu(backend: BackendChoice): Promise<WorkerGpu<S>>
   /** Reads the span's tensors into the sink. Resolves with the number of tensors that hold values that are not finite. */
   fill(options: FillOptions): Promise<number>
 }
@@ -118,7 +119,7 @@ export class WorkerHandler<S extends WorkerSpan> {
     }
   }
 
-  async #open(backend: 'auto' | 'webgpu' | 'software'): Promise<AdapterInfo> {
+  async #open(backend: BackendChoice): Promise<AdapterInfo> {
     const gpu = await this.#parts.openGpu(backend)
     this.#gpu = gpu
     void gpu.lost.then((reason) => this.#post({ type: 'lost', reason }, []))

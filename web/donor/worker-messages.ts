@@ -3,6 +3,7 @@
  * are discriminated unions. Errors travel as plain data that keeps its code. The hub's token crosses here and lives in
  * memory only.
  */
+import type { Backend, BackendChoice } from '../../swarm/backend.ts'
 import type { PlainError } from '../../swarm/errors.ts'
 import type { LlamaConfig, WeightFormat } from '../../swarm/model/config.ts'
 import type {
@@ -20,7 +21,7 @@ import type { SpanProgress } from '../weights/progress.ts'
 export interface AdapterInfo {
   /** For people, and part of the key of a kept speed. */
   description: string
-  software: boolean
+  backend: Backend
 }
 
 export interface LoadInput {
@@ -39,7 +40,7 @@ export interface LoadInput {
 
 /** Calls by method. All but `open` and `load` name a loaded runner. */
 export interface WorkerCalls {
-  open: { input: { backend: 'auto' | 'webgpu' | 'software' }; result: AdapterInfo }
+  open: { input: { backend: BackendChoice }; result: AdapterInfo }
   load: { input: LoadInput; result: { hasHead: boolean; notFinite: number } }
   measure: { input: { runner: number }; result: { blockStepsPerSecond: number } }
   openSession: { input: { runner: number; request: SessionRequest }; result: null }

@@ -1,11 +1,13 @@
-/** The donor's Worker: GPU, weights and model files behind `WorkerHandler`. Nothing here but the wiring. */
+/** The donor's Worker: GPU or WebAssembly, weights and model files behind `WorkerHandler`. Nothing here but the wiring. */
 import { openModel } from '../../hub/source.ts'
+import type { BackendChoice } from '../../swarm/backend.ts'
 import { measureThroughput } from '../engine/measure.ts'
 import { createSpanRunner } from '../engine/span-runner.ts'
 import { SpanWeights } from '../engine/weights.ts'
 import { openGpu } from '../gpu/device.ts'
 import { loadSpan } from '../weights/load-span.ts'
 import { openWeightCache } from '../weights/opfs-cache.ts'
+import type { WasmWeights } from '../wasm/weights.ts'
 import { WorkerHandler, type FillOptions, type WorkerGpu } from './worker-handler.ts'
 import type { FromWorker, ToWorker } from './worker-messages.ts'
 
@@ -16,10 +18,19 @@ interface WorkerScope {
 }
 const scope = globalThis as unknown as WorkerScope
 
-async function openWorkerGpu(backend: 'auto' | 'webgpu' | 'software'): Promise<WorkerGpu<SpanWeights>> {
+type Weights = SpanWeights | WasmWeights
+
+async function openCompute(backend: BackendChoice): Promise<WorkerGpu<Weights>> {
+  // A runner is made of weights that the same object made: the handler mixes none, which types cannot say.
+  if (backend !== 'wasm') return (await openWorkerGpu(backend)) as WorkerGpu<Weights>
+  const { openWasmCompute } = await import('./wasm-compute.ts')
+  return (await openWasmCompute()) as WorkerGpu<Weights>
+}
+
+async function openWorkerGpu(backend: Exclude<BackendChoice, 'wasm'>): Promise<WorkerGpu<SpanWeights>> {
   const gpu = await openGpu({ backend })
   return {
-    adapter: { description: gpu.description, software: gpu.software },
+    adapter: { description: gpu.description, backend: gpu.software ? 'software' : 'webgpu' },
     lost: gpu.lost,
     createWeights: (config, span, format) => SpanWeights.create(gpu, config, span, format),
     createRunner: (config, weights, cacheTokens) => createSpanRunner(gpu, config, weights, { cacheTokens }),
@@ -63,7 +74,7 @@ async function fill({ input, sink, onProgress, onWarning, onFetched, signal }: F
   }
 }
 
-const handler = new WorkerHandler({ openGpu: openWorkerGpu, fill }, (message, transfers) => {
+const handler = new WorkerHandler({ openGpu: openCompute, fill }, (message, transfers) => {
   scope.postMessage(message, transfers)
 })
 scope.addEventListener('message', (event) => void handler.handle(event.data))

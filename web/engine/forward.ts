@@ -17,11 +17,9 @@ import type { BlockPlan } from './block.ts'
 import { planBlock, sessionBlock } from './block.ts'
 import type { KvCache } from './kv-cache.ts'
 import { inverseFrequencies, ropeTable } from './rope-tables.ts'
+import type { StepRows } from './step-checks.ts'
 import { SubmitPacer } from './submit-pacer.ts'
 import type { SpanWeights } from './weights.ts'
-
-/** Exactly one of the two. */
-export type StepRows = { tokens: Uint32Array } | { hidden: Float32Array }
 
 export interface ForwardRequest {
   /** `sessionPlan` of the session: one list of dispatches a block. */

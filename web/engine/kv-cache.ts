@@ -1,8 +1,7 @@
 /**
  * KV caches within a budget. A session's cache is set aside in full when it opens, so that a running answer is never refused
- * memory; the budget is counted in token-blocks, because a session may run only a part of the span.
+ * memory.
  */
-import { SwarmError } from '../../swarm/errors.ts'
 import type { LlamaConfig } from '../../swarm/model/config.ts'
 import { kvBytesPerToken } from '../../swarm/model/span-bytes.ts'
 import type { Span } from '../../swarm/span.ts'
@@ -10,6 +9,7 @@ import { spanLength } from '../../swarm/span.ts'
 import { allocating, storageBuffer } from '../gpu/buffers.ts'
 import type { Gpu } from '../gpu/device.ts'
 import type { KvBuffers } from '../gpu/kernels/attention.ts'
+import { TokenBudget } from './token-budget.ts'
 
 export interface KvCache {
   /** One pair for each block of the session's span. */
@@ -21,39 +21,28 @@ export interface KvCache {
 export class KvBudget {
   readonly #gpu: Gpu
   readonly #config: LlamaConfig
-  readonly #blocks: number
-  #tokenBlocksLeft: number
+  readonly #budget: TokenBudget
 
   /** `cacheTokens` over the whole span. */
   constructor(gpu: Gpu, config: LlamaConfig, span: Span, cacheTokens: number) {
     this.#gpu = gpu
     this.#config = config
-    this.#blocks = spanLength(span)
-    this.#tokenBlocksLeft = cacheTokens * this.#blocks
+    this.#budget = new TokenBudget(span, cacheTokens)
   }
 
   /** Tokens that a new session over the whole span could still have. */
   get tokensLeft(): number {
-    return Math.floor(this.#tokenBlocksLeft / this.#blocks)
+    return this.#budget.tokensLeft
   }
 
   /** @throws SwarmError CACHE_FULL (budget), OUT_OF_MEMORY (adapter) */
   async allocate(session: string, span: Span, maxTokens: number): Promise<KvCache> {
-    const needed = maxTokens * spanLength(span)
-    if (needed > this.#tokenBlocksLeft) {
-      const left = Math.floor(this.#tokenBlocksLeft / spanLength(span))
-      throw new SwarmError('CACHE_FULL', `the session asks for ${maxTokens} cached tokens, ${left} are free`, {
-        retryable: true,
-        action: 'Try another tab, a shorter conversation, or later.',
-        details: { asked: maxTokens, free: left },
-      })
-    }
     // Taken before the first await: two openings at once must not share what is left.
-    this.#tokenBlocksLeft -= needed
+    const giveBack = this.#budget.take(span, maxTokens)
     const made: GPUBuffer[] = []
     const free = (): void => {
       for (const buffer of made.splice(0)) buffer.destroy()
-      this.#tokenBlocksLeft += needed
+      giveBack()
     }
     const bytes = (maxTokens * kvBytesPerToken(this.#config)) / 2
     const make = (label: string): GPUBuffer => {

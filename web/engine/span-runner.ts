@@ -4,7 +4,6 @@
  */
 import { SwarmError, toPlainError } from '../../swarm/errors.ts'
 import type { LlamaConfig } from '../../swarm/model/config.ts'
-import { containsSpan, formatSpan, isValidSpan } from '../../swarm/span.ts'
 import type { Span } from '../../swarm/span.ts'
 import type {
   LogitsRequest,
@@ -25,6 +24,8 @@ import { Forward } from './forward.ts'
 import { Head } from './head.ts'
 import { KvBudget } from './kv-cache.ts'
 import type { KvCache } from './kv-cache.ts'
+import { SerialWork } from './serial-work.ts'
+import { checkOpening, cutSession, findSession, gpuLost, noLogits } from './session-rules.ts'
 import type { SessionLimits } from './step-checks.ts'
 import { checkStep, refuseNotFinite } from './step-checks.ts'
 import type { SpanWeights } from './weights.ts'
@@ -96,12 +97,7 @@ class GpuSpanRunner implements SpanRunner {
   readonly #budget: KvBudget
   readonly #parts: { destroy(): void }[]
   readonly #sessions = new Map<string, Session>()
-  /** The end of what is queued: everything that touches the GPU or a session runs one after another. */
-  #tail: Promise<unknown> = Promise.resolve()
-  /** Why nothing more can be run, once that is so. */
-  #stopped: SwarmError | null = null
-  readonly #whenStopped: Promise<never>
-  #stop: (error: SwarmError) => void = () => undefined
+  readonly #work = new SerialWork()
 
   constructor(gpu: Gpu, config: LlamaConfig, span: Span, { forward, head, budget, parts }: RunnerParts) {
     this.span = span
@@ -112,30 +108,13 @@ class GpuSpanRunner implements SpanRunner {
     this.#head = head
     this.#budget = budget
     this.#parts = parts
-    this.#whenStopped = new Promise<never>((_, reject) => {
-      this.#stop = (error) => {
-        this.#stopped ??= error
-        reject(this.#stopped)
-      }
-    })
-    // Heard through the race in `#serially`; without a step under way nobody listens.
-    this.#whenStopped.catch(() => undefined)
-    void gpu.lost.then((reason) => this.#stop(gpuLost(`the GPU was lost (${reason})`)))
+    void gpu.lost.then((reason) => this.#work.stop(gpuLost(`the GPU was lost (${reason})`)))
   }
 
-  openSession({ session, span, maxTokens }: SessionRequest): Promise<void> {
-    return this.#serially(async () => {
-      if (!isValidSpan(span, this.#config.numHiddenLayers) || !containsSpan(this.span, span)) {
-        throw new SwarmError(
-          'NO_ROUTE',
-          `blocks ${formatSpan(span)} were asked for, this tab holds ${formatSpan(this.span)}`,
-        )
-      }
-      if (!Number.isInteger(maxTokens) || maxTokens < 1 || maxTokens > this.#config.maxPositionEmbeddings) {
-        const limit = this.#config.maxPositionEmbeddings
-        throw new SwarmError('CONTEXT_FULL', `a session of ${maxTokens} tokens; the model's context is 1 to ${limit}`)
-      }
-      if (this.#sessions.has(session)) throw new SwarmError('BUSY', `session ${session} is already open`)
+  openSession(request: SessionRequest): Promise<void> {
+    return this.#work.run(async () => {
+      checkOpening(request, this.span, this.#config, this.#sessions)
+      const { session, span, maxTokens } = request
       const cache = await this.#budget.allocate(session, span, maxTokens)
       const head = span.end === this.#config.numHiddenLayers ? this.#head : null
       const { value: logits, ready } = allocating(this.#gpu, 'logits', () => head?.createRow() ?? null)
@@ -151,30 +130,17 @@ class GpuSpanRunner implements SpanRunner {
   }
 
   closeSession(session: string): Promise<void> {
-    return this.#serially(async () => {
+    return this.#work.run(async () => {
       this.#free(session)
     })
   }
 
   truncateSession(session: string, length: number): Promise<void> {
-    return this.#serially(async () => {
-      const found = this.#find(session)
-      if (!Number.isInteger(length) || length < 0 || length > found.length) {
-        throw new SwarmError(
-          'WRONG_POSITION',
-          `the session has ${found.length} tokens, it cannot be cut to ${length}`,
-          {
-            details: { position: length, expected: found.length },
-          },
-        )
-      }
-      if (length < found.length) found.hasLogits = false
-      found.length = length
-    })
+    return this.#work.run(async () => cutSession(findSession(this.#sessions, session), length))
   }
 
   step(batch: StepInput[]): Promise<(StepOutput | StepFailure)[]> {
-    return this.#serially(async () => {
+    return this.#work.run(async () => {
       const started = performance.now()
       const outputs: (StepOutput | StepFailure)[] = []
       for (const input of batch) outputs.push(await this.#stepOrFailure(input))
@@ -184,10 +150,10 @@ class GpuSpanRunner implements SpanRunner {
   }
 
   lastLogits(session: string, request: LogitsRequest): Promise<LogitsRow> {
-    return this.#serially(async () => {
-      const { logits, hasLogits } = this.#find(session)
+    return this.#work.run(async () => {
+      const { logits, hasLogits } = findSession(this.#sessions, session)
       if (this.#head !== null && logits !== null && hasLogits) return this.#head.again(logits, request.topK)
-      throw new SwarmError('NO_SESSION', `session ${session} has no logits to give again`)
+      throw noLogits(session)
     })
   }
 
@@ -196,9 +162,9 @@ class GpuSpanRunner implements SpanRunner {
   }
 
   async dispose(): Promise<void> {
-    this.#stop(gpuLost('the tab gave its blocks up'))
+    this.#work.stop(gpuLost('the tab gave its blocks up'))
     // A step under way ends at its next submit; its buffers are destroyed after it.
-    await this.#tail
+    await this.#work.idle()
     for (const session of this.#sessions.keys()) this.#free(session)
     for (const part of this.#parts.splice(0)) part.destroy()
   }
@@ -214,19 +180,16 @@ class GpuSpanRunner implements SpanRunner {
   }
 
   async #runStep(input: StepInput): Promise<StepOutput> {
-    const session = this.#find(input.session)
+    const session = findSession(this.#sessions, input.session)
     const rows = checkStep(input, session, this.#config)
     const endsWithHead = session.span.end === this.#config.numHiddenLayers
-    const checkStopped = (): void => {
-      if (this.#stopped !== null) throw this.#stopped
-    }
     const { hidden, lastRow } = await this.#forward.run({
       blocks: session.blocks,
       input: rows,
       position: input.position,
       rows: input.rows,
       readHidden: !endsWithHead,
-      checkStopped,
+      checkStopped: () => this.#work.check(),
     })
     const output: StepOutput = { session: input.session, position: input.position, rows: input.rows, computeMs: 0 }
     if (hidden !== null) {
@@ -249,24 +212,4 @@ class GpuSpanRunner implements SpanRunner {
     found?.logits?.destroy()
     this.#sessions.delete(session)
   }
-
-  #find(session: string): Session {
-    const found = this.#sessions.get(session)
-    if (found !== undefined) return found
-    throw new SwarmError('NO_SESSION', `session ${session} is not open here`, { retryable: true })
-  }
-
-  /** Runs after everything queued before, unless the runner stops first. */
-  #serially<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#tail.then(() => {
-      if (this.#stopped !== null) throw this.#stopped
-      return work()
-    })
-    this.#tail = result.catch(() => undefined)
-    return Promise.race([result, this.#whenStopped])
-  }
-}
-
-function gpuLost(message: string): SwarmError {
-  return new SwarmError('GPU_LOST', message, { retryable: true, action: 'Reload the tab to serve again.' })
 }

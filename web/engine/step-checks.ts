@@ -4,7 +4,9 @@ import { MAX_STEP_ROWS } from '../../swarm/limits.ts'
 import type { LlamaConfig } from '../../swarm/model/config.ts'
 import type { Span } from '../../swarm/span.ts'
 import type { StepInput } from '../../swarm/span-runner.ts'
-import type { StepRows } from './forward.ts'
+
+/** Exactly one of the two. */
+export type StepRows = { tokens: Uint32Array } | { hidden: Float32Array }
 
 export interface SessionLimits {
   span: Span

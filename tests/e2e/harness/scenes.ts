@@ -124,7 +124,7 @@ const PLAN: DonorPlan = {
   cachedBytes: 0,
   weights: 'f32',
   adapter: 'nvidia ampere',
-  software: false,
+  backend: 'webgpu',
   mode: 'load-balancing',
   memory: { budgetBytes: 20_000_000, leastBytes: 6_500_000, mostBytes: 36_500_000, stepBytes: 500_000 },
 }
@@ -271,7 +271,7 @@ export const SCENES: Record<string, Scene> = {
   'donate-ready': donate({ status: 'ready', plan: PLAN }),
   'donate-software': donate({
     status: 'ready',
-    plan: { ...PLAN, software: true, adapter: 'SwiftShader (google)', cachedBytes: 400_000 },
+    plan: { ...PLAN, backend: 'software', adapter: 'SwiftShader (google)', cachedBytes: 400_000 },
   }),
   'donate-loading': donate({ status: 'loading', plan: PLAN, span: PLAN.span, progress: PROGRESS }, { log: true }),
   'donate-serving': donate(SERVING, { log: true }),

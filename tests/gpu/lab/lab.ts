@@ -14,7 +14,7 @@ import { fixtureFolder, fixtureFrequencies, inFormat } from '../../reference/fix
 import type { ModelFiles, ReadFile } from '../../reference/model-files.ts'
 import { asF32, readJson, readModel, readSafetensors } from '../../reference/model-files.ts'
 import { createReferenceRunner } from '../../reference/runner.ts'
-import { runnerRules } from './contract.ts'
+import { runnerRules, type MakeChain } from '../../support/runner-rules.ts'
 import { KERNEL_CASES } from './kernel-cases.ts'
 import { measureMemory, type MemoryResult } from './memory-lab.ts'
 import { KernelLab } from './kernel-lab.ts'
@@ -196,7 +196,11 @@ export function createLab(read: ReadFile) {
 
     /** The runner's rules on sessions, positions, budgets and bad input; one line for each that is broken. */
     rules(): Promise<string[]> {
-      return checked(async (found) => runnerRules(found, await readModel(read, fixtureFolder('untied-bf16-sharded'))))
+      return checked(async (found) => {
+        const make: MakeChain = (model, cacheTokens) =>
+          Chain.create(found, model, { format: 'f32', cacheTokens, cuts: [] })
+        return runnerRules(make, await readModel(read, fixtureFolder('untied-bf16-sharded')))
+      })
     },
 
     /** How a step under way ends when the device goes: its error code. Leaves a fresh device for the next call. */

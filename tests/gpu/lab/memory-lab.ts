@@ -27,7 +27,7 @@ export interface MemoryResult {
   sessions: number
 }
 
-const DEVICE = { software: true, deviceMemoryGb: 8 }
+const DEVICE = { backend: 'software', deviceMemoryGb: 8 } as const
 
 export async function measureMemory(
   gpu: Gpu,

@@ -1,14 +1,15 @@
-/** Runs whole models through `createSpanRunner`, as one runner or as a chain of spans, and compares with kept references. */
-import { DEFAULT_TOP_K } from '../../../swarm/limits.ts'
-import type { LlamaConfig, WeightFormat } from '../../../swarm/model/config.ts'
-import { spanTensors } from '../../../swarm/model/tensors.ts'
+/** Whole models through `createSpanRunner` on the lab's GPU; what is done with them is in tests/support/span-chain.ts. */
+import type { WeightFormat } from '../../../swarm/model/config.ts'
 import type { Span } from '../../../swarm/span.ts'
-import type { LogitsRow, SpanRunner, StepFailure, StepInput, StepOutput } from '../../../swarm/span-runner.ts'
+import type { SpanRunner } from '../../../swarm/span-runner.ts'
 import { createSpanRunner } from '../../../web/engine/span-runner.ts'
 import type { SpanRunnerOptions } from '../../../web/engine/span-runner.ts'
 import { SpanWeights } from '../../../web/engine/weights.ts'
 import type { Gpu } from '../../../web/gpu/device.ts'
-import type { ModelFiles, RawTensor } from '../../reference/model-files.ts'
+import type { ModelFiles } from '../../reference/model-files.ts'
+import { putTensors, SpanChain, spansBetween } from '../../support/span-chain.ts'
+
+export { bitsThatDiffer, byId, ChainSession, greedy, maxDelta, ok } from '../../support/span-chain.ts'
 
 export interface ChainOptions extends SpanRunnerOptions {
   format: WeightFormat
@@ -16,118 +17,20 @@ export interface ChainOptions extends SpanRunnerOptions {
   cuts: number[]
 }
 
-/** Odd on purpose: pieces end in the middle of rows and of packed halves. */
-const PIECE_ELEMENTS = 100_003
-
 export async function loadWeights(gpu: Gpu, model: ModelFiles, span: Span, format: WeightFormat): Promise<SpanWeights> {
   const weights = SpanWeights.create(gpu, model.config, span, format)
-  for (const spec of spanTensors(model.config, span)) {
-    const { dtype, bytes } = model.tensors.get(spec.name) as RawTensor
-    const size = dtype === 'F32' ? 4 : 2
-    for (let at = 0; at < bytes.length; at += PIECE_ELEMENTS * size) {
-      await weights.put(spec, dtype, bytes.subarray(at, at + PIECE_ELEMENTS * size), at / size)
-    }
-  }
+  await putTensors(weights, model, span)
   return weights
 }
 
-/** Spans one after another, as hops of a route. */
-export class Chain {
-  readonly config: LlamaConfig
-  readonly runners: SpanRunner[]
-  #sessions = 0
-
-  private constructor(config: LlamaConfig, runners: SpanRunner[]) {
-    this.config = config
-    this.runners = runners
-  }
-
+export class Chain extends SpanChain {
   static async create(gpu: Gpu, model: ModelFiles, options: ChainOptions): Promise<Chain> {
     const { format, cuts, ...runnerOptions } = options
-    const edges = [0, ...cuts, model.config.numHiddenLayers]
     const runners: SpanRunner[] = []
-    for (let i = 0; i + 1 < edges.length; i += 1) {
-      const weights = await loadWeights(gpu, model, { start: edges[i]!, end: edges[i + 1]! }, format)
+    for (const span of spansBetween(cuts, model.config.numHiddenLayers)) {
+      const weights = await loadWeights(gpu, model, span, format)
       runners.push(await createSpanRunner(gpu, model.config, weights, runnerOptions))
     }
     return new Chain(model.config, runners)
   }
-
-  async open(maxTokens: number): Promise<ChainSession> {
-    this.#sessions += 1
-    const id = this.#sessions.toString(16).padStart(32, '0')
-    for (const runner of this.runners) await runner.openSession({ session: id, span: runner.span, maxTokens })
-    return new ChainSession(this.runners, id)
-  }
-
-  async dispose(): Promise<void> {
-    for (const runner of this.runners) await runner.dispose()
-  }
-}
-
-export class ChainSession {
-  readonly #runners: SpanRunner[]
-  readonly #id: string
-  position = 0
-
-  constructor(runners: SpanRunner[], id: string) {
-    this.#runners = runners
-    this.#id = id
-  }
-
-  /** The step's last row of logits; `topK` 0 for all. */
-  async step(tokens: readonly number[], topK = 0): Promise<LogitsRow> {
-    let input: StepInput = {
-      session: this.#id,
-      position: this.position,
-      rows: tokens.length,
-      tokens: Uint32Array.from(tokens),
-    }
-    for (const runner of this.#runners) {
-      if (runner.hasHead) input.logits = { topK }
-      const output = ok((await runner.step([input]))[0])
-      if (output.logits !== undefined) {
-        this.position += tokens.length
-        return output.logits
-      }
-      input = { session: this.#id, position: this.position, rows: tokens.length, hidden: output.hidden! }
-    }
-    throw new Error('bug: no runner has the head')
-  }
-
-  async close(): Promise<void> {
-    for (const runner of this.#runners) await runner.closeSession(this.#id)
-  }
-}
-
-export function ok(output: StepOutput | StepFailure | undefined): StepOutput {
-  if (output === undefined) throw new Error('bug: no output')
-  if ('error' in output) throw new Error(`step failed: ${output.error.code} ${output.error.message}`)
-  return output
-}
-
-/** A row in the order of the vocabulary. */
-export function byId(row: LogitsRow): Float32Array {
-  const out = new Float32Array(row.vocabSize)
-  row.ids.forEach((id, i) => (out[id] = row.values[i]!))
-  return out
-}
-
-export function maxDelta(row: LogitsRow, expected: Float32Array): number {
-  let worst = 0
-  row.ids.forEach((id, i) => (worst = Math.max(worst, Math.abs(row.values[i]! - expected[id]!))))
-  return worst
-}
-
-/** How many logits differ in a bit. */
-export function bitsThatDiffer(a: LogitsRow, b: LogitsRow): number {
-  const [x, y] = [byId(a), byId(b)]
-  return x.filter((value, i) => !Object.is(value, y[i])).length
-}
-
-/** Greedy ids after `row`, the model continuing on its own. */
-export async function greedy(session: ChainSession, row: LogitsRow, count: number): Promise<number[]> {
-  const ids = [row.ids[0]!]
-  while (ids.length < count) ids.push((await session.step([ids.at(-1)!], DEFAULT_TOP_K)).ids[0]!)
-  return ids
 }

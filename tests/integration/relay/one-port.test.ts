@@ -78,7 +78,7 @@ it('sends strict headers with the page', async () => {
   const { headers } = await fetch(relay.pageUrl)
   const csp = headers.get('content-security-policy') ?? ''
   expect(csp).toContain("default-src 'none'")
-  expect(csp).toContain("script-src 'self';")
+  expect(csp).toContain("script-src 'self' 'wasm-unsafe-eval';")
   expect(csp).toContain("require-trusted-types-for 'script'")
   expect(csp).toContain('trusted-types tabswarm')
   expect(csp).toContain("frame-ancestors 'none'")

@@ -27,10 +27,12 @@ export function DonateView() {
   const state = donating.state.value
   const chosen = models.chosen.value
   const choices = donating.choices.value
+  // What a link or a command asks for may need no GPU.
+  const canCompute = environment.hasWebGpu || donating.defaults.backend === 'wasm'
   useEffect(() => {
-    if (environment.hasWebGpu && chosen !== null && !isRunning(donating.state.peek())) void donating.plan(chosen)
-  }, [donating, environment, chosen?.repo, chosen?.revision, choices])
-  const needsHelp = !environment.hasWebGpu || (state.status === 'failed' && NEEDS_HELP.has(state.error.code))
+    if (canCompute && chosen !== null && !isRunning(donating.state.peek())) void donating.plan(chosen)
+  }, [donating, canCompute, chosen?.repo, chosen?.revision, choices])
+  const needsHelp = !canCompute || (state.status === 'failed' && NEEDS_HELP.has(state.error.code))
   return (
     <section class="page" aria-labelledby="donate-title">
       <header class="page-head">

@@ -32,7 +32,7 @@ export function PlanCard({ plan, isSettled = false }: { plan: DonorPlan; isSettl
             plan.cachedBytes > 0 ? formats.bytes(plan.cachedBytes) : null,
           )}
         </dd>
-        <dt>{donate.planGpu}</dt>
+        <dt>{plan.backend === 'wasm' ? donate.planMemory : donate.planGpu}</dt>
         <dd>{donate.planGpuValue(formats.bytes(plan.gpuBytes), plan.weights)}</dd>
         <dt>{donate.planAdapter}</dt>
         <dd>{plan.adapter}</dd>
@@ -47,7 +47,8 @@ export function PlanCard({ plan, isSettled = false }: { plan: DonorPlan; isSettl
           </>
         )}
       </dl>
-      {plan.software && <p class="note note-warn">{donate.software}</p>}
+      {plan.backend === 'software' && <p class="note note-warn">{donate.software}</p>}
+      {plan.backend === 'wasm' && <p class="note note-warn">{donate.wasm}</p>}
     </div>
   )
 }

@@ -176,10 +176,12 @@ export const en = {
     planDownloadValue: (bytes: string, cached: string | null) =>
       cached === null ? bytes : `${bytes}, and ${cached} already kept here`,
     planGpu: 'GPU memory',
+    planMemory: 'Memory',
     planGpuValue: (bytes: string, weights: string) => `${bytes}, weights as ${weights}`,
     planAdapter: 'Adapter',
     software:
       'This is a software adapter: the processor does the GPU’s work. It helps the swarm, but slowly, and warms the machine.',
+    wasm: 'No GPU is used: the processor does all the work with WebAssembly, and the machine may get warm.',
     termsTitle: 'What you agree to',
     termPrompts: 'Prompts pass through this tab in the clear while it serves. Do not pry.',
     termIp: 'Other tabs and the relay see this computer’s IP address.',

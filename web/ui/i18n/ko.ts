@@ -167,10 +167,12 @@ export const ko: Messages = {
     planDownload: '내려받을 양',
     planDownloadValue: (bytes, cached) => (cached === null ? bytes : `${bytes} (이미 받은 것 ${cached})`),
     planGpu: 'GPU 메모리',
+    planMemory: '메모리',
     planGpuValue: (bytes, weights) => `${bytes}, 가중치 ${weights}`,
     planAdapter: '어댑터',
     software:
       '소프트웨어 어댑터입니다. GPU 대신 프로세서가 계산하므로 느리고, 기기가 뜨거워질 수 있습니다. 그래도 도움은 됩니다.',
+    wasm: 'GPU를 쓰지 않고 프로세서가 WebAssembly로 모두 계산하므로, 기기가 뜨거워질 수 있습니다.',
     termsTitle: '동의하는 내용',
     termPrompts: '제공하는 동안 다른 사람의 글이 암호화되지 않은 채 이 탭을 지나갑니다. 들여다보지 마세요.',
     termIp: '다른 탭과 릴레이가 이 기기의 IP 주소를 볼 수 있습니다.',

@@ -53,7 +53,7 @@ describe('plan', () => {
         cachedBytes: 40,
         weights: 'f32',
         adapter: 'fake adapter',
-        software: true,
+        backend: 'software',
         mode: 'load-balancing',
       },
     })

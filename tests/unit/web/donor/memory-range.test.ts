@@ -52,7 +52,7 @@ const MODELS: Record<string, LlamaConfig> = {
     tie_word_embeddings: false,
   }),
 }
-const device = { software: false, deviceMemoryGb: 8 }
+const device = { backend: 'webgpu', deviceMemoryGb: 8 } as const
 const settings = (defaults: DonorDefaults = {}) => makeDonorSettings(defaults)
 
 describe.each(Object.entries(MODELS))('%s', (name, config) => {
@@ -101,7 +101,7 @@ describe.each(Object.entries(MODELS))('%s', (name, config) => {
 
 it('a device that tells of little memory ends the slider there; a link that allows more moves the end', () => {
   const config = MODELS['70B']!
-  const small = { software: false, deviceMemoryGb: 4 }
+  const small = { backend: 'webgpu', deviceMemoryGb: 4 } as const
   expect(memoryRange(config, settings(), small).mostBytes).toBeLessThan(5e9)
   expect(memoryRange(config, settings({ memoryGb: 48 }), small).mostBytes).toBeGreaterThanOrEqual(48e9)
 })

@@ -81,7 +81,7 @@ describe('the donor worker', () => {
     const parts: WorkerParts<FakeSpan> = {
       openGpu: () =>
         Promise.resolve({
-          adapter: { description: 'fake', software: true },
+          adapter: { description: 'fake', backend: 'software' },
           lost,
           createWeights: () => {
             const span: FakeSpan = {

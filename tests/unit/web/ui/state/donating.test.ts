@@ -16,7 +16,7 @@ const READY: DonorState = {
     cachedBytes: 0,
     weights: 'f32',
     adapter: 'a',
-    software: false,
+    backend: 'webgpu',
     mode: 'load-balancing',
     memory: { budgetBytes: 20_000_000, leastBytes: 6_500_000, mostBytes: 36_500_000, stepBytes: 500_000 },
   },

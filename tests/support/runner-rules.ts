@@ -1,18 +1,20 @@
 /** The rules of `SpanRunner` that other parts rely on, tried on a real runner: each broken rule is one line. */
-import { SwarmError } from '../../../swarm/errors.ts'
-import type { SpanRunner, StepInput } from '../../../swarm/span-runner.ts'
-import type { Gpu } from '../../../web/gpu/device.ts'
-import type { ModelFiles } from '../../reference/model-files.ts'
-import { bitsThatDiffer, Chain, ok } from './model-lab.ts'
+import { SwarmError } from '../../swarm/errors.ts'
+import type { SpanRunner, StepInput } from '../../swarm/span-runner.ts'
+import type { ModelFiles } from '../reference/model-files.ts'
+import { bitsThatDiffer, ok, type SpanChain } from './span-chain.ts'
 
 const [A, B, C] = ['a', 'b', 'c'].map((digit) => digit.repeat(32)) as [string, string, string]
 
-export async function runnerRules(gpu: Gpu, model: ModelFiles): Promise<string[]> {
+/** One runner of the whole model, f32 weights. */
+export type MakeChain = (model: ModelFiles, cacheTokens: number) => Promise<SpanChain>
+
+export async function runnerRules(make: MakeChain, model: ModelFiles): Promise<string[]> {
   const broken: string[] = []
   const expect = (rule: string, holds: boolean): void => void (holds || broken.push(rule))
   const { config } = model
   const blocks = config.numHiddenLayers
-  const chain = await Chain.create(gpu, model, { format: 'f32', cacheTokens: 100, cuts: [] })
+  const chain = await make(model, 100)
   const runner = chain.runners[0]!
   const whole = { start: 0, end: blocks }
   const code = async (work: Promise<unknown>): Promise<string> =>
@@ -95,7 +97,7 @@ export async function runnerRules(gpu: Gpu, model: ModelFiles): Promise<string[]
 
   await batchRules(runner, expect, tokens, hidden)
   await chain.dispose()
-  expect('values that overflow inside are a failure', (await overflow(gpu, model)) === 'NOT_FINITE')
+  expect('values that overflow inside are a failure', (await overflow(make, model)) === 'NOT_FINITE')
   expect('a disposed runner takes nothing', (await code(runner.step([tokens(A, 0, [1])]))) === 'GPU_LOST')
   return broken
 }
@@ -150,12 +152,12 @@ async function batchRules(
 }
 
 /** The code of a step through a model one of whose matrices holds the largest bf16 everywhere. */
-async function overflow(gpu: Gpu, model: ModelFiles): Promise<string> {
+async function overflow(make: MakeChain, model: ModelFiles): Promise<string> {
   const name = 'model.layers.3.mlp.down_proj.weight'
   const tensor = model.tensors.get(name)!
   const bytes = tensor.bytes.map(() => 0x7f)
   const tensors = new Map(model.tensors).set(name, { ...tensor, bytes })
-  const chain = await Chain.create(gpu, { ...model, tensors }, { format: 'f32', cacheTokens: 8, cuts: [] })
+  const chain = await make({ ...model, tensors }, 8)
   const runner = chain.runners[0]!
   await runner.openSession({ session: A, span: { start: 0, end: 4 }, maxTokens: 8 })
   const [output] = await runner.step([{ session: A, position: 0, rows: 2, tokens: Uint32Array.of(1, 2) }])

@@ -1,0 +1,5 @@
+/** What cli/setup/wasm-kernels.mjs makes of `wasm/` at build time. */
+declare module 'virtual:wasm-kernels' {
+  const bytes: Uint8Array<ArrayBuffer>
+  export default bytes
+}

@@ -1,0 +1,333 @@
+/**
+ * `SpanRunner` on WebAssembly SIMD, for tabs without a GPU: sessions, batches and their failures. The compute is in `forward.ts` and
+ * `head.ts`. Runs in a dedicated Worker, which it keeps busy: between blocks it lets messages in.
+ */
+import { SwarmError, toPlainError } from '../../swarm/errors.ts'
+import type { LlamaConfig } from '../../swarm/model/config.ts'
+import { ENGINE_MAX_ROWS, spanBytes } from '../../swarm/model/span-bytes.ts'
+import type { Span } from '../../swarm/span.ts'
+import { formatSpan } from '../../swarm/span.ts'
+import type {
+  LogitsRequest,
+  LogitsRow,
+  RunnerStatus,
+  SessionRequest,
+  SpanRunner,
+  StepFailure,
+  StepInput,
+  StepOutput,
+} from '../../swarm/span-runner.ts'
+import { SerialWork } from '../engine/serial-work.ts'
+import { checkOpening, cutSession, findSession, gpuLost, noLogits } from '../engine/session-rules.ts'
+import type { SessionLimits, StepRows } from '../engine/step-checks.ts'
+import { checkStep, refuseNotFinite } from '../engine/step-checks.ts'
+import type { ChunkPart } from './forward.ts'
+import { WasmForward } from './forward.ts'
+import { WasmHead } from './head.ts'
+import { createKernels } from './kernels.ts'
+import type { WasmKv } from './kv-arena.ts'
+import { KvArena } from './kv-arena.ts'
+import type { WasmWeights } from './weights.ts'
+
+export interface WasmRunnerOptions {
+  /** KV tokens set aside over the whole span, for all sessions together. */
+  cacheTokens: number
+  /** Rotary frequencies `[headDim / 2]` in place of the config's: for references that were computed with others. */
+  ropeFrequencies?: Float32Array
+}
+
+/** So long a step may keep the Worker from its messages: pings are answered and a tab that stops is heard. */
+const BREATHE_EVERY_MS = 100
+
+interface Session extends SessionLimits {
+  cache: WasmKv
+  /** Logits of the session's last step; null for a span without the head. */
+  logits: Float32Array | null
+  /** Whether the last step asked for logits and nothing was cut since. */
+  hasLogits: boolean
+}
+
+/** An input that passed its checks. */
+interface Job {
+  index: number
+  input: StepInput
+  rows: StepRows
+  session: Session
+  /** Rows that have been run. */
+  done: number
+  /** `[rows, hiddenSize]`; null where the session ends with the head. */
+  hidden: Float32Array | null
+}
+
+/**
+ * Warm when it resolves. The runner owns the weights from here on, also when this rejects.
+ * @throws SwarmError OUT_OF_MEMORY, BAD_SAFETENSORS (incomplete weights)
+ */
+export async function createWasmSpanRunner(
+  module: WebAssembly.Module,
+  weights: WasmWeights,
+  options: WasmRunnerOptions,
+): Promise<SpanRunner> {
+  weights.finish()
+  const { config, span, format, memory } = weights
+  const kernels = await createKernels(module, memory.memory, format)
+  const planned = spanBytes(config, span, format, { cacheTokens: options.cacheTokens, maxRows: ENGINE_MAX_ROWS })
+  const arena = new KvArena(memory, config, span, options.cacheTokens)
+  const forward = new WasmForward(kernels, weights, options.ropeFrequencies)
+  // What the plan leaves over: sessions' own rows of logits are counted in it, and are not in this memory.
+  const logitsBytes = (planned.total - memory.bytes) / 2
+  const head =
+    weights.head === null ? null : new WasmHead(kernels, weights, { unpacked: forward.unpacked, logitsBytes })
+  return new WasmSpanRunner(config, span, { arena, forward, head })
+}
+
+interface RunnerParts {
+  arena: KvArena
+  forward: WasmForward
+  head: WasmHead | null
+}
+
+class WasmSpanRunner implements SpanRunner {
+  readonly span: Span
+  readonly hasHead: boolean
+  readonly #config: LlamaConfig
+  readonly #sessions = new Map<string, Session>()
+  readonly #work = new SerialWork()
+  /** Null once disposed, so that the memory goes. */
+  #parts: RunnerParts | null
+  #cacheTokensLeft: number
+  #breathedAt = 0
+
+  constructor(config: LlamaConfig, span: Span, parts: RunnerParts) {
+    this.span = span
+    this.hasHead = parts.head !== null
+    this.#config = config
+    this.#parts = parts
+    this.#cacheTokensLeft = parts.arena.tokensLeft
+  }
+
+  openSession(request: SessionRequest): Promise<void> {
+    return this.#work.run(async () => {
+      checkOpening(request, this.span, this.#config, this.#sessions)
+      const { session, span, maxTokens } = request
+      const { arena } = this.#whole()
+      const cache = arena.allocate(span, maxTokens)
+      const logits = this.#endsWithHead(span) ? new Float32Array(this.#config.vocabSize) : null
+      this.#sessions.set(session, { span, maxTokens, length: 0, cache, logits, hasLogits: false })
+      this.#cacheTokensLeft = arena.tokensLeft
+    })
+  }
+
+  closeSession(session: string): Promise<void> {
+    return this.#work.run(async () => {
+      this.#sessions.get(session)?.cache.free()
+      this.#sessions.delete(session)
+      this.#cacheTokensLeft = this.#whole().arena.tokensLeft
+    })
+  }
+
+  truncateSession(session: string, length: number): Promise<void> {
+    return this.#work.run(async () => cutSession(findSession(this.#sessions, session), length))
+  }
+
+  step(batch: StepInput[]): Promise<(StepOutput | StepFailure)[]> {
+    return this.#work.run(async () => {
+      const started = performance.now()
+      this.#breathedAt = started
+      const outputs: (StepOutput | StepFailure)[] = []
+      for (let waiting = [...batch.keys()]; waiting.length > 0;) {
+        const { jobs, later } = this.#nextJobs(batch, waiting, outputs)
+        if (jobs.length > 0) await this.#runJobs(jobs, outputs)
+        waiting = later
+      }
+      const computeMs = performance.now() - started
+      return outputs.map((output) => ('error' in output ? output : { ...output, computeMs }))
+    })
+  }
+
+  lastLogits(session: string, request: LogitsRequest): Promise<LogitsRow> {
+    return this.#work.run(async () => {
+      const { logits, hasLogits } = findSession(this.#sessions, session)
+      const { head } = this.#whole()
+      if (head !== null && logits !== null && hasLogits) return head.again(logits, request.topK)
+      throw noLogits(session)
+    })
+  }
+
+  status(): RunnerStatus {
+    return { span: this.span, sessions: this.#sessions.size, cacheTokensLeft: this.#cacheTokensLeft }
+  }
+
+  async dispose(): Promise<void> {
+    this.#work.stop(gpuLost('the tab gave its blocks up'))
+    // A step under way ends at its next breath.
+    await this.#work.idle()
+    this.#sessions.clear()
+    this.#parts = null
+  }
+
+  /**
+   * As many waiting inputs as go through the blocks together: of the same span, one a session. The others stay in order. Inputs that
+   * may not run get their failure.
+   */
+  #nextJobs(
+    batch: readonly StepInput[],
+    waiting: readonly number[],
+    outputs: (StepOutput | StepFailure)[],
+  ): { jobs: Job[]; later: number[] } {
+    const jobs: Job[] = []
+    const later: number[] = []
+    const seen = new Set<string>()
+    for (const index of waiting) {
+      const input = batch[index] as StepInput
+      const session = this.#sessions.get(input.session)
+      const first = jobs[0]
+      const isOther = first !== undefined && session !== undefined && !isSameSpan(first.session.span, session.span)
+      if (seen.has(input.session) || isOther) {
+        later.push(index)
+        seen.add(input.session)
+        continue
+      }
+      seen.add(input.session)
+      try {
+        const found = findSession(this.#sessions, input.session)
+        const rows = checkStep(input, found, this.#config)
+        const hidden = this.#endsWithHead(found.span) ? null : new Float32Array(input.rows * this.#config.hiddenSize)
+        jobs.push({ index, input, rows, session: found, done: 0, hidden })
+      } catch (error) {
+        outputs[index] = failureOf(input, error)
+      }
+    }
+    return { jobs, later }
+  }
+
+  /** All of the same span. */
+  async #runJobs(jobs: readonly Job[], outputs: (StepOutput | StepFailure)[]): Promise<void> {
+    const span = (jobs[0] as Job).session.span
+    for (;;) {
+      const chunk = nextChunk(jobs)
+      if (chunk.length === 0) return
+      await this.#whole().forward.run(
+        span,
+        chunk.map(({ part }) => part),
+        () => this.#breathe(),
+      )
+      this.#finishChunk(chunk, outputs)
+    }
+  }
+
+  #finishChunk(chunk: readonly JobPart[], outputs: (StepOutput | StepFailure)[]): void {
+    const { forward } = this.#whole()
+    const ended: { job: Job; lastRow: number }[] = []
+    let row = 0
+    for (const { job, part } of chunk) {
+      if (job.hidden !== null) {
+        job.hidden.set(forward.readHidden(row, part.rows), job.done * this.#config.hiddenSize)
+      }
+      row += part.rows
+      job.done += part.rows
+      if (job.done === job.input.rows) ended.push({ job, lastRow: forward.hiddenRow(row - 1) })
+    }
+    const withLogits = ended.filter(({ job }) => job.hidden === null && job.input.logits !== undefined)
+    const logits = this.#logitsOf(withLogits)
+    for (const { job } of ended) outputs[job.index] = this.#commit(job, logits.get(job))
+  }
+
+  /** The best logits of each job, or what is wrong with them. */
+  #logitsOf(ended: readonly { job: Job; lastRow: number }[]): Map<Job, LogitsRow | SwarmError> {
+    const rows = new Map<Job, LogitsRow | SwarmError>()
+    const { head } = this.#whole()
+    if (head === null) return rows
+    for (let begin = 0; begin < ended.length; begin += head.maxRows) {
+      const some = ended.slice(begin, begin + head.maxRows)
+      head.run(some.map(({ lastRow }) => lastRow))
+      for (const [i, { job }] of some.entries()) {
+        // Overwritten from here on, also when the new ones turn out not to be finite.
+        job.session.hasLogits = false
+        const keep = job.session.logits as Float32Array
+        rows.set(
+          job,
+          valueOrError(() => head.best(i, (job.input.logits as LogitsRequest).topK, keep)),
+        )
+      }
+    }
+    return rows
+  }
+
+  #commit(job: Job, logits: LogitsRow | SwarmError | undefined): StepOutput | StepFailure {
+    const { input, session, hidden } = job
+    const output: StepOutput = { session: input.session, position: input.position, rows: input.rows, computeMs: 0 }
+    try {
+      if (logits instanceof SwarmError) throw logits
+      if (hidden !== null) {
+        refuseNotFinite(hidden, `the hidden states after block ${session.span.end - 1}`)
+        output.hidden = hidden
+      }
+    } catch (error) {
+      return failureOf(input, error)
+    }
+    if (logits !== undefined) output.logits = logits
+    // Committed only now: a failed step leaves the session as it was; what it wrote past its length is overwritten.
+    session.length += input.rows
+    session.hasLogits = output.logits !== undefined
+    return output
+  }
+
+  /** Lets messages in when their turn has come. @throws SwarmError GPU_LOST when one of them disposed of this runner */
+  #breathe(): Promise<void> | void {
+    this.#work.check()
+    if (performance.now() - this.#breathedAt < BREATHE_EVERY_MS) return undefined
+    return new Promise<void>((resolve) => setTimeout(resolve, 0)).then(() => {
+      this.#breathedAt = performance.now()
+      this.#work.check()
+    })
+  }
+
+  #endsWithHead(span: Span): boolean {
+    return this.hasHead && span.end === this.#config.numHiddenLayers
+  }
+
+  #whole(): RunnerParts {
+    if (this.#parts === null) throw gpuLost(`blocks ${formatSpan(this.span)} were given up`)
+    return this.#parts
+  }
+}
+
+interface JobPart {
+  job: Job
+  part: ChunkPart
+}
+
+/** The next rows of the jobs in their order, as many as a chunk takes. */
+function nextChunk(jobs: readonly Job[]): JobPart[] {
+  const chunk: JobPart[] = []
+  let room = ENGINE_MAX_ROWS
+  for (const job of jobs) {
+    const rows = Math.min(room, job.input.rows - job.done)
+    if (rows === 0) continue
+    const { cache } = job.session
+    const part = { cache, input: job.rows, from: job.done, rows, position: job.input.position + job.done }
+    chunk.push({ job, part })
+    room -= rows
+  }
+  return chunk
+}
+
+function isSameSpan(a: Span, b: Span): boolean {
+  return a.start === b.start && a.end === b.end
+}
+
+/** Only what is the input's own fault; anything else is the whole runner's. */
+function failureOf(input: StepInput, error: unknown): StepFailure {
+  if (!(error instanceof SwarmError) || error.code === 'GPU_LOST') throw error
+  return { session: input.session, position: input.position, error: toPlainError(error) }
+}
+
+function valueOrError<T>(work: () => T): T | SwarmError {
+  try {
+    return work()
+  } catch (error) {
+    if (error instanceof SwarmError) return error
+    throw error
+  }
+}
