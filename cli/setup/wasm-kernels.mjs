@@ -36,7 +36,9 @@ export function wasmKernels() {
 
 /** @throws Error with the compiler's own words */
 async function compile() {
-  const { default: asc } = await import('assemblyscript/asc')
+  const { default: asc } = await import('assemblyscript/asc').catch((cause) => {
+    throw new Error('The compiler of wasm/ (assemblyscript) is not installed: run npm ci, then build again.', { cause })
+  })
   /** @type {Uint8Array | null} */
   let binary = null
   const output = asc.createMemoryStream()
