@@ -52,7 +52,7 @@ export function DonateView() {
         {state.status === 'failed' && <ErrorNote error={state.error} takesToken />}
         <DonorBody state={state} />
         <PowerNotice state={state} />
-        {!needsHelp && <DonorButtons state={state} />}
+        {!needsHelp && state.status !== 'serving' && <DonorButtons state={state} />}
       </div>
       {!needsHelp && <PowerOptions />}
       <CacheList />
@@ -80,6 +80,7 @@ function DonorBody({ state }: { state: DonorState }) {
     case 'serving':
       return (
         <>
+          <DutyControls state={state} />
           {state.moving !== null && <LoadSteps progress={state.moving.progress} />}
           <ServingFigures state={state} />
         </>
@@ -99,7 +100,6 @@ function DonorButtons({ state }: { state: DonorState }) {
   const { donating, models } = useServices()
   const { donate } = useTexts().messages
   const chosen = models.chosen.value
-  if (state.status === 'serving') return <DutyControls state={state} />
   if (isRunning(state)) {
     return (
       <button
