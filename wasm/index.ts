@@ -18,16 +18,25 @@ export function attention_split(): i32 {
   return SPLIT
 }
 
-export function embed_f32(table: usize, tokens: usize, out: usize, rows: i32, groups: i32): void {
-  embed<f32>(table, tokens, out, rows, groups)
+export function embed_f32(table: usize, scales: usize, tokens: usize, out: usize, rows: i32, groups: i32): void {
+  embed<f32>(table, scales, tokens, out, rows, groups)
 }
 
-export function embed_f16(table: usize, tokens: usize, out: usize, rows: i32, groups: i32): void {
-  embed<u16>(table, tokens, out, rows, groups)
+export function embed_f16(table: usize, scales: usize, tokens: usize, out: usize, rows: i32, groups: i32): void {
+  embed<u16>(table, scales, tokens, out, rows, groups)
+}
+
+export function embed_int8(table: usize, scales: usize, tokens: usize, out: usize, rows: i32, groups: i32): void {
+  embed<i8>(table, scales, tokens, out, rows, groups)
+}
+
+export function embed_int4(table: usize, scales: usize, tokens: usize, out: usize, rows: i32, groups: i32): void {
+  embed<u8>(table, scales, tokens, out, rows, groups)
 }
 
 export function mat_mul_f32(
   w: usize,
+  scales: usize,
   x: usize,
   y: usize,
   unpacked: usize,
@@ -37,11 +46,12 @@ export function mat_mul_f32(
   groups: i32,
   yStride: i32,
 ): void {
-  matMul<f32>(w, x, y, unpacked, firstRow, endRow, rowsOfX, groups, yStride)
+  matMul<f32>(w, scales, x, y, unpacked, firstRow, endRow, rowsOfX, groups, yStride)
 }
 
 export function mat_mul_f16(
   w: usize,
+  scales: usize,
   x: usize,
   y: usize,
   unpacked: usize,
@@ -51,5 +61,35 @@ export function mat_mul_f16(
   groups: i32,
   yStride: i32,
 ): void {
-  matMul<u16>(w, x, y, unpacked, firstRow, endRow, rowsOfX, groups, yStride)
+  matMul<u16>(w, scales, x, y, unpacked, firstRow, endRow, rowsOfX, groups, yStride)
+}
+
+export function mat_mul_int8(
+  w: usize,
+  scales: usize,
+  x: usize,
+  y: usize,
+  unpacked: usize,
+  firstRow: i32,
+  endRow: i32,
+  rowsOfX: i32,
+  groups: i32,
+  yStride: i32,
+): void {
+  matMul<i8>(w, scales, x, y, unpacked, firstRow, endRow, rowsOfX, groups, yStride)
+}
+
+export function mat_mul_int4(
+  w: usize,
+  scales: usize,
+  x: usize,
+  y: usize,
+  unpacked: usize,
+  firstRow: i32,
+  endRow: i32,
+  rowsOfX: i32,
+  groups: i32,
+  yStride: i32,
+): void {
+  matMul<u8>(w, scales, x, y, unpacked, firstRow, endRow, rowsOfX, groups, yStride)
 }

@@ -1,18 +1,20 @@
 /**
  * y[t, r] = Σ w[r, i] · x[t, i], for rows r of [firstRow, endRow).
- * x `[T, width]` f32, w `[rows, width]` in the weight format, both padded with zeros to whole groups of four; y `[T, yStride]` f32.
+ * x `[T, width]` f32, padded with zeros to whole groups of four; w `[rows, width]` in the weight format, and its scales where it has
+ * any; y `[T, yStride]` f32.
  *
  * Each sum runs over its row four by four into four virtual lanes, which are joined at the end: in every function below, so that
  * bits depend neither on T nor on how rows are shared out. One row of activations goes past eight rows of weights at a time; of
- * more rows, two go past four rows of weights, which are unpacked once.
+ * more rows, two go past four rows of weights.
  * Reference: `matMul` in tests/reference/ops.ts.
  */
-import { bytesOf4, joined, load4 } from './format'
+import { isGrouped, joined, load4, rowBytes, scaleBytes, unpack } from './format'
 
-/** `unpacked` has room for four rows of weights as f32. */
+/** `unpacked` has room for eight rows of weights as f32. */
 @inline
 export function matMul<F>(
   w: usize,
+  scales: usize,
   x: usize,
   y: usize,
   unpacked: usize,
@@ -22,26 +24,45 @@ export function matMul<F>(
   groups: i32,
   yStride: i32,
 ): void {
-  const wStride = <usize>groups * bytesOf4<F>()
-  if (rowsOfX == 1) {
-    let row = firstRow
-    for (; row + 8 <= endRow; row += 8) eightRows<F>(w + <usize>row * wStride, x, y + (<usize>row << 2), groups)
-    for (; row < endRow; row++) store<f32>(y + (<usize>row << 2), oneRow<F>(w + <usize>row * wStride, x, groups))
-    return
-  }
-  const xStride = <usize>groups << 4
-  let row = firstRow
-  for (; row + 4 <= endRow; row += 4) {
-    let rows = w + <usize>row * wStride
-    if (!isFloat<F>()) {
-      unpack<F>(rows, unpacked, groups << 2)
+  // Eight rows of a format without groups are read in place; all others, and what is used more than once, are unpacked.
+  const inPlace = !isGrouped<F>() && (isFloat<F>() || rowsOfX == 1)
+  const atOnce = rowsOfX == 1 ? 8 : 4
+  for (let row = firstRow; row < endRow; row += atOnce) {
+    const count = min(atOnce, endRow - row)
+    let rows = w + <usize>row * rowBytes<F>(groups)
+    const to = y + (<usize>row << 2)
+    if (!inPlace) {
+      unpackRows<F>(rows, scales + <usize>row * scaleBytes<F>(groups), unpacked, count, groups)
       rows = unpacked
     }
-    tileOfFour(rows, x, y + (<usize>row << 2), rowsOfX, groups, yStride)
+    if (count < atOnce) {
+      if (inPlace) fewRows<F>(rows, x, to, count, rowsOfX, groups, yStride)
+      else fewRows<f32>(rows, x, to, count, rowsOfX, groups, yStride)
+    } else if (rowsOfX > 1) {
+      tileOfFour(rows, x, to, rowsOfX, groups, yStride)
+    } else if (inPlace) {
+      eightRows<F>(rows, x, to, groups)
+    } else {
+      eightRows<f32>(rows, x, to, groups)
+    }
   }
-  for (; row < endRow; row++) {
-    for (let t = 0; t < rowsOfX; t++) {
-      const sum = oneRow<F>(w + <usize>row * wStride, x + <usize>t * xStride, groups)
+}
+
+function unpackRows<F>(w: usize, scales: usize, to: usize, count: i32, groups: i32): void {
+  for (let row = 0; row < count; row++) {
+    unpack<F>(w, scales, to, groups)
+    w += rowBytes<F>(groups)
+    scales += scaleBytes<F>(groups)
+    to += <usize>groups << 4
+  }
+}
+
+/** One row of weights against one of activations at a time. */
+function fewRows<F>(w: usize, x: usize, y: usize, count: i32, rowsOfX: i32, groups: i32, yStride: i32): void {
+  const stride = rowBytes<F>(groups)
+  for (let t = 0; t < rowsOfX; t++) {
+    for (let row = 0; row < count; row++) {
+      const sum = oneRow<F>(w + <usize>row * stride, x + (<usize>(t * groups) << 4), groups)
       store<f32>(y + (<usize>(t * yStride + row) << 2), sum)
     }
   }
@@ -52,7 +73,7 @@ function oneRow<F>(w: usize, x: usize, groups: i32): f32 {
   let sum = f32x4.splat(0)
   for (let i = 0; i < groups; i++) {
     sum = f32x4.add(sum, f32x4.mul(load4<F>(w), v128.load(x)))
-    w += bytesOf4<F>()
+    w += 4 * sizeof<F>()
     x += 16
   }
   return joined(sum)
@@ -61,7 +82,7 @@ function oneRow<F>(w: usize, x: usize, groups: i32): f32 {
 /** Eight sums at once keep the adders busy; activations are loaded once for all of them. */
 @inline
 function eightRows<F>(w: usize, x: usize, y: usize, groups: i32): void {
-  const stride = <usize>groups * bytesOf4<F>()
+  const stride = rowBytes<F>(groups)
   let w4 = w + 4 * stride
   let a0 = f32x4.splat(0)
   let a1 = a0
@@ -81,8 +102,8 @@ function eightRows<F>(w: usize, x: usize, y: usize, groups: i32): void {
     a5 = f32x4.add(a5, f32x4.mul(load4<F>(w4 + stride), v))
     a6 = f32x4.add(a6, f32x4.mul(load4<F>(w4 + 2 * stride), v))
     a7 = f32x4.add(a7, f32x4.mul(load4<F>(w4 + 3 * stride), v))
-    w += bytesOf4<F>()
-    w4 += bytesOf4<F>()
+    w += 4 * sizeof<F>()
+    w4 += 4 * sizeof<F>()
     x += 16
   }
   store<f32>(y, joined(a0), 0)
@@ -147,15 +168,5 @@ function tileOfFour(w: usize, x: usize, y: usize, rowsOfX: i32, groups: i32, ySt
   for (let row = 0; row < 4; row++) {
     const sum = oneRow<f32>(w + <usize>row * stride, x + <usize>t * stride, groups)
     store<f32>(y + <usize>t * yBytes + (<usize>row << 2), sum)
-  }
-}
-
-/** `groups` groups of four weights as f32. */
-@inline
-export function unpack<F>(from: usize, to: usize, groups: i32): void {
-  for (let i = 0; i < groups; i++) {
-    v128.store(to, load4<F>(from))
-    from += bytesOf4<F>()
-    to += 16
   }
 }

@@ -4,11 +4,10 @@
  * from a cache. Formats are interleaved; medians with least and most.
  */
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import type { LlamaConfig } from '../../swarm/model/config.ts'
+import { WEIGHT_FORMATS, type LlamaConfig, type WeightFormat } from '../../swarm/model/config.ts'
 import { spanTensors, tensorElements } from '../../swarm/model/tensors.ts'
 import type { SpanRunner, StepInput } from '../../swarm/span-runner.ts'
 import { compileKernels } from '../../web/wasm/kernels.ts'
-import { WASM_FORMATS, type WasmFormat } from '../../web/wasm/limits.ts'
 import { createWasmSpanRunner } from '../../web/wasm/span-runner.ts'
 import { WasmWeights } from '../../web/wasm/weights.ts'
 import { ok } from '../support/span-chain.ts'
@@ -54,7 +53,7 @@ beforeAll(async () => {
   module = await compileKernels()
 })
 
-async function makeRunner(format: WasmFormat): Promise<SpanRunner> {
+async function makeRunner(format: WeightFormat): Promise<SpanRunner> {
   const weights = new WasmWeights(CONFIG, SPAN, format)
   for (const spec of spanTensors(CONFIG, SPAN)) {
     const values = Float32Array.from({ length: tensorElements(spec) }, (_, i) => Math.sin(i * 12.9898) * 0.05)
@@ -88,8 +87,8 @@ function report(name: string, samples: readonly number[], tokens: number): void 
 }
 
 it('a SmolLM2-135M-shaped block', async () => {
-  const runners = await Promise.all(WASM_FORMATS.map(makeRunner))
-  const times = WASM_FORMATS.map(() => ({ prefill: [] as number[], decode: [] as number[], batch: [] as number[] }))
+  const runners = await Promise.all(WEIGHT_FORMATS.map(makeRunner))
+  const times = WEIGHT_FORMATS.map(() => ({ prefill: [] as number[], decode: [] as number[], batch: [] as number[] }))
   for (const runner of runners) {
     for (let i = 0; i < SESSIONS; i += 1) {
       await runner.openSession({ session: idOf(i), span: SPAN, maxTokens: CONTEXT + REPEATS + 1 })
@@ -107,11 +106,11 @@ it('a SmolLM2-135M-shaped block', async () => {
       times[at]!.batch.push(await time(runner, [stepOf(0, position, 1), ...others]))
     }
   }
-  for (const [at, format] of WASM_FORMATS.entries()) {
+  for (const [at, format] of WEIGHT_FORMATS.entries()) {
     report(`wasm ${format}: decode at ${CONTEXT}`, times[at]!.decode, 1)
     report(`wasm ${format}: ${SESSIONS} sessions batched at ${CONTEXT}`, times[at]!.batch, SESSIONS)
     report(`wasm ${format}: prefill of ${CONTEXT}`, times[at]!.prefill, CONTEXT)
   }
   for (const runner of runners) await runner.dispose()
-  expect(rows.length).toBe(3 * WASM_FORMATS.length)
+  expect(rows.length).toBe(3 * WEIGHT_FORMATS.length)
 })

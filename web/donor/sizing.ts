@@ -9,7 +9,7 @@ import { MAX_SESSIONS } from '../../swarm/limits.ts'
 import { WEIGHT_FORMATS, type LlamaConfig, type WeightFormat } from '../../swarm/model/config.ts'
 import { ENGINE_MAX_ROWS, kvBytesPerToken, spanBytes } from '../../swarm/model/span-bytes.ts'
 import { spanLength, type Span } from '../../swarm/span.ts'
-import { MOST_WASM_BYTES, WASM_FORMATS } from '../wasm/limits.ts'
+import { MOST_WASM_BYTES } from '../wasm/limits.ts'
 
 export interface Sizing {
   format: WeightFormat
@@ -43,18 +43,12 @@ export interface DeviceMemory {
 export function chooseSizing(config: LlamaConfig, settings: DonorSettings, device: DeviceMemory): Sizing {
   const budgetBytes = Math.min(settings.memoryBytes ?? defaultBudget(device), mostBytes(device))
   const wanted = wantedBlocks(config, settings)
-  const formats = formatsToTry(settings, device)
+  const formats: WeightFormat[] = settings.weights === 'auto' ? [...WEIGHT_FORMATS] : [settings.weights]
   for (const format of formats) {
     const sizing = sizeFor(config, wanted, format, budgetBytes, format === formats.at(-1))
     if (sizing !== null) return sizing
   }
   throw tooLarge(config, wanted, formats.at(-1) ?? 'int4', budgetBytes)
-}
-
-/** The most exact first. A format that a person asks for and the backend lacks is refused where weights are made. */
-function formatsToTry({ weights }: DonorSettings, { backend }: DeviceMemory): readonly WeightFormat[] {
-  if (weights !== 'auto') return [weights]
-  return backend === 'wasm' ? WASM_FORMATS : WEIGHT_FORMATS
 }
 
 /** What link and person ask for; null: as many as fit. */

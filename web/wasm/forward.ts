@@ -12,6 +12,9 @@ import type { WasmKv } from './kv-arena.ts'
 import type { WasmMemory } from './memory.ts'
 import type { WasmBlockWeights, WasmMatrix, WasmWeights } from './weights.ts'
 
+/** So many rows of weights does `mat_mul` unpack at once. */
+const UNPACKED_ROWS = 8
+
 /** Rows of one session within a chunk. */
 export interface ChunkPart {
   cache: WasmKv
@@ -43,7 +46,7 @@ export class WasmForward {
     mlp: number
     attention: number
   }
-  /** Room for four rows of weights as f32; the head uses it too. */
+  /** Room for UNPACKED_ROWS rows of weights as f32; the head uses it too. */
   readonly unpacked: number
 
   /** @throws SwarmError OUT_OF_MEMORY */
@@ -70,7 +73,7 @@ export class WasmForward {
       mlp: rows(paddedWidth(intermediateSize)),
       attention: words(ATTENTION_SPLIT + 2 * paddedWidth(headDim)),
     }
-    this.unpacked = words(4 * Math.max(...[hiddenSize, heads * headDim, intermediateSize].map(paddedWidth)))
+    this.unpacked = words(UNPACKED_ROWS * Math.max(...[hiddenSize, heads * headDim, intermediateSize].map(paddedWidth)))
   }
 
   /** `breathe` is awaited between blocks; it throws to give the chunk up. At most ENGINE_MAX_ROWS rows. */
@@ -123,7 +126,7 @@ export class WasmForward {
   }
 
   #embed(table: WasmMatrix, rows: number): void {
-    this.#kernels.embed(table.at, this.#at.tokens, this.#at.hidden, rows, table.groups)
+    this.#kernels.embed(table.at, table.scales, this.#at.tokens, this.#at.hidden, rows, table.groups)
   }
 
   #block(block: number, weights: WasmBlockWeights, parts: readonly ChunkPart[], rows: number): void {
@@ -147,7 +150,7 @@ export class WasmForward {
   }
 
   #linear(w: WasmMatrix, bias: number | null, x: number, y: number, rows: number, yStride: number): void {
-    this.#kernels.mat_mul(w.at, x, y, this.unpacked, 0, w.rows, rows, w.groups, yStride)
+    this.#kernels.mat_mul(w.at, w.scales, x, y, this.unpacked, 0, w.rows, rows, w.groups, yStride)
     if (bias !== null) this.#kernels.add_bias(bias, y, rows, w.rows, yStride)
   }
 

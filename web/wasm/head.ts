@@ -58,10 +58,11 @@ export class WasmHead {
     rows.forEach((row, i) => {
       this.#memory.bytesAt(this.#rows + i * bytes, bytes).set(this.#memory.bytesAt(row, bytes))
     })
-    const { at, groups } = this.#matrix
+    const { at, scales, groups } = this.#matrix
     this.#kernels.rms_norm(this.#rows, this.#norm, this.#normed, rows.length, width, eps)
     const count = rows.length
-    this.#kernels.mat_mul(at, this.#normed, this.#logits, this.#unpacked, 0, vocabSize, count, groups, vocabSize)
+    const { mat_mul: matMul } = this.#kernels
+    matMul(at, scales, this.#normed, this.#logits, this.#unpacked, 0, vocabSize, count, groups, vocabSize)
   }
 
   /** The best of row `index` of what was run; the whole row goes to `keep`. @throws SwarmError NOT_FINITE */

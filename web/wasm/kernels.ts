@@ -4,15 +4,16 @@
  */
 import bytes from 'virtual:wasm-kernels'
 import { assert, describeError, SwarmError } from '../../swarm/errors.ts'
+import type { WeightFormat } from '../../swarm/model/config.ts'
 import { ATTENTION_SPLIT } from '../../swarm/model/span-bytes.ts'
-import type { WasmFormat } from './limits.ts'
 
 /** Bytes at the start of every memory that belong to the module. */
 export const MODULE_BYTES = 1024
 
-type Embed = (table: number, tokens: number, out: number, rows: number, groups: number) => void
+type Embed = (table: number, scales: number, tokens: number, out: number, rows: number, groups: number) => void
 type MatMul = (
   w: number,
+  scales: number,
   x: number,
   y: number,
   unpacked: number,
@@ -23,13 +24,12 @@ type MatMul = (
   yStride: number,
 ) => void
 
+/** Each format's way of reading weights. */
+type FormatExports = Record<`embed_${WeightFormat}`, Embed> & Record<`mat_mul_${WeightFormat}`, MatMul>
+
 interface Exports {
   first_free(): number
   attention_split(): number
-  embed_f32: Embed
-  embed_f16: Embed
-  mat_mul_f32: MatMul
-  mat_mul_f16: MatMul
   add(x: number, y: number, groups: number): void
   add_bias(bias: number, y: number, rows: number, width: number, yStride: number): void
   silu_mul(gateUp: number, out: number, rows: number, width: number): void
@@ -66,7 +66,7 @@ interface Exports {
 }
 
 /** The exports, with those that read weights chosen by format. */
-export type Kernels = Omit<Exports, `${'embed' | 'mat_mul'}_${WasmFormat}` | 'first_free' | 'attention_split'> & {
+export type Kernels = Omit<Exports, 'first_free' | 'attention_split'> & {
   embed: Embed
   mat_mul: MatMul
 }
@@ -86,10 +86,10 @@ export async function compileKernels(): Promise<WebAssembly.Module> {
 export async function createKernels(
   module: WebAssembly.Module,
   memory: WebAssembly.Memory,
-  format: WasmFormat,
+  format: WeightFormat,
 ): Promise<Kernels> {
   const instance = await WebAssembly.instantiate(module, { env: { memory } })
-  const exports = instance.exports as unknown as Exports
+  const exports = instance.exports as unknown as Exports & FormatExports
   assert(exports.first_free() <= MODULE_BYTES, `the module takes ${exports.first_free()} bytes`)
   assert(exports.attention_split() === ATTENTION_SPLIT, `attention is split at ${exports.attention_split()}`)
   return { ...exports, embed: exports[`embed_${format}`], mat_mul: exports[`mat_mul_${format}`] }

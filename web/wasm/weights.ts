@@ -1,21 +1,23 @@
 /**
  * The weights of one span in a WebAssembly memory, filled piece by piece while they are downloaded; the counterpart of
- * `engine/weights.ts`. q, k and v share one matrix, so do gate and up. Rows are padded with zeros to whole groups of four.
+ * `engine/weights.ts`. q, k and v share one matrix, so do gate and up.
  */
 import { assert, SwarmError } from '../../swarm/errors.ts'
-import type { LlamaConfig } from '../../swarm/model/config.ts'
-import { matrixBytes, paddedWidth, rowBytes } from '../../swarm/model/span-bytes.ts'
+import type { LlamaConfig, WeightFormat } from '../../swarm/model/config.ts'
+import { paddedWidth, rowBytes, scaleBytes } from '../../swarm/model/span-bytes.ts'
 import type { TensorDtype, TensorSink, TensorSpec } from '../../swarm/model/tensors.ts'
 import { EMBEDDING_NAME, spanTensors, tensorElements } from '../../swarm/model/tensors.ts'
 import type { Span } from '../../swarm/span.ts'
 import { formatSpan } from '../../swarm/span.ts'
-import { f32ToF16, toF32 } from '../engine/convert.ts'
-import type { WasmFormat } from './limits.ts'
+import { toF32 } from '../engine/convert.ts'
+import { storeRows } from '../engine/quantize.ts'
 import { WasmMemory } from './memory.ts'
 
 export interface WasmMatrix {
   /** `[rows, width]` in the weight format. */
   at: number
+  /** Its scales; anything for formats without. */
+  scales: number
   rows: number
   /** Groups of four of a padded row. */
   groups: number
@@ -40,21 +42,24 @@ export interface WasmBlockWeights {
   downBias: number | null
 }
 
-/** Where a tensor's elements go. A vector is one row of f32. */
+/** Where a tensor goes: rows of a matrix, or elements of a vector. */
 interface Target {
   spec: TensorSpec
+  matrix: WasmMatrix | null
+  /** Of a vector. */
   at: number
-  width: number
-  rowBytes: number
-  format: WasmFormat
+  /** First row in the matrix. */
+  firstRow: number
   /** Elements that arrived. */
   done: number
+  /** Start of a row whose end has not arrived. */
+  tail: Float32Array
 }
 
 export class WasmWeights implements TensorSink {
   readonly config: LlamaConfig
   readonly span: Span
-  readonly format: WasmFormat
+  readonly format: WeightFormat
   readonly memory = new WasmMemory()
   /** In order of the span. */
   readonly blocks: WasmBlockWeights[] = []
@@ -66,7 +71,7 @@ export class WasmWeights implements TensorSink {
   readonly #targets = new Map<string, Target>()
 
   /** Sets the memory aside at once. @throws SwarmError OUT_OF_MEMORY */
-  constructor(config: LlamaConfig, span: Span, format: WasmFormat) {
+  constructor(config: LlamaConfig, span: Span, format: WeightFormat) {
     this.config = config
     this.span = span
     this.format = format
@@ -90,17 +95,9 @@ export class WasmWeights implements TensorSink {
     assert(target !== undefined, `${spec.name} is no tensor of blocks ${formatSpan(this.span)}`)
     assert(elementOffset === target.done, `${spec.name}: element ${elementOffset} came, ${target.done} is next`)
     const values = toF32(dtype, bytes)
-    const stored = target.format === 'f32' ? values : f32ToF16(values, spec.name)
-    const { width } = target
-    // Pieces begin and end anywhere in a row: each part of a row goes to its place.
-    for (let from = 0; from < stored.length;) {
-      const column = target.done % width
-      const count = Math.min(width - column, stored.length - from)
-      const row = target.at + Math.floor(target.done / width) * target.rowBytes
-      this.#place(stored.subarray(from, from + count), row, column)
-      target.done += count
-      from += count
-    }
+    if (target.matrix === null) this.memory.floats(target.at + target.done * 4, values.length).set(values)
+    else this.#putRows(target, target.matrix, values)
+    target.done += values.length
   }
 
   /** @throws SwarmError BAD_SAFETENSORS when a tensor did not arrive in full. */
@@ -118,9 +115,20 @@ export class WasmWeights implements TensorSink {
     this.#targets.clear()
   }
 
-  #place(part: Float32Array | Uint16Array, row: number, column: number): void {
-    const at = row + column * part.BYTES_PER_ELEMENT
-    const bytes = new Uint8Array(part.buffer, part.byteOffset, part.byteLength)
+  /** Writes the rows that are complete with these values and keeps the rest for the next piece. */
+  #putRows(target: Target, { at, scales }: WasmMatrix, values: Float32Array): void {
+    const width = target.spec.shape[1] as number
+    const all = target.tail.length === 0 ? values : joined(target.tail, values)
+    const row = target.firstRow + (target.done - target.tail.length) / width
+    const rows = Math.floor(all.length / width)
+    target.tail = all.slice(rows * width)
+    if (rows === 0) return
+    const stored = storeRows(all.subarray(0, rows * width), width, this.format, target.spec.name)
+    this.#write(at + row * rowBytes(width, this.format), stored.weights)
+    this.#write(scales + row * scaleBytes(width, this.format), stored.scales)
+  }
+
+  #write(at: number, bytes: Uint8Array): void {
     this.memory.bytesAt(at, bytes.length).set(bytes)
   }
 
@@ -154,31 +162,36 @@ export class WasmWeights implements TensorSink {
   /** One matrix of the rows of all `specs`, in their order. */
   #matrix(label: string, width: number, specs: readonly TensorSpec[]): WasmMatrix {
     const rows = specs.reduce((sum, spec) => sum + (spec.shape[0] as number), 0)
-    const at = this.memory.take(`the weights of ${label}`, matrixBytes(rows, width, this.format))
-    const stride = rowBytes(width, this.format)
-    let row = 0
+    const what = `the weights of ${label}`
+    const at = this.memory.take(what, rows * rowBytes(width, this.format))
+    const scales = this.memory.take(what, rows * scaleBytes(width, this.format))
+    const matrix = { at, scales, rows, groups: paddedWidth(width) / 4 }
+    let firstRow = 0
     for (const spec of specs) {
       assert(spec.shape[1] === width, `${spec.name} is ${spec.shape.join(' x ')}, expected width ${width}`)
-      // Rows without padding lie end to end: one long row, so that a piece is one copy.
-      const isDense = stride === rowBytes(1, this.format) * (width / 4)
-      const run = isDense ? { width: tensorElements(spec), rowBytes: 0 } : { width, rowBytes: stride }
-      this.#targets.set(spec.name, { spec, at: at + row * stride, ...run, format: this.format, done: 0 })
-      row += spec.shape[0] as number
+      this.#targets.set(spec.name, { spec, matrix, at, firstRow, done: 0, tail: NOTHING })
+      firstRow += spec.shape[0] as number
     }
-    return { at, rows, groups: paddedWidth(width) / 4 }
+    return matrix
   }
 
   #vector(label: string, specs: readonly TensorSpec[]): number {
-    const sizes = specs.map((spec) => spec.shape[0] as number)
-    const size = sizes.reduce((sum, count) => sum + count, 0)
+    const size = specs.reduce((sum, spec) => sum + (spec.shape[0] as number), 0)
     const at = this.memory.takeWords(`the weights of ${label}`, paddedWidth(size))
     let start = 0
-    for (const [i, spec] of specs.entries()) {
-      const width = sizes[i] as number
-      const target: Target = { spec, at: at + start * 4, width, rowBytes: width * 4, format: 'f32', done: 0 }
-      this.#targets.set(spec.name, target)
-      start += width
+    for (const spec of specs) {
+      this.#targets.set(spec.name, { spec, matrix: null, at: at + start * 4, firstRow: 0, done: 0, tail: NOTHING })
+      start += spec.shape[0] as number
     }
     return at
   }
+}
+
+const NOTHING = new Float32Array(0)
+
+function joined(a: Float32Array, b: Float32Array): Float32Array {
+  const out = new Float32Array(a.length + b.length)
+  out.set(a)
+  out.set(b, a.length)
+  return out
 }

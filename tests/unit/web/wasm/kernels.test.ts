@@ -3,15 +3,16 @@
  * last positions; outputs poisoned with NaN and guarded on both sides. What must not change a bit is compared by bits.
  */
 import { describe, expect, it } from 'vitest'
+import { WEIGHT_FORMATS } from '../../../../swarm/model/config.ts'
 import { paddedWidth } from '../../../../swarm/model/span-bytes.ts'
 import { ropeTable } from '../../../../web/engine/rope-tables.ts'
 import { rowOfBest, TOP_K_HEADER } from '../../../../web/engine/top-k.ts'
-import { WASM_FORMATS } from '../../../../web/wasm/limits.ts'
+import { asStored } from '../../../reference/fixtures.ts'
 import { asF32 } from '../../../reference/model-files.ts'
 import * as ops from '../../../reference/ops.ts'
 import { WasmLab } from './wasm-lab.ts'
 
-describe.each(WASM_FORMATS)('%s', (format) => {
+describe.each(WEIGHT_FORMATS)('%s', (format) => {
   it.each([
     [5, 4, 1],
     [1003, 84, 40],
@@ -22,8 +23,15 @@ describe.each(WASM_FORMATS)('%s', (format) => {
     const tokens = Uint32Array.from({ length: T }, (_, t) => (t === 0 ? rows - 1 : (t * 7919) % rows))
     const stride = paddedWidth(width)
     const out = lab.output(T * stride)
-    lab.kernels.embed(lab.matrix(table, width), lab.upload(tokens), out, T, stride / 4)
-    lab.expectRows('embed', out, ops.embed(table, width, tokens), { width, stride, between: 0 }, 0, 0)
+    lab.kernels.embed(...lab.matrix(table, width), lab.upload(tokens), out, T, stride / 4)
+    lab.expectRows(
+      'embed',
+      out,
+      ops.embed(asStored(table, width, format), width, tokens),
+      { width, stride, between: 0 },
+      0,
+      0,
+    )
   })
 
   it.each([
@@ -41,16 +49,17 @@ describe.each(WASM_FORMATS)('%s', (format) => {
     const lab = await WasmLab.open(format)
     const [w, x] = [lab.random(rows * width), lab.random(T * width)]
     const groups = paddedWidth(width) / 4
-    const [matrix, input] = [lab.matrix(w, width), lab.rows(x, width)]
+    const [weights, scales] = lab.matrix(w, width)
+    const input = lab.rows(x, width)
     // A stride past the rows: what lies between must not be touched.
     const stride = rows + 3
-    const unpacked = lab.output(4 * paddedWidth(width))
+    const unpacked = lab.output(8 * paddedWidth(width))
     const run = (from: number, to: number, first: number, end: number, count: number): void =>
-      lab.kernels.mat_mul(matrix, from, to, unpacked, first, end, count, groups, stride)
+      lab.kernels.mat_mul(weights, scales, from, to, unpacked, first, end, count, groups, stride)
     const y = lab.output(T * stride)
     run(input, y, 0, rows, T)
-    lab.expectRows('mat_mul', y, ops.matMul(x, w, rows, width), { width: rows, stride })
-    lab.expectGuards('unpacked', unpacked, 4 * paddedWidth(width))
+    lab.expectRows('mat_mul', y, ops.matMul(x, asStored(w, width, format), rows, width), { width: rows, stride })
+    lab.expectGuards('unpacked', unpacked, 8 * paddedWidth(width))
 
     const single = lab.output(T * stride)
     for (let t = 0; t < T; t += 1) run(input + t * groups * 16, single + t * stride * 4, 0, rows, 1)
@@ -66,7 +75,7 @@ it('every finite half is unpacked exactly', async () => {
   const lab = await WasmLab.open('f16')
   const halves = Uint16Array.from({ length: 65_536 }, (_, i) => i).filter((half) => (half & 0x7c00) !== 0x7c00)
   const out = lab.output(halves.length)
-  lab.kernels.embed(lab.upload(halves), lab.upload(Uint32Array.of(0)), out, 1, halves.length / 4)
+  lab.kernels.embed(lab.upload(halves), 0, lab.upload(Uint32Array.of(0)), out, 1, halves.length / 4)
   const expected = asF32({ dtype: 'F16', shape: [halves.length], bytes: new Uint8Array(halves.buffer) })
   const found = lab.read(out, halves.length)
   expect(found.findIndex((value, i) => !Object.is(value, expected[i]))).toBe(-1)

@@ -4,10 +4,10 @@
  */
 import { beforeAll, describe, expect, it } from 'vitest'
 import { MAX_SESSIONS } from '../../../../swarm/limits.ts'
+import { WEIGHT_FORMATS, type WeightFormat } from '../../../../swarm/model/config.ts'
 import type { LogitsRow, SpanRunner, StepInput } from '../../../../swarm/span-runner.ts'
 import { ENGINE_MAX_ROWS, spanBytes } from '../../../../swarm/model/span-bytes.ts'
 import { compileKernels } from '../../../../web/wasm/kernels.ts'
-import { WASM_FORMATS, type WasmFormat } from '../../../../web/wasm/limits.ts'
 import { createWasmSpanRunner, type WasmRunnerOptions } from '../../../../web/wasm/span-runner.ts'
 import { WasmWeights } from '../../../../web/wasm/weights.ts'
 import { measureThroughput } from '../../../../web/engine/measure.ts'
@@ -46,7 +46,7 @@ beforeAll(async () => {
 
 async function chainOf(
   model: ModelFiles,
-  format: WasmFormat,
+  format: WeightFormat,
   options: WasmRunnerOptions & { cuts?: number[] },
 ): Promise<SpanChain> {
   const { cuts = [], ...runnerOptions } = options
@@ -62,7 +62,7 @@ async function chainOf(
 const readFixture = (name: FixtureName): Promise<ModelFiles> => readModel(readRepositoryFile, fixtureFolder(name))
 
 /** Logits of all positions of a fixture, `[T, vocabSize]`: the kept ones, or those of the plain reference on rounded weights. */
-async function expectedLogits(name: FixtureName, model: ModelFiles, ids: number[], format: WasmFormat) {
+async function expectedLogits(name: FixtureName, model: ModelFiles, ids: number[], format: WeightFormat) {
   if (format === 'f32') {
     const kept = await readSafetensors(readRepositoryFile, `${fixtureFolder(name)}/reference.safetensors`)
     return asF32(kept.get('logits')!)
@@ -81,7 +81,7 @@ async function expectedLogits(name: FixtureName, model: ModelFiles, ids: number[
   return out
 }
 
-async function checkFixture(name: FixtureName, format: WasmFormat): Promise<void> {
+async function checkFixture(name: FixtureName, format: WeightFormat): Promise<void> {
   const model = await readFixture(name)
   const { vocabSize, numHiddenLayers: blocks } = model.config
   const reference = (await readJson(readRepositoryFile, `${fixtureFolder(name)}/reference.json`)) as FixtureReference
@@ -121,9 +121,11 @@ async function checkFixture(name: FixtureName, format: WasmFormat): Promise<void
 
 describe('fixtures: logits of all positions, greedy ids; prefill, chunks and spans give the bits of decode', () => {
   it.each(FIXTURES)('%s, f32', (name) => checkFixture(name, 'f32'))
-  it.each(['mha-f16', 'odd-sizes-f32', 'biases-f32', 'plain-tied-f32'] as const)('%s, f16', (name) =>
-    checkFixture(name, 'f16'),
-  )
+  describe.each(['f16', 'int8', 'int4'] as const)('%s', (format) => {
+    it.each(['mha-f16', 'odd-sizes-f32', 'biases-f32', 'plain-tied-f32'] as const)('%s', (name) =>
+      checkFixture(name, format),
+    )
+  })
 })
 
 it('keeps the rules of every runner on sessions, positions, budgets and bad input', async () => {
@@ -131,7 +133,7 @@ it('keeps the rules of every runner on sessions, positions, budgets and bad inpu
   expect(await runnerRules(make, await readFixture('untied-bf16-sharded'))).toEqual([])
 })
 
-it.each(WASM_FORMATS)('%s: random interleavings of sessions give each the bits it has alone', async (format) => {
+it.each(WEIGHT_FORMATS)('%s: random interleavings of sessions give each the bits it has alone', async (format) => {
   const model = await readFixture('group3-bf16')
   const { vocabSize, numHiddenLayers } = model.config
   const random = seededRandom(7)
@@ -220,7 +222,7 @@ it('the embedded model over four spans: prompt logits and greedy ids', async () 
 describe('memory', () => {
   it.each([
     ['models/tinytales', 'f32'],
-    ['models/tinytales', 'f16'],
+    ['models/tinytales', 'int4'],
     ['tests/fixtures/models/odd-sizes-f32', 'f32'],
   ] as const)('%s in %s: never more than the plan', async (folder, format) => {
     const model = await readModel(readRepositoryFile, folder)

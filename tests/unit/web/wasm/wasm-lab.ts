@@ -1,9 +1,9 @@
 /** What a kernel test needs: a memory, inputs, outputs poisoned with NaN and followed by a guard, and comparisons with the reference. */
 import { expect } from 'vitest'
+import type { WeightFormat } from '../../../../swarm/model/config.ts'
 import { paddedWidth } from '../../../../swarm/model/span-bytes.ts'
-import { f32ToF16 } from '../../../../web/engine/convert.ts'
+import { storeRows } from '../../../../web/engine/quantize.ts'
 import { compileKernels, createKernels, type Kernels } from '../../../../web/wasm/kernels.ts'
-import type { WasmFormat } from '../../../../web/wasm/limits.ts'
 import { WasmMemory } from '../../../../web/wasm/memory.ts'
 
 const GUARD = 67
@@ -19,17 +19,17 @@ export interface Layout {
 
 export class WasmLab {
   readonly kernels: Kernels
-  readonly format: WasmFormat
+  readonly format: WeightFormat
   readonly #memory: WasmMemory
   #seed = 1
 
-  private constructor(kernels: Kernels, format: WasmFormat, memory: WasmMemory) {
+  private constructor(kernels: Kernels, format: WeightFormat, memory: WasmMemory) {
     this.kernels = kernels
     this.format = format
     this.#memory = memory
   }
 
-  static async open(format: WasmFormat): Promise<WasmLab> {
+  static async open(format: WeightFormat): Promise<WasmLab> {
     const memory = new WasmMemory()
     return new WasmLab(await createKernels(await compileKernels(), memory.memory, format), format, memory)
   }
@@ -42,7 +42,7 @@ export class WasmLab {
     })
   }
 
-  upload(values: Float32Array | Uint32Array | Uint16Array): number {
+  upload(values: Float32Array | Uint32Array | Uint16Array | Uint8Array): number {
     const at = this.#memory.take('input', values.byteLength)
     this.#memory.bytesAt(at, values.byteLength).set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength))
     return at
@@ -53,10 +53,10 @@ export class WasmLab {
     return this.upload(padRows(values, width))
   }
 
-  /** A matrix in the lab's format. */
-  matrix(values: Float32Array, width: number): number {
-    const padded = padRows(values, width)
-    return this.upload(this.format === 'f32' ? padded : f32ToF16(padded, 'matrix'))
+  /** A matrix in the lab's format: where its weights are, and its scales. */
+  matrix(values: Float32Array, width: number): [weights: number, scales: number] {
+    const { weights, scales } = storeRows(values, width, this.format, 'matrix')
+    return [this.upload(weights), this.upload(scales)]
   }
 
   /** Words that a kernel should write, poisoned, with a guard in front and behind. */
