@@ -105,3 +105,24 @@ it('a device that tells of little memory ends the slider there; a link that allo
   expect(memoryRange(config, settings(), small).mostBytes).toBeLessThan(5e9)
   expect(memoryRange(config, settings({ memoryGb: 48 }), small).mostBytes).toBeGreaterThanOrEqual(48e9)
 })
+
+describe('WebAssembly, whose memory ends at 4 GiB', () => {
+  const large = { backend: 'wasm', deviceMemoryGb: 64 } as const
+
+  it('plans no more, whatever the device has and a link allows', () => {
+    const config = MODELS['70B']!
+    for (const defaults of [{}, { memoryGb: 48 }]) {
+      const sizing = chooseSizing(config, settings(defaults), large)
+      expect(sizing.budgetBytes).toBeLessThan(2 ** 32)
+      expect(bytesOfDearest(config, sizing.length, sizing)).toBeLessThanOrEqual(sizing.budgetBytes)
+      const { mostBytes, stepBytes } = memoryRange(config, settings(defaults), large)
+      expect(mostBytes).toBeLessThan(2 ** 32 + stepBytes)
+    }
+  })
+
+  it('says so where the blocks that were asked for do not fit, instead of looking for a budget that would do', () => {
+    const config = MODELS['70B']!
+    const asked = settings({ numBlocks: 20, weights: 'f32' })
+    expect(() => memoryRange(config, asked, large)).toThrow(/20 blocks in f32 take .* GB, and this tab may use 4\.3 GB/)
+  })
+})
