@@ -249,10 +249,16 @@ export function isRunning(pid: number): boolean {
   }
 }
 
-/** Pids of the direct children of a process (Linux: /proc). */
+/** Pids of the direct children of a process (Linux: /proc), of whichever of its threads: a browser's network service is one. */
 export function childPids(pid: number): number[] {
-  const path = `/proc/${pid}/task/${pid}/children`
-  return readFileSync(path, 'utf8').trim().split(' ').filter(Boolean).map(Number)
+  return readdirSync(`/proc/${pid}/task`).flatMap((task) => {
+    try {
+      return readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number)
+    } catch {
+      // A thread that ended while we looked.
+      return []
+    }
+  })
 }
 
 /** A process and all below it, parents first. */
