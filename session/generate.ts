@@ -115,7 +115,13 @@ export class ChatSession {
         if (isFault(error)) faults += 1
         if (faults > MAX_FAULTS_PER_TOKEN) throw error
         answer.failovers += 1
-        yield { type: 'lost', peerId: error.peerId ?? '', reason: error.message, afterMs: Math.round(silenceMs) }
+        yield {
+          type: 'lost',
+          peerId: error.peerId ?? '',
+          reason: error.message,
+          afterMs: Math.round(silenceMs),
+          ...(error.code === 'PEER_REFUSED' ? { handedOver: true } : {}),
+        }
         await this.#dropRoute()
       }
     }

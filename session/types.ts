@@ -92,7 +92,8 @@ export type GenerateEvent =
   | { type: 'token'; index: number; id: number; text: string }
   /** No route now: waits, and goes on by itself. `missingBlocks` may be empty when peers exist but refuse. */
   | { type: 'paused'; missingBlocks: readonly number[]; reason: string }
-  | { type: 'lost'; peerId: string; reason: string; afterMs: number }
+  /** `handedOver`: it said that it moves, pauses or stops, and gave the session up between two tokens. */
+  | { type: 'lost'; peerId: string; reason: string; afterMs: number; handedOver?: true }
   | { type: 'resumed' }
   | {
       type: 'end'

@@ -78,7 +78,11 @@ function Happenings({ entry }: { entry: AnswerEntry }) {
   const { messages, formats } = useTexts()
   const { chat } = messages
   const lines = [
-    ...entry.lost.map((lost) => chat.lost(shortPeerId(lost.peerId), formats.duration(lost.afterMs))),
+    ...entry.lost.map(({ peerId, afterMs, handedOver }) =>
+      handedOver === true
+        ? chat.handedOver(shortPeerId(peerId))
+        : chat.lost(shortPeerId(peerId), formats.duration(afterMs)),
+    ),
     ...(entry.status === 'interrupted' ? [chat.interrupted] : []),
     ...(entry.status === 'stopped' ? [chat.stopped] : []),
     ...(entry.status === 'done' && entry.cut ? [chat.cut] : []),

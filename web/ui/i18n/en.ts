@@ -98,6 +98,7 @@ export const en = {
     pausedBlocks: (blocks: string, count: number) =>
       `Paused: nobody serves ${plural(count, 'block', 'blocks')} ${blocks} now. The answer goes on by itself when a tab takes ${plural(count, 'it', 'them')} over.`,
     pausedBusy: (reason: string) => `Paused: ${reason}. The answer goes on by itself as soon as a tab has room.`,
+    handedOver: (peer: string) => `Tab ${peer} moved, paused or stopped; the answer goes on elsewhere.`,
     lost: (peer: string, seconds: string) => `Tab ${peer} went away; noticed after ${seconds}.`,
     interrupted: 'The page was closed while this was being written.',
     stopped: 'Stopped.',

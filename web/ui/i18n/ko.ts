@@ -91,6 +91,7 @@ export const ko: Messages = {
     pausedBlocks: (blocks) =>
       `일시 정지: 블록 ${blocks}번을 제공하는 탭이 없습니다. 다른 탭이 맡으면 저절로 이어집니다.`,
     pausedBusy: (reason) => `일시 정지: ${reason}. 자리가 나는 대로 저절로 이어집니다.`,
+    handedOver: (peer) => `탭 ${peer}이(가) 옮기거나 멈추어 다른 탭이 답을 이어 갑니다.`,
     lost: (peer, seconds) => `탭 ${peer} 연결이 끊겼습니다 (${seconds} 만에 감지).`,
     interrupted: '답을 쓰는 도중에 페이지가 닫혔습니다.',
     stopped: '중지했습니다.',

@@ -4,7 +4,7 @@
  */
 import { StopText } from '../../../session/stop-text.ts'
 import type { DecodeStream, GenerateEvent, Timings } from '../../../session/types.ts'
-import type { AnswerEntry, AnswerStats } from './chat-types.ts'
+import type { AnswerEntry, AnswerStats, LostPeer } from './chat-types.ts'
 import { pageError } from './page-error.ts'
 
 /** What a conversation is doing. */
@@ -91,7 +91,7 @@ export async function followAnswer(
           )
           break
         case 'lost':
-          show({ lost: [...entry.lost, { peerId: event.peerId, reason: event.reason, afterMs: event.afterMs }] })
+          show({ lost: [...entry.lost, lostPeerOf(event)] })
           break
         case 'end':
           show({
@@ -148,4 +148,8 @@ function statsOf(timings: Timings): AnswerStats {
     promptTokens: timings.promptTokens,
     reusedTokens: timings.reusedTokens,
   }
+}
+
+function lostPeerOf({ peerId, reason, afterMs, handedOver }: Extract<GenerateEvent, { type: 'lost' }>): LostPeer {
+  return { peerId, reason, afterMs, ...(handedOver === undefined ? {} : { handedOver }) }
 }

@@ -58,6 +58,8 @@ export interface HopView {
 export interface LostPeer {
   peerId: string
   reason: string
+  /** It moved, paused or stopped, and said so. */
+  handedOver?: true
   afterMs: number
 }
 
