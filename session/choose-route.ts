@@ -3,6 +3,7 @@
  * exactly this model (repository and revision) and take new sessions are looked at.
  */
 import type { SwarmNode } from '../net/types.ts'
+import { WEIGHT_FORMATS } from '../swarm/model/config.ts'
 import type { PeerRecord } from '../swarm/peer-record.ts'
 import { CLEARLY_FASTER, planRoute, routeMs } from '../swarm/planner/route.ts'
 import type { RouteHop, RouteRequest, SwarmView } from '../swarm/planner/types.ts'
@@ -16,6 +17,10 @@ export interface RouteNeeds {
   needTokens: number
   /** KV tokens wished for, so that later turns fit too; at least `needTokens`. */
   wishTokens: number
+  /** The weight format that hops must have, of an answer that has begun with it; null: the most exact one that has a route. */
+  weights: string | null
+  /** Hops of any formats may follow one another. Otherwise a text would depend on who happens to serve which block. */
+  mixWeights: boolean
 }
 
 export type RouteChoice =
@@ -34,8 +39,30 @@ export interface RouteChooser {
 }
 
 export function chooseRoute(chooser: RouteChooser, needs: RouteNeeds): RouteChoice {
+  const all = servingRecords(chooser)
+  const kinds = kindsOf(all, needs)
+  let full: RouteChoice | null = null
+  let nearest: Extract<RouteChoice, { ok: false }> | null = null
+  for (const { weights, records } of kinds) {
+    const choice = chooseAmong(chooser, records, needs)
+    if (choice.ok && hasRoom(records, choice.hops, choice.maxTokens)) return choice
+    if (choice.ok) full ??= choice
+    else if (nearest === null || choice.missingBlocks.length < nearest.missingBlocks.length) {
+      nearest = { ...choice, reason: `${choice.reason} as ${weights}` }
+    }
+  }
+  // Where nobody has room by its record the planner still names a route: records are up to half a minute old, the peers'
+  // own answer counts, and a refusal costs one round trip.
+  if (full !== null) return full
+  const mixed = chooseAmong(chooser, all, needs)
+  // Blocks that nobody serves in any format are what a person can do something about.
+  if (!mixed.ok || nearest === null) return mixed
+  const kept = needs.weights === null ? 'a text keeps to one format' : 'this text began with that format'
+  return { ...nearest, reason: `${nearest.reason}, and ${kept}` }
+}
+
+function chooseAmong(chooser: RouteChooser, records: readonly PeerRecord[], needs: RouteNeeds): RouteChoice {
   const { node, model, bans } = chooser
-  const records = servingRecords(chooser)
   const view = viewOf(records, model.id.blocks)
   const exclude = bans.excluded(records, chooser.now())
   // A peer cannot dial itself.
@@ -45,8 +72,6 @@ export function chooseRoute(chooser: RouteChooser, needs: RouteNeeds): RouteChoi
   if (hasRoom(records, wished.hops, needs.wishTokens)) {
     return { ok: true, hops: wished.hops, maxTokens: needs.wishTokens }
   }
-  // Where nobody has room by its record the planner still names a route: records are up to half a minute old, the peers'
-  // own answer counts, and a refusal costs one round trip.
   const needed = plan(chooser, view, exclude, needs.needTokens)
   return { ok: true, hops: needed.ok ? needed.hops : wished.hops, maxTokens: needs.needTokens }
 }
@@ -62,10 +87,14 @@ export function lessCrowded(
   told: ReadonlyMap<string, number>,
 ): Extract<RouteChoice, { ok: true }> | null {
   const { node, model, bans } = chooser
-  const records = servingRecords(chooser).map((record) => {
-    const sessions = told.get(record.peerId)
-    return sessions === undefined ? record : { ...record, sessions }
-  })
+  const serving = servingRecords(chooser)
+  const weights = serving.find(({ peerId }) => peerId === hops[0]?.peerId)?.weights
+  const records = serving
+    .filter((record) => needs.mixWeights || record.weights === weights)
+    .map((record) => {
+      const sessions = told.get(record.peerId)
+      return sessions === undefined ? record : { ...record, sessions }
+    })
   const view = viewOf(records, model.id.blocks)
   const exclude = bans.excluded(records, chooser.now()).add(node.peerId)
   const request = requestOf({ ...chooser, random: () => 0 }, view, exclude, needs.wishTokens)
@@ -73,6 +102,24 @@ export function lessCrowded(
   if (!other.ok || !hasRoom(records, other.hops, needs.wishTokens)) return null
   if (routeMs(request, other.hops) >= routeMs(request, hops) * CLEARLY_FASTER) return null
   return { ok: true, hops: other.hops, maxTokens: needs.wishTokens }
+}
+
+interface Kind {
+  weights: string
+  records: readonly PeerRecord[]
+}
+
+/** Peers that may be hops of one route, the most exact format first. */
+function kindsOf(records: readonly PeerRecord[], { weights, mixWeights }: RouteNeeds): Kind[] {
+  if (mixWeights) return [{ weights: 'any format', records }]
+  const formats = weights === null ? new Set(records.map((record) => record.weights)) : [weights]
+  const exactness = (format: string): number => {
+    const known = WEIGHT_FORMATS.findIndex((name) => name === format)
+    return known === -1 ? WEIGHT_FORMATS.length : known
+  }
+  return [...formats]
+    .toSorted((a, b) => exactness(a) - exactness(b))
+    .map((format) => ({ weights: format, records: records.filter((record) => record.weights === format) }))
 }
 
 function noRoute(

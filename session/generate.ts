@@ -29,6 +29,8 @@ export interface ChatSessionOptions {
    * single prompt.
    */
   reserveTokens?: number
+  /** Lets hops of different weight formats follow one another; without it an answer keeps to one. */
+  mixWeights?: boolean
 }
 
 const DEFAULT_RESERVE_TOKENS = 2048
@@ -42,6 +44,8 @@ export class ChatSession {
   readonly #connector: Connector
   #route: RouteSession | null = null
   #lastRoute: RouteSummary = { hops: [], weights: '', backend: '' }
+  /** Of the route, as its peers announce it. */
+  #weights: string | null = null
   #epoch = 0
   #turns = 0
   #isBusy = false
@@ -146,12 +150,15 @@ export class ChatSession {
     this.#route = yield* connect(this.#connector, {
       needTokens: answer.maxLength,
       wishTokens: Math.min(this.#model.maxPositionEmbeddings, wish),
+      weights: isRecovery ? this.#weights : null,
+      mixWeights: this.#options.mixWeights ?? false,
       signal,
       graceMs: isRecovery ? 0 : FIRST_ROUTE_GRACE_MS,
       isRecovery,
     })
     answer.reusedTokens = 0
     const { hops, weights, backend } = this.#route
+    this.#weights = this.#connector.node.directory.get(hops[0]?.peerId ?? '')?.weights ?? null
     this.#lastRoute = { hops, weights, backend }
     return this.#route
   }

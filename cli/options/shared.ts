@@ -157,6 +157,9 @@ export const samplingOptions = {
   raw: flag('without the chat template', { group: ANSWER }),
   promptIds: text('token ids in place of text: 1,2,3', { group: ANSWER, placeholder: 'IDS' }),
   system: text('system message before the prompt', { group: ANSWER }),
+  mixWeights: flag('lets tabs of different weight formats follow one another; the text may then depend on who serves', {
+    group: ANSWER,
+  }),
   json: flag('one JSON object in place of the text', { group: ANSWER }),
 }
 

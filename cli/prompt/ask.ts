@@ -27,6 +27,7 @@ export interface AskOptions {
   seed: number | undefined
   stop: readonly string[]
   ignoreEos: boolean
+  mixWeights: boolean
   json: boolean
 }
 
@@ -77,6 +78,7 @@ export async function ask(
     randomBytes: (length) => new Uint8Array(randomBytes(length)),
     // One question: no later turn needs room.
     reserveTokens: 0,
+    mixWeights: options.mixWeights,
   })
   try {
     const events = session.generate({

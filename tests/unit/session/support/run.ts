@@ -25,9 +25,15 @@ export function fakeModel(swarm: FakeSwarm, change: Partial<PromptModel> = {}): 
   }
 }
 
-export function newChat(swarm: FakeSwarm, model: PromptModel = fakeModel(swarm), seed = 1): ChatSession {
+export function newChat(
+  swarm: FakeSwarm,
+  model: PromptModel = fakeModel(swarm),
+  seed = 1,
+  options: { mixWeights?: boolean } = {},
+): ChatSession {
   let state = seed
   return new ChatSession(swarm.node(), model, {
+    ...options,
     now: () => performance.now(),
     randomBytes: (length) =>
       Uint8Array.from({ length }, () => {
