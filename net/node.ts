@@ -13,10 +13,9 @@ import { CorrectedClock } from './clock.ts'
 import { DhtDirectory } from './dht-directory.ts'
 import { Dialler } from './dialler.ts'
 import { DirectoryStore } from './directory-store.ts'
-import { Libp2pFrameStream } from './frame-stream.ts'
 import { createPeerNode, type PeerNode } from './libp2p.ts'
 import { Liveness } from './liveness.ts'
-import { isDirect, peerIdOfAddress } from './multiaddr.ts'
+import { peerIdOfAddress } from './multiaddr.ts'
 import { neighboursOf } from './neighbours.ts'
 import { Peers } from './peers.ts'
 import type { Platform } from './platform.ts'
@@ -28,6 +27,7 @@ import { refreshReservation } from './reservation.ts'
 import { Sensors } from './sensors.ts'
 import { FrameServer } from './serve/server.ts'
 import { SessionPaths } from './session-paths.ts'
+import { SessionStreams } from './session-streams.ts'
 import type {
   Announcer,
   FrameStream,
@@ -72,8 +72,6 @@ const TICK_MS = 1_000
 /** The first relay usually answers within 300 ms; a node is returned after this in any case. */
 const FIRST_RELAY_MS = 4_000
 const DHT_REFRESH_MS = 30_000
-/** A connection that has just refused a stream: an answer in this time says that it was a refusal. */
-const LIVES_MS = 500
 /** Without a directory the DHT is all there is. */
 const DHT_REFRESH_ALONE_MS = 3_000
 
@@ -112,6 +110,7 @@ class LibSwarmNode implements ServingNode, PageLife, Reserving, Connecting {
   readonly #liveness: Liveness
   readonly #dialler: Dialler
   readonly #paths: SessionPaths
+  readonly #streams: SessionStreams
   readonly #exchange: RecordsExchange
   readonly #dht: DhtDirectory
   readonly #sensors: Sensors
@@ -215,6 +214,12 @@ class LibSwarmNode implements ServingNode, PageLife, Reserving, Connecting {
       direct: (peerId) => this.#peers.direct(peerId),
       now: () => performance.now(),
     })
+    this.#streams = new SessionStreams({
+      paths: this.#paths,
+      liveness: this.#liveness,
+      peers: this.#peers,
+      onBytes: (received, sent, relayed) => this.#server?.countBytes(received, sent, relayed),
+    })
     this.#sensors = new Sensors({
       peers: this.#peers,
       record: (peerId) => store.get(peerId),
@@ -304,16 +309,8 @@ class LibSwarmNode implements ServingNode, PageLife, Reserving, Connecting {
     return this.#relays.onChange(listener)
   }
 
-  async openInference(peerId: string, signal: AbortSignal): Promise<FrameStream> {
-    const connection = await this.#paths.connect(peerId, signal)
-    // Not before: a peer that is still being dialled cannot answer, and would be taken for dead in the middle of it.
-    const stopWatching = this.#liveness.watch(peerId)
-    try {
-      return await this.#openLiving(connection, INFERENCE_PROTOCOL, signal, stopWatching)
-    } catch (error) {
-      stopWatching()
-      throw error
-    }
+  openInference(peerId: string, signal: AbortSignal): Promise<FrameStream> {
+    return this.#streams.open(peerId, INFERENCE_PROTOCOL, signal, { isWatched: true })
   }
 
   async openPush(peerId: string, signal: AbortSignal): Promise<FrameStream> {
@@ -325,8 +322,7 @@ class LibSwarmNode implements ServingNode, PageLife, Reserving, Connecting {
         peerId,
       })
     }
-    const connection = await this.#paths.connect(peerId, signal)
-    return this.#openLiving(connection, PUSH_PROTOCOL, signal, () => undefined)
+    return this.#streams.open(peerId, PUSH_PROTOCOL, signal, { isWatched: false })
   }
 
   warm(peerIds: readonly string[]): void {
@@ -406,73 +402,8 @@ class LibSwarmNode implements ServingNode, PageLife, Reserving, Connecting {
     return this.#options.directory !== 'off'
   }
 
-  /** Once more where the connection turns out to be dead: who has slept, or whose other side has, was not told of its end. */
-  async #openLiving(
-    connection: Connection,
-    protocol: string,
-    signal: AbortSignal,
-    onEnd: () => void,
-  ): Promise<Libp2pFrameStream> {
-    const peerId = connection.remotePeer.toString()
-    try {
-      return await this.#openStream(connection, protocol, signal, onEnd)
-    } catch (error) {
-      if (signal.aborted || !isDirect(connection.remoteAddr)) throw error
-      const isInUse = connection.status === 'open' && this.#peers.direct(peerId) === connection
-      if (isInUse && (await this.#liveness.ask(peerId, LIVES_MS))) throw error
-      connection.abort(new Error('it takes no stream and answers nothing'))
-      return this.#openStream(await this.#paths.connect(peerId, signal), protocol, signal, onEnd)
-    }
-  }
-
-  async #openStream(
-    connection: Connection,
-    protocol: string,
-    signal: AbortSignal,
-    onEnd: () => void,
-  ): Promise<Libp2pFrameStream> {
-    const peerId = connection.remotePeer.toString()
-    let stream: Stream
-    try {
-      stream = await connection.newStream(protocol, {
-        signal,
-        maxOutboundStreams: 4 * MAX_SESSIONS,
-        runOnLimitedConnection: true,
-      })
-    } catch (error) {
-      if (signal.aborted) throw error
-      throw new SwarmError('PEER_LOST', `peer ${peerId} did not take a stream: ${describeError(error)}`, {
-        retryable: true,
-        peerId,
-        cause: error,
-      })
-    }
-    return this.#frameStream(stream, connection, onEnd)
-  }
-
-  #frameStream(stream: Stream, connection: Connection, onEnd: () => void): Libp2pFrameStream {
-    const peerId = connection.remotePeer.toString()
-    const relayed = !isDirect(connection.remoteAddr)
-    return new Libp2pFrameStream(stream, connection, {
-      onReceived: (bytes) => {
-        this.#liveness.heard(peerId)
-        this.#server?.countBytes(bytes, 0, relayed)
-        if (relayed) this.#paths.count(connection, bytes)
-      },
-      onSent: (bytes) => {
-        this.#server?.countBytes(0, bytes, relayed)
-        if (relayed) this.#paths.count(connection, bytes)
-      },
-      onEnd: (error) => {
-        onEnd()
-        // A stream that breaks while its connection stands is a hint; the connection's own end has its own handling.
-        if (error !== null && connection.status === 'open') void this.#peers.suspect(peerId, 'stream-error', true)
-      },
-    })
-  }
-
   #serve(stream: Stream, connection: Connection, isPush: boolean): void {
-    const frames = this.#frameStream(stream, connection, () => undefined)
+    const frames = this.#streams.take(stream, connection)
     const server = this.#server
     if (server === null) frames.abort(new Error('nothing is served here yet'))
     else void (isPush ? server.servePush(frames) : server.serveRequester(frames))
