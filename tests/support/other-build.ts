@@ -6,7 +6,7 @@ import { cpSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { cleanEnv, makeTempDir, REPO_ROOT, removeTempDir, startProcess, type StartedProcess } from './processes.ts'
 
-const COPIED = ['cli', 'hub', 'models', 'net', 'relay', 'session', 'shaders', 'swarm', 'web']
+const COPIED = ['cli', 'hub', 'models', 'net', 'relay', 'session', 'shaders', 'swarm', 'wasm', 'web']
 const COPIED_FILES = ['package.json', 'package-lock.json', 'tsconfig.json', 'vite.config.ts']
 const OWN = 'export const PROTOCOL_MAJOR = 1\n'
 const NEXT = 'export const PROTOCOL_MAJOR = 2\n'
