@@ -169,8 +169,11 @@ describe('a chat on the page', () => {
     for (let i = 0; i < 2; i += 1) {
       await page.getByTestId('chat-retry').click()
       await page.locator('[data-testid="chat-status"]:not([data-phase="idle"])').waitFor()
+      // The answer before is done as well, and its text goes when the new one begins: read when that is over.
+      await page.locator('[data-testid="chat-status"][data-phase="idle"]').waitFor()
       drawn.push(await chat.finished(0))
     }
+    expect(drawn[0]).not.toBe('')
     expect(drawn[0]).toBe(drawn[1])
   })
 
