@@ -21,6 +21,9 @@ export function blocksOf(span: Span): number[] {
   return Array.from({ length: spanLength(span) }, (_, i) => span.start + i)
 }
 
+/** Of a peer that serves nothing. */
+export const NO_BLOCKS: Span = { start: 0, end: 0 }
+
 export function sameSpan(a: Span, b: Span): boolean {
   return a.start === b.start && a.end === b.end
 }

@@ -7,7 +7,7 @@ import type { InferenceServer } from '../../net/types.ts'
 import { describeError, SwarmError } from '../../swarm/errors.ts'
 import { blocksLostByMove } from '../../swarm/planner/coverage.ts'
 import type { SwarmView } from '../../swarm/planner/types.ts'
-import { formatBlockRanges, sameSpan, type Span } from '../../swarm/span.ts'
+import { NO_BLOCKS, formatBlockRanges, sameSpan, type Span } from '../../swarm/span.ts'
 import type { DonorLog } from './donor-log.ts'
 import type { DonorModel } from './donor-model.ts'
 import type { DonorEnvironment } from './environment.ts'
@@ -34,8 +34,6 @@ export interface MoverOptions {
   onDropped: () => void
   onProgress: (moving: { span: Span; progress: LoadProgress } | null) => void
 }
-
-const NOTHING: Span = { start: 0, end: 0 }
 
 export class Mover {
   readonly #options: MoverOptions
@@ -135,7 +133,7 @@ export class Mover {
   ): Promise<boolean> {
     const { member, log, current } = this.#options
     const old = current()
-    const lost = lostByGoingTo(NOTHING)
+    const lost = lostByGoingTo(NO_BLOCKS)
     if (lost.length > 0) {
       return stay(`memory holds one span at a time, and only this tab serves blocks ${formatBlockRanges(lost)}`)
     }

@@ -7,7 +7,7 @@ import type { DonorSettings } from '../../swarm/donor-settings.ts'
 import { SwarmError } from '../../swarm/errors.ts'
 import { blocksLostByMove } from '../../swarm/planner/coverage.ts'
 import type { PlacementRule } from '../../swarm/planner/types.ts'
-import { blocksOf, formatBlockRanges, spanLength, type Span } from '../../swarm/span.ts'
+import { NO_BLOCKS, blocksOf, formatBlockRanges, spanLength, type Span } from '../../swarm/span.ts'
 import type { DonorLog } from './donor-log.ts'
 import type { DonorModel } from './donor-model.ts'
 import { DutyLoop, type Duty } from './duty.ts'
@@ -53,7 +53,6 @@ export interface ServingOptions {
 /** How often figures are looked at: for the page, and for the record when sessions came or went. */
 const STATS_MS = 1_000
 
-const NOTHING: Span = { start: 0, end: 0 }
 const PAUSED = 'is paused by its owner'
 const FINISHING = 'takes no new sessions: it stops soon'
 
@@ -279,7 +278,7 @@ export class Serving implements Pausable {
   /** Blocks that would be missing without this tab. */
   #findOnlyHere(): void {
     const { member } = this.#options
-    this.#onlyHere = blocksLostByMove(member.others(), member.peerId, this.#loaded.runner.span, NOTHING)
+    this.#onlyHere = blocksLostByMove(member.others(), member.peerId, this.#loaded.runner.span, NO_BLOCKS)
   }
 
   #tick(): void {

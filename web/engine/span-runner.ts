@@ -2,7 +2,6 @@
  * `SpanRunner` on WebGPU: sessions, their order and their failures. The compute is in `forward.ts` and `head.ts`. Runs wherever
  * `navigator.gpu` is, normally in a dedicated Worker; the Worker's message passing is not here.
  */
-import { SwarmError, toPlainError } from '../../swarm/errors.ts'
 import type { LlamaConfig } from '../../swarm/model/config.ts'
 import type { Span } from '../../swarm/span.ts'
 import type {
@@ -27,7 +26,7 @@ import type { KvCache } from './kv-cache.ts'
 import { SerialWork } from './serial-work.ts'
 import { checkOpening, cutSession, findSession, gpuLost, noLogits } from './session-rules.ts'
 import type { SessionLimits } from './step-checks.ts'
-import { checkStep, refuseNotFinite } from './step-checks.ts'
+import { checkStep, failureOf, refuseNotFinite } from './step-checks.ts'
 import type { SpanWeights } from './weights.ts'
 
 export interface SpanRunnerOptions {
@@ -173,9 +172,7 @@ class GpuSpanRunner implements SpanRunner {
     try {
       return await this.#runStep(input)
     } catch (error) {
-      // Only what is this input's own fault; anything else is the whole runner's.
-      if (!(error instanceof SwarmError) || error.code === 'GPU_LOST') throw error
-      return { session: input.session, position: input.position, error: toPlainError(error) }
+      return failureOf(input, error)
     }
   }
 

@@ -1,9 +1,9 @@
 /** What a step must fulfil before it may touch the GPU: everything in it may come from a stranger. */
-import { SwarmError } from '../../swarm/errors.ts'
+import { SwarmError, toPlainError } from '../../swarm/errors.ts'
 import { MAX_STEP_ROWS } from '../../swarm/limits.ts'
 import type { LlamaConfig } from '../../swarm/model/config.ts'
 import type { Span } from '../../swarm/span.ts'
-import type { StepInput } from '../../swarm/span-runner.ts'
+import type { StepFailure, StepInput } from '../../swarm/span-runner.ts'
 
 /** Exactly one of the two. */
 export type StepRows = { tokens: Uint32Array } | { hidden: Float32Array }
@@ -65,4 +65,10 @@ export function refuseNotFinite(values: Float32Array, what: string): void {
   if (finite) return
   const at = values.findIndex((value) => !Number.isFinite(value))
   throw new SwarmError('NOT_FINITE', `${what} hold ${values[at]} at element ${at}`)
+}
+
+/** Only what is the input's own fault; anything else is the whole runner's. @throws the error, then */
+export function failureOf(input: StepInput, error: unknown): StepFailure {
+  if (!(error instanceof SwarmError) || error.code === 'GPU_LOST') throw error
+  return { session: input.session, position: input.position, error: toPlainError(error) }
 }

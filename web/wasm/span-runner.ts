@@ -2,11 +2,11 @@
  * `SpanRunner` on WebAssembly SIMD, for tabs without a GPU: sessions, batches and their failures. The compute is in `forward.ts` and
  * `head.ts`. Runs in a dedicated Worker, which it keeps busy: between blocks it lets messages in.
  */
-import { SwarmError, toPlainError } from '../../swarm/errors.ts'
+import { SwarmError } from '../../swarm/errors.ts'
 import type { LlamaConfig } from '../../swarm/model/config.ts'
 import { ENGINE_MAX_ROWS, spanBytes } from '../../swarm/model/span-bytes.ts'
 import type { Span } from '../../swarm/span.ts'
-import { formatSpan } from '../../swarm/span.ts'
+import { formatSpan, sameSpan } from '../../swarm/span.ts'
 import type {
   LogitsRequest,
   LogitsRow,
@@ -20,7 +20,7 @@ import type {
 import { SerialWork } from '../engine/serial-work.ts'
 import { checkOpening, cutSession, findSession, gpuLost, noLogits } from '../engine/session-rules.ts'
 import type { SessionLimits, StepRows } from '../engine/step-checks.ts'
-import { checkStep, refuseNotFinite } from '../engine/step-checks.ts'
+import { checkStep, failureOf, refuseNotFinite } from '../engine/step-checks.ts'
 import type { ChunkPart } from './forward.ts'
 import { WasmForward } from './forward.ts'
 import { WasmHead } from './head.ts'
@@ -182,7 +182,7 @@ class WasmSpanRunner implements SpanRunner {
       const input = batch[index] as StepInput
       const session = this.#sessions.get(input.session)
       const first = jobs[0]
-      const isOther = first !== undefined && session !== undefined && !isSameSpan(first.session.span, session.span)
+      const isOther = first !== undefined && session !== undefined && !sameSpan(first.session.span, session.span)
       if (seen.has(input.session) || isOther) {
         later.push(index)
         seen.add(input.session)
@@ -311,16 +311,6 @@ function nextChunk(jobs: readonly Job[]): JobPart[] {
     room -= rows
   }
   return chunk
-}
-
-function isSameSpan(a: Span, b: Span): boolean {
-  return a.start === b.start && a.end === b.end
-}
-
-/** Only what is the input's own fault; anything else is the whole runner's. */
-function failureOf(input: StepInput, error: unknown): StepFailure {
-  if (!(error instanceof SwarmError) || error.code === 'GPU_LOST') throw error
-  return { session: input.session, position: input.position, error: toPlainError(error) }
 }
 
 function valueOrError<T>(work: () => T): T | SwarmError {
