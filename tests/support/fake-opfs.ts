@@ -5,6 +5,8 @@ export class FakeFolder {
   readonly files = new Map<string, Uint8Array>()
   /** Files that the browser refuses to delete. */
   readonly stuck = new Set<string>()
+  /** How many more openings for writing find the file locked by another tab. */
+  readonly held = new Map<string, number>()
   readonly #quota: { left: number }
   readonly #handles: 'writable' | 'exclusive'
 
@@ -31,8 +33,15 @@ export class FakeFolder {
     }
     const getFile = async (): Promise<Blob> =>
       new Blob([(this.files.get(name) ?? new Uint8Array(0)) as Uint8Array<ArrayBuffer>])
-    if (this.#handles === 'exclusive') return { getFile, createSyncAccessHandle: async () => this.#exclusive(name) }
-    return { getFile, createWritable: async () => this.#writable(name) }
+    const opened = async (handle: () => object): Promise<object> => {
+      const held = this.held.get(name) ?? 0
+      this.held.set(name, held - 1)
+      if (held > 0) throw new DOMException(`${name} is open`, 'NoModificationAllowedError')
+      return handle()
+    }
+    if (this.#handles === 'exclusive')
+      return { getFile, createSyncAccessHandle: () => opened(() => this.#exclusive(name)) }
+    return { getFile, createWritable: () => opened(() => this.#writable(name)) }
   }
 
   async removeEntry(name: string): Promise<void> {

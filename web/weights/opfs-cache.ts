@@ -8,6 +8,10 @@ import { entryHead, openEntry } from './cache-entry.ts'
 import { folderName, WEIGHTS_FOLDER } from './model-folder.ts'
 import type { CachedModel, WeightCache } from './weight-cache.ts'
 
+/** A write of one entry takes milliseconds to a few seconds on a slow disk; in all this waits a second. */
+const WRITE_ATTEMPTS = 5
+const HELD_WAIT_MS = 100
+
 export interface OpfsCacheOptions {
   /** Told once when storage is full or cannot be used; loading goes on without. */
   onWarning: (warning: SwarmError) => void
@@ -70,6 +74,8 @@ class OpfsCache implements WeightCache {
       if (!isMissing(error) && !isUnreadable(error)) this.#warn('cannot read what it kept', error)
       return null
     }
+    // Created a moment ago by another tab, which is about to fill it: not damaged, and removing it would stop that tab.
+    if (stored.byteLength === 0) return null
     const bytes = await openEntry(stored)
     if (bytes === null) await this.#remove(model, name)
     return bytes
@@ -79,9 +85,10 @@ class OpfsCache implements WeightCache {
     if (!this.#writable) return
     try {
       const head = await entryHead(bytes)
-      const folder = await this.#folder.getDirectoryHandle(folderName(model), { create: true })
-      await replaceFile(await folder.getFileHandle(name, { create: true }), [head, bytes])
+      await this.#replace(model, name, [head, bytes])
     } catch (error) {
+      // Another tab writes this entry, or removes a damaged one, for longer than was waited: it is that tab's to keep.
+      if (isHeld(error)) return
       this.#writable = false
       const full = (error as { name?: unknown } | null)?.name === 'QuotaExceededError'
       this.#warn(full ? 'has no storage left' : 'cannot keep downloads', error)
@@ -93,6 +100,20 @@ class OpfsCache implements WeightCache {
     await this.#root.removeEntry(WEIGHTS_FOLDER, { recursive: true })
     this.#folder = await this.#root.getDirectoryHandle(WEIGHTS_FOLDER, { create: true })
     this.#writable = true
+  }
+
+  /** Tries again where another tab of this origin holds the entry for the moment or has just removed it. */
+  async #replace(model: CachedModel, name: string, parts: readonly Uint8Array[]): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const folder = await this.#folder.getDirectoryHandle(folderName(model), { create: true })
+        await replaceFile(await folder.getFileHandle(name, { create: true }), parts)
+        return
+      } catch (error) {
+        if (attempt === WRITE_ATTEMPTS || !(isHeld(error) || isMissing(error))) throw error
+        await new Promise((resolve) => setTimeout(resolve, HELD_WAIT_MS * attempt))
+      }
+    }
   }
 
   async #remove(model: CachedModel, name: string): Promise<void> {
@@ -159,5 +180,10 @@ function isMissing(error: unknown): boolean {
 
 function isUnreadable(error: unknown): boolean {
   const name = (error as { name?: unknown } | null)?.name
-  return name === 'NotReadableError' || name === 'NoModificationAllowedError' || name === 'InvalidStateError'
+  return name === 'NotReadableError' || name === 'InvalidStateError' || isHeld(error)
+}
+
+/** What a browser says when another handle locks the file. */
+function isHeld(error: unknown): boolean {
+  return (error as { name?: unknown } | null)?.name === 'NoModificationAllowedError'
 }

@@ -41,6 +41,40 @@ test('a damaged entry reads as missing and is removed', async () => {
   expect((await cache.list(model)).size).toBe(0)
 })
 
+/** The folder of the one model that a fake has. */
+function modelFolder(folder: FakeFolder): FakeFolder {
+  const [found] = [...(folder.folders.get('weights-v1')?.folders.values() ?? [])]
+  if (found === undefined) throw new Error('nothing was written')
+  return found
+}
+
+test('an entry that another tab has created and not filled yet is left to it', async () => {
+  const folder = new FakeFolder()
+  const cache = await open(folder)
+  await cache.write(model, 'x', bytes)
+  modelFolder(folder).files.set('y', new Uint8Array(0))
+  expect(await cache.read(model, 'y')).toBeNull()
+  expect([...(await cache.list(model))]).toEqual(['x', 'y'])
+})
+
+test.each(['writable', 'exclusive'] as const)(
+  'a file that another tab holds (%s handles): waited for, and left to that tab after a while, without a warning',
+  async (handles) => {
+    const warnings: SwarmError[] = []
+    const folder = new FakeFolder({ left: Infinity }, handles)
+    const cache = await open(folder, warnings)
+    await cache.write(model, 'x', bytes)
+    modelFolder(folder).held.set('y', 2).set('z', Infinity)
+    await cache.write(model, 'y', bytes)
+    expect(await cache.read(model, 'y')).toEqual(bytes)
+    await cache.write(model, 'z', bytes)
+    expect(await cache.read(model, 'z')).toBeNull()
+    await cache.write(model, 'after', bytes)
+    expect(await cache.read(model, 'after')).toEqual(bytes)
+    expect(warnings).toEqual([])
+  },
+)
+
 test('full storage: one warning, nothing half kept, earlier entries stay', async () => {
   const warnings: SwarmError[] = []
   const cache = await open(new FakeFolder({ left: 1500 }), warnings)
