@@ -35,8 +35,10 @@ export default class LineReporter {
     this.#show(test.fullName)
   }
 
-  /** A file that could not be loaded, or a hook that failed. @param {TestModule} module */
+  /** Its time, hooks included; then a file that could not be loaded, or a hook that failed. @param {TestModule} module */
   onTestModuleEnd(module) {
+    const file = module.relativeModuleId
+    record({ kind: 'time', state: 'time', name: '', file, durationMs: module.diagnostic().duration, errors: [] })
     const errors = module.errors()
     if (errors.length === 0) return
     this.#failed += 1
@@ -44,7 +46,7 @@ export default class LineReporter {
       kind: 'file',
       state: 'failed',
       name: '(the file itself)',
-      file: module.relativeModuleId,
+      file,
       errors: errors.map(errorText),
     })
   }

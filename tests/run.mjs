@@ -17,6 +17,7 @@ import { prepare } from '../cli/setup/setup.mjs'
 /** A second chance for tests with real browsers on a busy machine; more than so many used ones fail the run. */
 const E2E_RETRIES = 1
 const MAX_REPEATED = 2
+const SLOWEST_SHOWN = 12
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const { long, bench, filters } = readArguments(process.argv.slice(2))
@@ -137,9 +138,18 @@ function summarize(entries, seconds) {
     console.log(`More than ${MAX_REPEATED} tests passed only when repeated: the run fails.`)
   const passed = entries.filter((entry) => entry.state === 'passed').length
   const skipped = entries.filter((entry) => entry.state === 'skipped').length
+  if (!bench) printSlowest(entries)
   console.log(`Ran in ${seconds} s.`)
   if (failed.length > 0 || repeated.length > MAX_REPEATED || passed === 0) process.exitCode = 1
   console.log(`${passed} passed, ${failed.length} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`)
+}
+
+/** Where the time goes, for whoever keeps the whole under its limit. @param {readonly Entry[]} entries */
+function printSlowest(entries) {
+  const files = entries.filter(({ kind }) => kind === 'time')
+  const slowest = files.toSorted((a, b) => (b.durationMs ?? 0) - (a.durationMs ?? 0)).slice(0, SLOWEST_SHOWN)
+  const lines = slowest.map(({ file, durationMs }) => `${file} ${Math.round((durationMs ?? 0) / 1000)} s`)
+  console.log(`slowest files: ${lines.join(', ')}`)
 }
 
 /** @param {string} text */
