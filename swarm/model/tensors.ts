@@ -5,7 +5,7 @@
 import { assert } from '../errors.ts'
 import type { Span } from '../span.ts'
 import { formatSpan, isValidSpan } from '../span.ts'
-import type { LlamaConfig } from './config.ts'
+import type { LlamaConfig, WeightFormat } from './config.ts'
 
 export interface TensorSpec {
   /** As in the checkpoint: `model.layers.3.self_attn.q_proj.weight`. */
@@ -25,14 +25,28 @@ export const BYTES_PER_ELEMENT: Readonly<Record<TensorDtype, number>> = { F32: 4
 /** No chunk handed to a sink is larger. */
 export const MAX_TENSOR_CHUNK_BYTES = 8 * 1024 * 1024
 
-/** Takes a span's tensors as they are read. */
+/** Rows of a weight matrix as a format stores them; made by `engine/quantize.ts`, described in `shaders/weights_*.wgsl`. */
+export interface StoredRows {
+  /** Rows of `rowBytes(width, format)` each. */
+  weights: Uint8Array<ArrayBuffer>
+  /** Rows of `scaleBytes(width, format)` each; empty for formats without. */
+  scales: Uint8Array<ArrayBuffer>
+}
+
+/** Takes a span's tensors as they are read, or rows of matrices as they were stored before. */
 export interface TensorSink {
+  /** What its matrices are stored as. */
+  readonly format: WeightFormat
   /**
    * A piece of a tensor: contiguous little-endian elements from `elementOffset` (row-major), whole elements only, at most
    * MAX_TENSOR_CHUNK_BYTES; the pieces of one tensor come in order, those of different tensors may come in any order of
    * tensors. `bytes` may be reused once the promise resolves.
    */
   put(spec: TensorSpec, dtype: TensorDtype, bytes: Uint8Array, elementOffset: number): Promise<void>
+  /** Whole rows of a matrix in the sink's format, to be kept and handed to `putRows`. @throws SwarmError UNSUPPORTED_MODEL */
+  storeRows(spec: TensorSpec, dtype: TensorDtype, bytes: Uint8Array): StoredRows
+  /** As `put`, of rows from `firstRow` of the matrix on. */
+  putRows(spec: TensorSpec, firstRow: number, rows: StoredRows): Promise<void>
 }
 
 export const EMBEDDING_NAME = 'model.embed_tokens.weight'

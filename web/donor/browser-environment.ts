@@ -59,12 +59,12 @@ export function browserEnvironment(options: BrowserEnvironmentOptions): DonorEnv
         ...(token === undefined ? {} : { token }),
       })
     },
-    countFiles: async (source, modelConfig, span, signal) => {
+    countFiles: async (source, modelConfig, { span, format }, signal) => {
       cache ??= openWeightCache({ onWarning: (warning) => options.netLog(warning.message) })
       const kept = await cache
       const counter = counters.get(source) ?? new SpanCounter({ source, config: modelConfig, cache: kept })
       counters.set(source, counter)
-      return await counter.count(span, signal)
+      return await counter.count(span, format, signal)
     },
     hubToken: options.hubToken,
     holdWeights: async (model, downloads, signal) => {

@@ -6,7 +6,7 @@ import type { ModelSource } from '../../hub/source.ts'
 import type { PageLife } from '../../net/node.ts'
 import type { ServingNode } from '../../net/types.ts'
 import type { BackendChoice } from '../../swarm/backend.ts'
-import type { LlamaConfig } from '../../swarm/model/config.ts'
+import type { LlamaConfig, WeightFormat } from '../../swarm/model/config.ts'
 import type { PeerRecord } from '../../swarm/peer-record.ts'
 import type { Span } from '../../swarm/span.ts'
 import type { Clock } from './clock.ts'
@@ -50,7 +50,12 @@ export interface DonorEnvironment {
     onWait: (sentence: string) => void,
   ): Promise<ModelSource>
   /** Reads headers, touches no weights, and reads nothing of one source twice. @throws SwarmError BAD_SAFETENSORS, HUB_* */
-  countFiles(source: ModelSource, config: LlamaConfig, span: Span, signal: AbortSignal): Promise<SpanFiles>
+  countFiles(
+    source: ModelSource,
+    config: LlamaConfig,
+    wanted: { span: Span; format: WeightFormat },
+    signal: AbortSignal,
+  ): Promise<SpanFiles>
   /** Memory only; never a log, a record or a URL. */
   hubToken(): string | undefined
   /** Until the returned function is called, nobody deletes what is kept of the model; `downloads`: more will be kept. */

@@ -71,7 +71,7 @@ async function sizePlan(options: {
   const device = { backend: adapter.backend, deviceMemoryGb: environment.deviceMemoryGb }
   const sizing = chooseSizing(model.config, settings, device)
   const span = likelySpan(environment, settings, model, sizing)
-  const files = await environment.countFiles(model.source, model.config, span, signal)
+  const files = await environment.countFiles(model.source, model.config, { span, format: sizing.format }, signal)
   signal.throwIfAborted()
   const plan: DonorPlan = {
     repo: model.id.repo,

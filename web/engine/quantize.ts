@@ -5,7 +5,7 @@
  */
 import type { WeightFormat } from '../../swarm/model/config.ts'
 import { storedWidth, WEIGHT_GROUP } from '../../swarm/model/span-bytes.ts'
-import type { StoredRows } from '../gpu/stored-rows.ts'
+import type { StoredRows } from '../../swarm/model/tensors.ts'
 import { f16ToF32, f32ToF16 } from './convert.ts'
 
 /** Largest whole number of each: int8 is symmetric, int4 goes from -8 to 7. */
@@ -15,7 +15,7 @@ const INT4_OFFSET = 8
 
 /**
  * `values`: `[rows, width]`, row-major. `what` names the tensor in errors.
- * @throws SwarmError UNSUPPORTED_MODEL when a value, or a scale, is larger than any half
+ * @throws SwarmError UNSUPPORTED_MODEL when a value, or a scale, is larger than any half, or no number (all but f32)
  */
 export function storeRows(values: Float32Array, width: number, format: WeightFormat, what: string): StoredRows {
   const padded = padRows(values, width, storedWidth(width, format))
@@ -31,36 +31,55 @@ export function storeRows(values: Float32Array, width: number, format: WeightFor
   }
 }
 
+// Everything loaded passes here: a scale is unpacked once for its group, and nothing is made for one value.
+
 function int8Rows(values: Float32Array, what: string): StoredRows {
-  const scales = f32ToF16(
-    groupsOf(values, (group) => furthest(group, 0) / INT8_MOST),
-    what,
-  )
+  const scales = f32ToF16(groupScales(values, int8Scale), what)
   const numbers = new Int8Array(values.length)
-  for (let i = 0; i < values.length; i += 1) {
-    const scale = f16ToF32(scales[Math.floor(i / WEIGHT_GROUP)] as number)
-    numbers[i] = scale === 0 ? 0 : clamp(roundHalfEven((values[i] as number) / scale), -INT8_MOST, INT8_MOST)
+  for (let group = 0; group < scales.length; group += 1) {
+    const scale = f16ToF32(scales[group] as number)
+    if (scale === 0) continue
+    const end = (group + 1) * WEIGHT_GROUP
+    for (let i = group * WEIGHT_GROUP; i < end; i += 1) {
+      numbers[i] = clamp(roundHalfEven((values[i] as number) / scale), -INT8_MOST, INT8_MOST)
+    }
   }
   return { weights: bytesOf(numbers), scales: bytesOf(scales) }
 }
 
 function int4Rows(values: Float32Array, what: string): StoredRows {
   // The furthest value takes the -8, of which there is no opposite: its sign becomes the scale's.
-  const scales = f32ToF16(groupsOf(values, int4Scale), what)
+  const scales = f32ToF16(groupScales(values, int4Scale), what)
   const words = new Uint32Array(values.length / 8)
-  for (let i = 0; i < values.length; i += 1) {
-    const scale = f16ToF32(scales[Math.floor(i / WEIGHT_GROUP)] as number)
-    const number = int4Number(values[i] as number, scale) + INT4_OFFSET
-    const within = i % 8
-    const word = Math.floor(i / 8)
-    words[word] = (words[word] as number) | (number << ((within % 4) * 8 + (within < 4 ? 0 : 4)))
+  for (let group = 0; group < scales.length; group += 1) {
+    const scale = f16ToF32(scales[group] as number)
+    const end = (group + 1) * WEIGHT_GROUP
+    for (let i = group * WEIGHT_GROUP; i < end; i += 8) {
+      let word = 0
+      for (let within = 0; within < 8; within += 1) {
+        const number = int4Number(values[i + within] as number, scale) + INT4_OFFSET
+        word |= number << ((within % 4) * 8 + (within < 4 ? 0 : 4))
+      }
+      words[i / 8] = word
+    }
   }
   return { weights: bytesOf(words), scales: bytesOf(scales) }
 }
 
-function int4Scale(group: Float32Array): number {
+function int8Scale(values: Float32Array, begin: number): number {
   let most = 0
-  for (const value of group) if (Math.abs(value) > Math.abs(most)) most = value
+  for (let i = begin; i < begin + WEIGHT_GROUP; i += 1) most = Math.max(most, Math.abs(values[i] as number))
+  return most / INT8_MOST
+}
+
+function int4Scale(values: Float32Array, begin: number): number {
+  let most = 0
+  for (let i = begin; i < begin + WEIGHT_GROUP; i += 1) {
+    const value = values[i] as number
+    // Not a number is further than any: a comparison alone would pass it over and store it as some weight.
+    if (Number.isNaN(value)) return value
+    if (Math.abs(value) > Math.abs(most)) most = value
+  }
   return most / INT4_LEAST
 }
 
@@ -68,16 +87,10 @@ function int4Number(value: number, scale: number): number {
   return scale === 0 ? 0 : clamp(roundHalfEven(value / scale), INT4_LEAST, -INT4_LEAST - 1)
 }
 
-function groupsOf(values: Float32Array, scaleOf: (group: Float32Array) => number): Float32Array {
-  return Float32Array.from({ length: values.length / WEIGHT_GROUP }, (_, group) =>
-    scaleOf(values.subarray(group * WEIGHT_GROUP, (group + 1) * WEIGHT_GROUP)),
-  )
-}
-
-function furthest(values: Float32Array, from: number): number {
-  let most = from
-  for (const value of values) most = Math.max(most, Math.abs(value))
-  return most
+function groupScales(values: Float32Array, scaleOf: (values: Float32Array, begin: number) => number): Float32Array {
+  const scales = new Float32Array(values.length / WEIGHT_GROUP)
+  for (let group = 0; group < scales.length; group += 1) scales[group] = scaleOf(values, group * WEIGHT_GROUP)
+  return scales
 }
 
 function roundHalfEven(value: number): number {

@@ -3,12 +3,14 @@
  * arrive, become whole rows. `engine/weights.ts` keeps them on the GPU, `wasm/weights.ts` in a WebAssembly memory.
  */
 import { assert, SwarmError } from '../../swarm/errors.ts'
-import type { LlamaConfig } from '../../swarm/model/config.ts'
-import type { TensorDtype, TensorSpec } from '../../swarm/model/tensors.ts'
+import type { LlamaConfig, WeightFormat } from '../../swarm/model/config.ts'
+import { rowBytes } from '../../swarm/model/span-bytes.ts'
+import type { StoredRows, TensorDtype, TensorSpec } from '../../swarm/model/tensors.ts'
 import { EMBEDDING_NAME, spanTensors, tensorElements } from '../../swarm/model/tensors.ts'
 import type { Span } from '../../swarm/span.ts'
 import { formatSpan } from '../../swarm/span.ts'
 import { toF32 } from './convert.ts'
+import { storeRows } from './quantize.ts'
 
 /** `M`: where a matrix is; `V`: where a vector is. */
 export interface BlockPlaces<M, V> {
@@ -99,8 +101,8 @@ export function rowsOf(specs: readonly TensorSpec[]): number {
   return specs.reduce((sum, spec) => sum + (spec.shape[0] as number), 0)
 }
 
-/** Writes values from row, or element, `first` of the tensor's own place on. */
-type Write = (first: number, values: Float32Array, spec: TensorSpec) => void
+/** Writes from row, or element, `first` of the matrix or vector on. */
+type Write<T> = (first: number, values: T) => void
 
 interface Target {
   spec: TensorSpec
@@ -108,7 +110,9 @@ interface Target {
   unit: number
   /** First row in the matrix, or first element in the vector. */
   start: number
-  write: Write
+  write: Write<Float32Array>
+  /** Null for a vector. */
+  writeStored: Write<StoredRows> | null
   /** Elements that arrived. */
   done: number
   /** Start of a row whose end has not arrived. */
@@ -120,24 +124,34 @@ const NOTHING = new Float32Array(0)
 /** Takes the pieces of a span's tensors, each tensor's in order, and writes whole rows. */
 export class TensorArrivals {
   readonly #span: Span
+  readonly #format: WeightFormat
   readonly #targets = new Map<string, Target>()
 
-  constructor(span: Span) {
+  constructor(span: Span, format: WeightFormat) {
     this.#span = span
+    this.#format = format
   }
 
-  /** `write` is given whole rows of `width` and the first one's number in the matrix of all `specs`. */
-  expectRows(width: number, specs: readonly TensorSpec[], write: Write): void {
+  /** `write` is given whole rows as they are stored, and the first one's number in the matrix of all `specs`. */
+  expectRows(width: number, specs: readonly TensorSpec[], write: Write<StoredRows>): void {
     for (const { spec, start } of inOrder(specs)) {
       assert(spec.shape[1] === width, `${spec.name} is ${spec.shape.join(' x ')}, expected width ${width}`)
-      this.#targets.set(spec.name, { spec, unit: width, start, write, done: 0, tail: NOTHING })
+      this.#targets.set(spec.name, {
+        spec,
+        unit: width,
+        start,
+        write: (first, values) => write(first, storeRows(values, width, this.#format, spec.name)),
+        writeStored: write,
+        done: 0,
+        tail: NOTHING,
+      })
     }
   }
 
   /** `write` is given elements and the first one's number in the vector of all `specs`. */
-  expectElements(specs: readonly TensorSpec[], write: Write): void {
+  expectElements(specs: readonly TensorSpec[], write: Write<Float32Array>): void {
     for (const { spec, start } of inOrder(specs)) {
-      this.#targets.set(spec.name, { spec, unit: 1, start, write, done: 0, tail: NOTHING })
+      this.#targets.set(spec.name, { spec, unit: 1, start, write, writeStored: null, done: 0, tail: NOTHING })
     }
   }
 
@@ -148,8 +162,7 @@ export class TensorArrivals {
   }
 
   put(spec: TensorSpec, dtype: TensorDtype, bytes: Uint8Array, elementOffset: number): void {
-    const target = this.#targets.get(spec.name)
-    assert(target !== undefined, `${spec.name} is no tensor of blocks ${formatSpan(this.#span)}`)
+    const target = this.#target(spec)
     assert(elementOffset === target.done, `${spec.name}: element ${elementOffset} came, ${target.done} is next`)
     const values = toF32(dtype, bytes)
     const { unit, tail } = target
@@ -157,8 +170,29 @@ export class TensorArrivals {
     const first = target.start + (target.done - tail.length) / unit
     const whole = Math.floor(all.length / unit) * unit
     target.tail = whole === all.length ? NOTHING : all.slice(whole)
-    if (whole > 0) target.write(first, all.subarray(0, whole), spec)
+    if (whole > 0) target.write(first, all.subarray(0, whole))
     target.done += values.length
+  }
+
+  storeRows(spec: TensorSpec, dtype: TensorDtype, bytes: Uint8Array): StoredRows {
+    return storeRows(toF32(dtype, bytes), this.#target(spec).unit, this.#format, spec.name)
+  }
+
+  putRows(spec: TensorSpec, firstRow: number, rows: StoredRows): void {
+    const target = this.#target(spec)
+    assert(target.writeStored !== null, `${spec.name} is a vector, rows came`)
+    assert(
+      target.tail.length === 0 && firstRow * target.unit === target.done,
+      `${spec.name}: row ${firstRow} came, element ${target.done} is next`,
+    )
+    target.writeStored(target.start + firstRow, rows)
+    target.done += (rows.weights.length / rowBytes(target.unit, this.#format)) * target.unit
+  }
+
+  #target(spec: TensorSpec): Target {
+    const target = this.#targets.get(spec.name)
+    assert(target !== undefined, `${spec.name} is no tensor of blocks ${formatSpan(this.#span)}`)
+    return target
   }
 
   /** Nothing is expected any more. */

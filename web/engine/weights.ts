@@ -4,14 +4,13 @@
  */
 import type { LlamaConfig, WeightFormat } from '../../swarm/model/config.ts'
 import { paddedWidth } from '../../swarm/model/span-bytes.ts'
-import type { TensorDtype, TensorSink, TensorSpec } from '../../swarm/model/tensors.ts'
+import type { StoredRows, TensorDtype, TensorSink, TensorSpec } from '../../swarm/model/tensors.ts'
 import type { Span } from '../../swarm/span.ts'
 import { formatSpan } from '../../swarm/span.ts'
 import { allocating, storageBuffer } from '../gpu/buffers.ts'
 import type { Gpu } from '../gpu/device.ts'
 import type { Matrix } from '../gpu/kernels/matrix.ts'
 import { createMatrix, destroyMatrix, writeRows } from '../gpu/kernels/matrix.ts'
-import { storeRows } from './quantize.ts'
 import { placeSpan, rowsOf, TensorArrivals, type BlockPlaces } from './span-layout.ts'
 
 export type BlockWeights = BlockPlaces<Matrix, GPUBuffer>
@@ -50,7 +49,7 @@ export class SpanWeights implements TensorSink {
     this.config = config
     this.span = span
     this.format = format
-    this.#arrivals = new TensorArrivals(span)
+    this.#arrivals = new TensorArrivals(span, format)
     try {
       const places = placeSpan<Matrix, GPUBuffer>(config, span, {
         matrix: (label, width, specs) => this.#matrix(label, width, specs),
@@ -70,7 +69,21 @@ export class SpanWeights implements TensorSink {
   async put(spec: TensorSpec, dtype: TensorDtype, bytes: Uint8Array, elementOffset: number): Promise<void> {
     await this.#allocated
     this.#arrivals.put(spec, dtype, bytes, elementOffset)
-    this.#inFlightBytes += bytes.byteLength
+    await this.#uploaded(bytes.byteLength)
+  }
+
+  storeRows(spec: TensorSpec, dtype: TensorDtype, bytes: Uint8Array): StoredRows {
+    return this.#arrivals.storeRows(spec, dtype, bytes)
+  }
+
+  async putRows(spec: TensorSpec, firstRow: number, rows: StoredRows): Promise<void> {
+    await this.#allocated
+    this.#arrivals.putRows(spec, firstRow, rows)
+    await this.#uploaded(rows.weights.byteLength + rows.scales.byteLength)
+  }
+
+  async #uploaded(bytes: number): Promise<void> {
+    this.#inFlightBytes += bytes
     if (this.#inFlightBytes >= MAX_UPLOADS_IN_FLIGHT_BYTES) {
       this.#inFlightBytes = 0
       await this.#gpu.device.queue.onSubmittedWorkDone()
@@ -91,9 +104,7 @@ export class SpanWeights implements TensorSink {
   #matrix(label: string, width: number, specs: readonly TensorSpec[]): Matrix {
     const matrix = createMatrix(this.#gpu, label, rowsOf(specs), width, this.format)
     this.#matrices.push(matrix)
-    this.#arrivals.expectRows(width, specs, (firstRow, rows, { name }) =>
-      writeRows(this.#gpu, matrix, firstRow, storeRows(rows, width, this.format, name)),
-    )
+    this.#arrivals.expectRows(width, specs, (firstRow, rows) => writeRows(this.#gpu, matrix, firstRow, rows))
     return matrix
   }
 

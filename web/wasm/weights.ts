@@ -4,9 +4,8 @@
  */
 import type { LlamaConfig, WeightFormat } from '../../swarm/model/config.ts'
 import { paddedWidth, rowBytes, scaleBytes } from '../../swarm/model/span-bytes.ts'
-import type { TensorDtype, TensorSink, TensorSpec } from '../../swarm/model/tensors.ts'
+import type { StoredRows, TensorDtype, TensorSink, TensorSpec } from '../../swarm/model/tensors.ts'
 import type { Span } from '../../swarm/span.ts'
-import { storeRows } from '../engine/quantize.ts'
 import { placeSpan, rowsOf, TensorArrivals, type BlockPlaces } from '../engine/span-layout.ts'
 import { WasmMemory } from './memory.ts'
 
@@ -38,7 +37,7 @@ export class WasmWeights implements TensorSink {
     this.config = config
     this.span = span
     this.format = format
-    this.#arrivals = new TensorArrivals(span)
+    this.#arrivals = new TensorArrivals(span, format)
     const places = placeSpan<WasmMatrix, number>(config, span, {
       matrix: (label, width, specs) => this.#matrix(label, width, specs),
       vector: (label, specs) => this.#vector(label, specs),
@@ -52,6 +51,14 @@ export class WasmWeights implements TensorSink {
 
   async put(spec: TensorSpec, dtype: TensorDtype, bytes: Uint8Array, elementOffset: number): Promise<void> {
     this.#arrivals.put(spec, dtype, bytes, elementOffset)
+  }
+
+  storeRows(spec: TensorSpec, dtype: TensorDtype, bytes: Uint8Array): StoredRows {
+    return this.#arrivals.storeRows(spec, dtype, bytes)
+  }
+
+  async putRows(spec: TensorSpec, firstRow: number, rows: StoredRows): Promise<void> {
+    this.#arrivals.putRows(spec, firstRow, rows)
   }
 
   /** @throws SwarmError BAD_SAFETENSORS when a tensor did not arrive in full. */
@@ -70,8 +77,7 @@ export class WasmWeights implements TensorSink {
     const what = `the weights of ${label}`
     const at = this.memory.take(what, rows * rowBytes(width, this.format))
     const scales = this.memory.take(what, rows * scaleBytes(width, this.format))
-    this.#arrivals.expectRows(width, specs, (firstRow, values, { name }) => {
-      const stored = storeRows(values, width, this.format, name)
+    this.#arrivals.expectRows(width, specs, (firstRow, stored) => {
       this.#write(at + firstRow * rowBytes(width, this.format), stored.weights)
       this.#write(scales + firstRow * scaleBytes(width, this.format), stored.scales)
     })

@@ -15,7 +15,7 @@ export async function entryHead(bytes: Uint8Array): Promise<Uint8Array<ArrayBuff
 }
 
 /** The bytes of a stored entry, null when it is short, foreign or damaged. */
-export async function openEntry(stored: ArrayBuffer): Promise<Uint8Array | null> {
+export async function openEntry(stored: ArrayBuffer): Promise<Uint8Array<ArrayBuffer> | null> {
   if (stored.byteLength < ENTRY_HEAD_BYTES) return null
   const view = new DataView(stored)
   const length = view.getUint32(4, true)

@@ -3,16 +3,20 @@
  * over one request; a chunk that the cache promised and cannot give is fetched by itself.
  */
 import type { ModelSource } from '../../hub/source.ts'
+import type { WeightFormat } from '../../swarm/model/config.ts'
+import type { StoredRows } from '../../swarm/model/tensors.ts'
 import type { PreparedSpan, WeightChunk } from './prepare-span.ts'
 import { ByteReader, readFully } from './read-fully.ts'
+import { splitRows } from './rows-entry.ts'
 import type { WeightCache } from './weight-cache.ts'
 
-export interface ReadChunk {
+export type ReadChunk = {
   chunk: WeightChunk
-  bytes: Uint8Array
-  /** Whether it came over the network, and so is to be kept. */
-  fetched: boolean
-}
+} & (
+  | { rows: StoredRows }
+  /** Of the file. `fetched`: over the network, and so to be kept. */
+  | { bytes: Uint8Array; fetched: boolean }
+)
 
 export interface ChunkEvents {
   /** Bytes that came over the network. */
@@ -28,17 +32,17 @@ export async function* readChunks(
   events: ChunkEvents,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<ReadChunk> {
-  const { chunks } = prepared
+  const { chunks, format } = prepared
   let run: { reader: ByteReader; end: number; file: string } | null = null
   try {
     for (const [i, chunk] of chunks.entries()) {
-      const kept = chunk.cached ? ((await cache?.read(source, chunk.entry)) ?? null) : null
-      if (kept?.length === chunk.end - chunk.begin) {
-        yield { chunk, bytes: kept, fetched: false }
+      const kept = await readKept(chunk, format, source, cache)
+      if (kept !== null) {
+        yield kept
         continue
       }
       const bytes = new Uint8Array(chunk.end - chunk.begin)
-      if (chunk.cached) {
+      if (chunk.kept !== null) {
         events.onCacheMiss(bytes.length)
         await readFully(await source.range(chunk.file, chunk.begin, chunk.end, signal), bytes)
         events.onFetched(bytes.length)
@@ -61,12 +65,29 @@ export async function* readChunks(
   }
 }
 
+/** The rows, or the bytes to make them of; null when neither is there whole. */
+async function readKept(
+  chunk: WeightChunk,
+  format: WeightFormat,
+  source: ModelSource,
+  cache: WeightCache | null,
+): Promise<ReadChunk | null> {
+  if (cache === null || chunk.kept === null) return null
+  if (chunk.rows !== null && chunk.kept === 'rows') {
+    const stored = await cache.read(source, chunk.rows.entry)
+    const rows = stored === null ? null : splitRows(stored, chunk.rows.count, chunk.spec, format)
+    if (rows !== null) return { chunk, rows }
+  }
+  const bytes = await cache.read(source, chunk.entry)
+  return bytes?.length === chunk.end - chunk.begin ? { chunk, bytes, fetched: false } : null
+}
+
 /** Where the missing chunks that follow without a gap end. */
 function endOfRun(chunks: readonly WeightChunk[], from: number): number {
   const first = chunks[from] as WeightChunk
   let { end } = first
   for (const next of chunks.slice(from + 1)) {
-    if (next.cached || next.file !== first.file || next.begin !== end) break
+    if (next.kept !== null || next.file !== first.file || next.begin !== end) break
     end = next.end
   }
   return end

@@ -1,19 +1,20 @@
 /**
- * Loads a span's weights into a sink: file or cache → check → sink, chunk by chunk, so that no more than a few chunks are in
- * memory. The next chunk is fetched while the one before is uploaded. When it fails, what was fetched is in the cache and
+ * Loads a span's weights into a sink, chunk by chunk, so that no more than a few chunks are in memory: file → check → rows of the
+ * sink's format → cache → sink, or rows from the cache → sink. The next chunk is fetched while the one before is uploaded. When it fails, what was fetched is in the cache and
  * the next attempt goes on from there; the sink's content is then incomplete and its owner throws it away.
  */
 import type { ModelSource } from '../../hub/source.ts'
-import { SwarmError } from '../../swarm/errors.ts'
+import { assert, SwarmError } from '../../swarm/errors.ts'
 import type { LlamaConfig } from '../../swarm/model/config.ts'
 import type { TensorSink } from '../../swarm/model/tensors.ts'
 import type { Span } from '../../swarm/span.ts'
 import type { ReadChunk } from './chunk-reader.ts'
 import { readChunks } from './chunk-reader.ts'
 import { prepareSpan } from './prepare-span.ts'
-import type { PreparedSpan } from './prepare-span.ts'
+import type { PreparedSpan, WeightChunk } from './prepare-span.ts'
 import type { SpanProgress } from './progress.ts'
 import { ProgressTracker } from './progress.ts'
+import { joinRows } from './rows-entry.ts'
 import { countNotFinite } from './scan.ts'
 import type { WeightCache } from './weight-cache.ts'
 
@@ -27,16 +28,18 @@ export interface LoadSpanOptions {
   onProgress: (progress: SpanProgress) => void
   /** Told of weights that are not finite. */
   onWarning?: (text: string) => void
-  /** From `prepareSpan` for the same span, if it was asked already. */
+  /** From `prepareSpan` for the same span and format, if it was asked already. */
   prepared?: PreparedSpan
   signal?: AbortSignal
 }
 
 export interface LoadResult {
   totalBytes: number
-  /** Bytes of tensors that came over the network and from the cache. */
+  /** Bytes of tensors, as in the file, that came over the network and from the cache. */
   fetchedBytes: number
   cachedBytes: number
+  /** Rows that were made for the sink's format; what the cache had of them was not. */
+  convertedRows: number
   /** Tensors with infinities or NaN in them, with how many. */
   notFinite: { tensor: string; count: number }[]
 }
@@ -50,12 +53,15 @@ export async function loadSpan(options: LoadSpanOptions): Promise<LoadResult> {
       source,
       config: options.config,
       span: options.span,
+      format: sink.format,
       cache,
       ...(signal === undefined ? {} : { signal }),
     }))
+  assert(prepared.format === sink.format, `prepared for ${prepared.format}, loaded as ${sink.format}`)
   const progress = new ProgressTracker(prepared.totalBytes, prepared.cachedBytes, options.onProgress)
   const notFinite = new Map<string, number>()
   let fetchedBytes = 0
+  let convertedRows = 0
   const events = {
     onFetched: (count: number): void => {
       fetchedBytes += count
@@ -76,13 +82,22 @@ export async function loadSpan(options: LoadSpanOptions): Promise<LoadResult> {
       if (done === true) break
       // Asked for before this one is checked and uploaded: network and GPU work at the same time.
       next = nextOf(chunks)
-      const size = value.bytes.length
-      check(value, notFinite)
+      const { chunk } = value
+      const size = chunk.end - chunk.begin
+      if (!('rows' in value)) check(chunk, value.bytes, notFinite)
       progress.add('verify', size)
-      const { chunk, bytes } = value
       // Kept before the sink has it: a sink that changed the bytes would otherwise be kept with a right checksum.
-      if (value.fetched) await cache?.write(source, chunk.entry, bytes)
-      await sink.put(chunk.spec, chunk.dtype, bytes, chunk.elementOffset)
+      if ('rows' in value) {
+        await sink.putRows(chunk.spec, firstRow(chunk), value.rows)
+      } else if (chunk.rows !== null) {
+        const rows = sink.storeRows(chunk.spec, chunk.dtype, value.bytes)
+        convertedRows += chunk.rows.count
+        await cache?.write(source, chunk.rows.entry, joinRows(rows))
+        await sink.putRows(chunk.spec, firstRow(chunk), rows)
+      } else {
+        if (value.fetched) await cache?.write(source, chunk.entry, value.bytes)
+        await sink.put(chunk.spec, chunk.dtype, value.bytes, chunk.elementOffset)
+      }
       progress.add('upload', size)
     }
   } finally {
@@ -97,6 +112,7 @@ export async function loadSpan(options: LoadSpanOptions): Promise<LoadResult> {
     totalBytes: prepared.totalBytes,
     fetchedBytes,
     cachedBytes: prepared.totalBytes - fetchedBytes,
+    convertedRows,
     notFinite: [...notFinite].map(([tensor, count]) => ({ tensor, count })),
   }
 }
@@ -121,7 +137,11 @@ async function settled(next: Promise<Settled>): Promise<IteratorResult<ReadChunk
   return result
 }
 
-function check({ chunk, bytes }: ReadChunk, notFinite: Map<string, number>): void {
+function firstRow({ spec, elementOffset }: WeightChunk): number {
+  return elementOffset / (spec.shape[1] as number)
+}
+
+function check(chunk: WeightChunk, bytes: Uint8Array, notFinite: Map<string, number>): void {
   const count = countNotFinite(chunk.dtype, bytes)
   if (count === 0) return
   const { name } = chunk.spec

@@ -63,7 +63,7 @@ class OpfsCache implements WeightCache {
     return names
   }
 
-  async read(model: CachedModel, name: string): Promise<Uint8Array | null> {
+  async read(model: CachedModel, name: string): Promise<Uint8Array<ArrayBuffer> | null> {
     let stored: ArrayBuffer
     try {
       const folder = await this.#folder.getDirectoryHandle(folderName(model))

@@ -6,7 +6,7 @@
 import type { ModelSource } from '../../hub/source.ts'
 import { SwarmError } from '../../swarm/errors.ts'
 import { MAX_JSON_FILE_BYTES } from '../../swarm/limits.ts'
-import type { LlamaConfig } from '../../swarm/model/config.ts'
+import type { LlamaConfig, WeightFormat } from '../../swarm/model/config.ts'
 import { locateTensors, shardsOf } from '../../swarm/model/plan-ranges.ts'
 import type { TensorRange } from '../../swarm/model/plan-ranges.ts'
 import type { SafetensorsHeader } from '../../swarm/model/safetensors.ts'
@@ -16,7 +16,7 @@ import type { TensorDtype, TensorSpec } from '../../swarm/model/tensors.ts'
 import { BYTES_PER_ELEMENT, MAX_TENSOR_CHUNK_BYTES, spanTensors } from '../../swarm/model/tensors.ts'
 import type { Span } from '../../swarm/span.ts'
 import { readFully } from './read-fully.ts'
-import { headerEntry, rangeEntry } from './weight-cache.ts'
+import { headerEntry, rangeEntry, rowsEntry } from './weight-cache.ts'
 import type { WeightCache } from './weight-cache.ts'
 
 /** A piece of one tensor: what is fetched, kept, checked and uploaded at once. */
@@ -29,19 +29,22 @@ export interface WeightChunk {
   end: number
   /** Of the first element, within the tensor. */
   elementOffset: number
-  /** Name in the cache. */
+  /** Name of these bytes in the cache. */
   entry: string
-  /** Likely to be in the cache. */
-  cached: boolean
+  /** Rows as the format stores them, which are kept in place of the file's bytes; null where those are what is kept. */
+  rows: { entry: string; count: number } | null
+  /** Likely to be in the cache: the rows, or the file's bytes that they can be made of. */
+  kept: 'rows' | 'file' | null
 }
 
 export interface PreparedSpan {
   span: Span
+  format: WeightFormat
   /** In the order of the files. */
   chunks: WeightChunk[]
   /** Bytes of the span's tensors, as stored. */
   totalBytes: number
-  /** Of them, found in the cache. */
+  /** Of them, found in the cache, as they are or as rows made of them. */
   cachedBytes: number
   /** Of them, to be downloaded. */
   downloadBytes: number
@@ -53,13 +56,18 @@ export interface PrepareSpanOptions {
   source: ModelSource
   config: LlamaConfig
   span: Span
+  /** What matrices are stored as. */
+  format: WeightFormat
   cache: WeightCache | null
   signal?: AbortSignal
 }
 
+type ModelOptions = Omit<PrepareSpanOptions, 'span' | 'format' | 'signal'>
+type ReadOptions = ModelOptions & Pick<PrepareSpanOptions, 'signal'>
+
 /** @throws SwarmError BAD_SAFETENSORS, UNSUPPORTED_MODEL, HUB_*, CANCELLED */
-export async function prepareSpan({ span, signal, ...model }: PrepareSpanOptions): Promise<PreparedSpan> {
-  return await new SpanCounter(model).count(span, signal)
+export async function prepareSpan({ span, format, signal, ...model }: PrepareSpanOptions): Promise<PreparedSpan> {
+  return await new SpanCounter(model).count(span, format, signal)
 }
 
 /**
@@ -67,19 +75,19 @@ export async function prepareSpan({ span, signal, ...model }: PrepareSpanOptions
  * of the same files asks nobody.
  */
 export class SpanCounter {
-  readonly #options: Omit<PrepareSpanOptions, 'span' | 'signal'>
+  readonly #options: ModelOptions
   readonly #headers = new Map<string, SafetensorsHeader>()
   #index: ReadonlyMap<string, string> | null | undefined
   #kept: ReadonlySet<string> | undefined
 
-  constructor(options: Omit<PrepareSpanOptions, 'span' | 'signal'>) {
+  constructor(options: ModelOptions) {
     this.#options = options
   }
 
   /** @throws SwarmError as `prepareSpan` does; what was read before the failure is not read again */
-  async count(span: Span, signal?: AbortSignal): Promise<PreparedSpan> {
+  async count(span: Span, format: WeightFormat, signal?: AbortSignal): Promise<PreparedSpan> {
     const { source, config, cache } = this.#options
-    const options = { ...this.#options, span, ...(signal === undefined ? {} : { signal }) }
+    const options = { ...this.#options, ...(signal === undefined ? {} : { signal }) }
     const specs = spanTensors(config, span)
     if (this.#index === undefined) this.#index = await readIndex(options)
     const index = this.#index
@@ -89,15 +97,16 @@ export class SpanCounter {
     const ranges = locateTensors(specs, this.#headers, index)
     this.#kept ??= (await cache?.list(source)) ?? new Set<string>()
     const kept = this.#kept
-    const chunks = ranges.flatMap((range) => chunksOf(range, kept))
+    const chunks = ranges.flatMap((range) => chunksOf(range, format, kept))
     const totalBytes = sumBytes(chunks)
-    const cachedBytes = sumBytes(chunks.filter((chunk) => chunk.cached))
-    return { span, chunks, totalBytes, cachedBytes, downloadBytes: totalBytes - cachedBytes, dtype: mainDtype(ranges) }
+    const cachedBytes = sumBytes(chunks.filter((chunk) => chunk.kept !== null))
+    const downloadBytes = totalBytes - cachedBytes
+    return { span, format, chunks, totalBytes, cachedBytes, downloadBytes, dtype: mainDtype(ranges) }
   }
 }
 
 /** Null for a checkpoint of one file, which wins when both are there, as upstream. */
-async function readIndex(options: PrepareSpanOptions): Promise<ReadonlyMap<string, string> | null> {
+async function readIndex(options: ReadOptions): Promise<ReadonlyMap<string, string> | null> {
   const { source, cache, signal } = options
   const files = new Set((await source.files(signal)).map((file) => file.path))
   if (files.has(SINGLE_FILE)) return null
@@ -115,7 +124,7 @@ async function readIndex(options: PrepareSpanOptions): Promise<ReadonlyMap<strin
   return index
 }
 
-async function readHeader(options: PrepareSpanOptions, file: string): Promise<SafetensorsHeader> {
+async function readHeader(options: ReadOptions, file: string): Promise<SafetensorsHeader> {
   const { source, cache, signal } = options
   const size = (await source.files(signal)).find((candidate) => candidate.path === file)?.size
   if (size === undefined) {
@@ -148,14 +157,29 @@ async function fetchHeader(
   return bytes
 }
 
-function chunksOf(range: TensorRange, kept: ReadonlySet<string>): WeightChunk[] {
+/**
+ * A matrix is cut between rows in every format, so that pieces kept as they were in the file serve a tab of another format.
+ * f32 keeps those: a checkpoint in bf16 or f16 is half as large as its rows in f32, and making them is a copy.
+ */
+function chunksOf(
+  { spec, dtype, file, ...range }: TensorRange,
+  format: WeightFormat,
+  kept: ReadonlySet<string>,
+): WeightChunk[] {
   const chunks: WeightChunk[] = []
-  const { spec, dtype, file } = range
-  for (let begin = range.begin; begin < range.end; begin += MAX_TENSOR_CHUNK_BYTES) {
-    const end = Math.min(range.end, begin + MAX_TENSOR_CHUNK_BYTES)
+  const width = spec.kind === 'matrix' ? (spec.shape[1] as number) : 1
+  const rowBytes = width * BYTES_PER_ELEMENT[dtype]
+  const most = Math.floor(MAX_TENSOR_CHUNK_BYTES / rowBytes) * rowBytes
+  for (let { begin } = range; begin < range.end; begin += most) {
+    const end = Math.min(range.end, begin + most)
     const entry = rangeEntry(file, begin, end)
+    const rows =
+      spec.kind === 'vector' || format === 'f32'
+        ? null
+        : { entry: rowsEntry(file, begin, end, format), count: (end - begin) / rowBytes }
     const elementOffset = (begin - range.begin) / BYTES_PER_ELEMENT[dtype]
-    chunks.push({ spec, dtype, file, begin, end, elementOffset, entry, cached: kept.has(entry) })
+    const found = rows !== null && kept.has(rows.entry) ? 'rows' : kept.has(entry) ? 'file' : null
+    chunks.push({ spec, dtype, file, begin, end, elementOffset, entry, rows, kept: found })
   }
   return chunks
 }

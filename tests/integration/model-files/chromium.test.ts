@@ -6,8 +6,13 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Browser, BrowserContext, Page } from 'playwright'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { parseLlamaConfig } from '../../../swarm/model/parse-config.ts'
 import { parseSafetensorsHeader, readHeaderLength } from '../../../swarm/model/safetensors.ts'
+import { spanTensors } from '../../../swarm/model/tensors.ts'
+import { toF32 } from '../../../web/engine/convert.ts'
+import { storeRows } from '../../../web/engine/quantize.ts'
 import { launchChromium, launchChromiumProfile, TAB_ORIGIN } from '../../support/browser.ts'
+import { tensorFromFiles } from '../../support/checkpoint-bytes.ts'
 import type { Fault, HubStandIn } from '../../support/hub-stand-in.ts'
 import { startHubStandIn } from '../../support/hub-stand-in.ts'
 import type { WorkerPage } from './page-server.ts'
@@ -120,6 +125,31 @@ test('what was kept is found by another tab, and several tabs read and fill it a
   for (const answer of again) {
     expect(answer.fetchedBytes).toBe(0)
     expect(answer.digests).toEqual(together[0]?.digests)
+  }
+  expect(hub.requests.filter((request) => request.origin === 'storage')).toEqual([])
+})
+
+test('rows of int4 are kept: three tabs at once, and the next visit neither downloads nor converts', async () => {
+  const span = { start: 2, end: 4 }
+  const expected = Object.fromEntries(
+    spanTensors(parseLlamaConfig(JSON.parse(readFileSync(join(tinytales, 'config.json'), 'utf8'))), span).map(
+      ({ name, kind, shape }) => {
+        const { bytes } = tensorFromFiles(tinytales, name)
+        const hash = createHash('sha256')
+        if (kind === 'vector') return [name, hash.update(bytes).digest('hex')]
+        const { weights, scales } = storeRows(toF32('BF16', bytes), shape[1] as number, 'int4', name)
+        return [name, hash.update(weights).update(scales).digest('hex')]
+      },
+    ),
+  )
+  const pages = await Promise.all([openPage(), openPage(), openPage()])
+  for (const answer of await Promise.all(pages.map((page) => load(page, { span, format: 'int4' })))) {
+    expect(answer).toMatchObject({ warnings: [], digests: expected })
+    expect(answer.convertedRows).toBeGreaterThan(0)
+  }
+  hub.requests.length = 0
+  for (const answer of await Promise.all(pages.map((page) => load(page, { span, format: 'int4' })))) {
+    expect(answer).toMatchObject({ fetchedBytes: 0, convertedRows: 0, warnings: [], digests: expected })
   }
   expect(hub.requests.filter((request) => request.origin === 'storage')).toEqual([])
 })

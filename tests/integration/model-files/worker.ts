@@ -3,8 +3,11 @@ import { loadPromptFiles } from '../../../hub/prompt-files.ts'
 import { openModel } from '../../../hub/source.ts'
 import { toPlainError } from '../../../swarm/errors.ts'
 import type { PlainError } from '../../../swarm/errors.ts'
+import type { WeightFormat } from '../../../swarm/model/config.ts'
 import { parseLlamaConfig } from '../../../swarm/model/parse-config.ts'
 import type { Span } from '../../../swarm/span.ts'
+import { toF32 } from '../../../web/engine/convert.ts'
+import { storeRows } from '../../../web/engine/quantize.ts'
 import { loadSpan } from '../../../web/weights/load-span.ts'
 import { openWeightCache } from '../../../web/weights/opfs-cache.ts'
 
@@ -14,13 +17,16 @@ export interface LoadCall {
   span: Span
   token?: string
   cache: boolean
+  /** f32 by default. */
+  format?: WeightFormat
 }
 
 export interface LoadAnswer {
   error?: PlainError
   fetchedBytes?: number
   totalBytes?: number
-  /** Tensor name → sha-256 of its bytes, hex. */
+  convertedRows?: number
+  /** Tensor name → sha-256 of its bytes, hex; of a matrix that is stored in another format, of its weights and then its scales. */
   digests?: Record<string, string>
   warnings: string[]
   tokenizer?: boolean
@@ -36,6 +42,9 @@ async function load(call: LoadCall): Promise<LoadAnswer> {
     const onWarning = (warning: { message: string }): number => warnings.push(warning.message)
     const cache = call.cache ? await openWeightCache({ onWarning }) : null
     const parts = new Map<string, Uint8Array[]>()
+    const format = call.format ?? 'f32'
+    const add = (name: string, ...bytes: Uint8Array[]): number =>
+      parts.set(name, [...(parts.get(name) ?? []), ...bytes.map((piece) => piece.slice())]).size
     const result = await loadSpan({
       source,
       config: parseLlamaConfig(files.config),
@@ -43,9 +52,10 @@ async function load(call: LoadCall): Promise<LoadAnswer> {
       cache,
       onProgress: () => undefined,
       sink: {
-        put: async (spec, _dtype, bytes) => {
-          parts.set(spec.name, [...(parts.get(spec.name) ?? []), bytes.slice()])
-        },
+        format,
+        put: async (spec, _dtype, bytes) => void add(spec.name, bytes),
+        storeRows: (spec, dtype, bytes) => storeRows(toF32(dtype, bytes), spec.shape[1] as number, format, spec.name),
+        putRows: async (spec, _firstRow, { weights, scales }) => void add(spec.name, weights, scales),
       },
     })
     const digests: Record<string, string> = {}

@@ -86,7 +86,10 @@ describe('the donor worker', () => {
           createWeights: () => {
             const span: FakeSpan = {
               destroyed: false,
+              format: 'f32',
               put: () => Promise.resolve(),
+              storeRows: () => ({ weights: new Uint8Array(0), scales: new Uint8Array(0) }),
+              putRows: () => Promise.resolve(),
               destroy: () => {
                 span.destroyed = true
               },

@@ -82,3 +82,15 @@ it('a weight that no scale reaches is refused, and named', () => {
     )
   }
 })
+
+it.each(['f16', 'int8', 'int4'] as const)(
+  '%s: what is no number, or infinite, is refused and never stored as some weight',
+  (format) => {
+    for (const bad of [NaN, Infinity, -Infinity]) {
+      for (const at of [0, 31, 40]) {
+        const values = Float32Array.from({ length: 64 }, (_, i) => (i === at ? bad : i / 64))
+        expect(() => storeRows(values, 64, format, 'w')).toThrow(expect.objectContaining({ code: 'UNSUPPORTED_MODEL' }))
+      }
+    }
+  },
+)

@@ -9,13 +9,7 @@ import { SwarmError } from '../../../../swarm/errors.ts'
 import type { LlamaConfig } from '../../../../swarm/model/config.ts'
 import { parseLlamaConfig } from '../../../../swarm/model/parse-config.ts'
 import { parseSafetensorsHeader, readHeaderLength } from '../../../../swarm/model/safetensors.ts'
-import {
-  BYTES_PER_ELEMENT,
-  MAX_TENSOR_CHUNK_BYTES,
-  spanTensors,
-  tensorElements,
-} from '../../../../swarm/model/tensors.ts'
-import type { TensorDtype, TensorSink, TensorSpec } from '../../../../swarm/model/tensors.ts'
+import { spanTensors, tensorElements } from '../../../../swarm/model/tensors.ts'
 import type { Span } from '../../../../swarm/span.ts'
 import { loadSpan } from '../../../../web/weights/load-span.ts'
 import { openWeightCache } from '../../../../web/weights/opfs-cache.ts'
@@ -24,6 +18,8 @@ import type { SpanProgress } from '../../../../web/weights/progress.ts'
 import { asRoot, FakeFolder } from '../../../support/fake-opfs.ts'
 import type { HubStandIn } from '../../../support/hub-stand-in.ts'
 import { startHubStandIn } from '../../../support/hub-stand-in.ts'
+import { tensorFromFiles } from '../../../support/checkpoint-bytes.ts'
+import { MemorySink } from '../../../support/memory-sink.ts'
 import { buildSafetensors } from '../../../support/safetensors-builder.ts'
 
 const models = fileURLToPath(new URL('../../../../tests/fixtures/models/', import.meta.url))
@@ -49,28 +45,6 @@ afterEach(async () => {
   rmSync(scratch, { recursive: true })
 })
 
-/** Keeps what it is given, and checks the promises made to a sink. */
-class MemorySink implements TensorSink {
-  readonly tensors = new Map<string, Uint8Array[]>()
-  readonly dtypes = new Map<string, TensorDtype>()
-
-  async put(spec: TensorSpec, dtype: TensorDtype, bytes: Uint8Array, elementOffset: number): Promise<void> {
-    const parts = this.tensors.get(spec.name) ?? []
-    const before = parts.reduce((sum, part) => sum + part.length, 0)
-    expect(elementOffset * BYTES_PER_ELEMENT[dtype]).toBe(before)
-    expect(bytes.length % BYTES_PER_ELEMENT[dtype]).toBe(0)
-    expect(bytes.length).toBeLessThanOrEqual(MAX_TENSOR_CHUNK_BYTES)
-    parts.push(bytes.slice())
-    bytes.fill(0xee)
-    this.tensors.set(spec.name, parts)
-    this.dtypes.set(spec.name, dtype)
-  }
-
-  bytesOf(name: string): Buffer {
-    return Buffer.concat(this.tensors.get(name) ?? [])
-  }
-}
-
 async function openWithConfig(repo: string, token?: string): Promise<{ source: ModelSource; config: LlamaConfig }> {
   const retry = { baseDelayMs: 1, maxDelayMs: 2, stallMs: 500 }
   const source = await openModel({ repo, hubUrl: hub.url, retry, ...(token === undefined ? {} : { token }) })
@@ -80,7 +54,7 @@ async function openWithConfig(repo: string, token?: string): Promise<{ source: M
 async function load(
   repo: string,
   span: Span,
-  extra: Partial<Parameters<typeof loadSpan>[0]> = {},
+  extra: Omit<Partial<Parameters<typeof loadSpan>[0]>, 'sink'> = {},
 ): Promise<{
   sink: MemorySink
   progress: SpanProgress[]
@@ -102,20 +76,7 @@ async function load(
   return { sink, progress, result, config }
 }
 
-/** The tensor's bytes read straight from the files. */
-function fromFiles(folder: string, name: string): Buffer {
-  const index = join(folder, 'model.safetensors.index.json')
-  let file = 'model.safetensors'
-  try {
-    file = (JSON.parse(readFileSync(index, 'utf8')) as { weight_map: Record<string, string> }).weight_map[name] ?? ''
-  } catch {
-    // A checkpoint of one file has no index.
-  }
-  const bytes = readFileSync(join(folder, file))
-  const length = readHeaderLength(file, bytes, bytes.length)
-  const entry = parseSafetensorsHeader(file, bytes.subarray(8, 8 + length), bytes.length).tensors.get(name)
-  return bytes.subarray(entry?.begin, entry?.end)
-}
+const fromFiles = (folder: string, name: string): Uint8Array => tensorFromFiles(folder, name).bytes
 
 const weightRequests = (): (string | null)[] =>
   hub.requests.filter((request) => request.origin === 'storage').map((request) => request.range)
@@ -230,7 +191,13 @@ describe('with a cache', () => {
     const folder = new FakeFolder()
     await load('tinytales', { start: 2, end: 4 }, { cache: await newCache(folder) })
     const { source, config } = await openWithConfig('tinytales')
-    const plan = await prepareSpan({ source, config, span: { start: 3, end: 5 }, cache: await newCache(folder) })
+    const plan = await prepareSpan({
+      source,
+      config,
+      span: { start: 3, end: 5 },
+      format: 'f32',
+      cache: await newCache(folder),
+    })
     expect(plan.cachedBytes).toBe(plan.totalBytes / 2)
     expect(plan.downloadBytes).toBe(plan.totalBytes / 2)
     const { result } = await load('tinytales', { start: 3, end: 5 }, { cache: await newCache(folder) })
@@ -240,19 +207,19 @@ describe('with a cache', () => {
   test('counting other spans of one plan reads each header once, and then asks nobody', async () => {
     const { source, config } = await openWithConfig('blocks32-bf16-sharded')
     const counter = new SpanCounter({ source, config, cache: await newCache(new FakeFolder()) })
-    const whole = await counter.count({ start: 0, end: config.numHiddenLayers })
+    const whole = await counter.count({ start: 0, end: config.numHiddenLayers }, 'f32')
     const asked = hub.requests.length
-    const parts = await Promise.all([0, 1, 2, 3].map((i) => counter.count({ start: 8 * i, end: 8 * i + 8 })))
+    const parts = await Promise.all([0, 1, 2, 3].map((i) => counter.count({ start: 8 * i, end: 8 * i + 8 }, 'f32')))
     expect(hub.requests).toHaveLength(asked)
     expect(parts.reduce((sum, part) => sum + part.totalBytes, 0)).toBeGreaterThanOrEqual(whole.totalBytes)
-    const alone = await prepareSpan({ source, config, span: { start: 8, end: 16 }, cache: null })
+    const alone = await prepareSpan({ source, config, span: { start: 8, end: 16 }, format: 'f32', cache: null })
     expect(parts[1]).toEqual(alone)
   })
 
   test('a plan touches no weights', async () => {
     const { source, config } = await openWithConfig('tinytales')
     const span = { start: 0, end: 4 }
-    const plan = await prepareSpan({ source, config, span, cache: null })
+    const plan = await prepareSpan({ source, config, span, format: 'f32', cache: null })
     expect(plan).toMatchObject({ cachedBytes: 0, downloadBytes: plan.totalBytes, dtype: 'BF16' })
     const bytes = hub.requests.filter((r) => r.origin === 'storage').reduce((sum, r) => sum + r.bytes, 0)
     expect(bytes).toBeLessThan(20_000)
@@ -266,7 +233,7 @@ describe('with a cache', () => {
     const cache = await newCache(folder)
     // Headers are read first; only then does the second shard stop answering.
     hub.faults.length = 0
-    const prepared = await prepareSpan({ source, config, span, cache })
+    const prepared = await prepareSpan({ source, config, span, format: 'f32', cache })
     hub.faults.push({ at: 'storage', path: /00002-of/, fault: { kind: 'drop' } })
     const sink = new MemorySink()
     const failed = await errorOf(() =>
@@ -394,7 +361,8 @@ describe('refused', () => {
   })
 
   test('what the sink throws ends the download too', async () => {
-    const sink = { put: () => Promise.reject(new SwarmError('OUT_OF_MEMORY', 'no room on the GPU')) }
+    const sink = new MemorySink()
+    sink.put = () => Promise.reject(new SwarmError('OUT_OF_MEMORY', 'no room on the GPU'))
     hub.faults.push({ at: 'storage', path: /00002-of/, fault: { kind: 'stall', afterBytes: 0 } })
     const { source, config } = await openWithConfig('tinytales')
     const span = { start: 0, end: 1 }
