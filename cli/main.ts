@@ -39,6 +39,10 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<AnyCommand
     summary: 'checks a relay from here, each check with a sentence and what to do',
     load: async () => (await import('./commands/probe.ts')).probeCommand,
   },
+  simulate: {
+    summary: 'runs the planner over a swarm in a file or a scenario, under a virtual clock',
+    load: async () => (await import('./commands/simulate.ts')).simulateCommand,
+  },
   dev: {
     summary: 'relay and page with reload, for work on the page',
     load: async () => (await import('./commands/dev.ts')).devCommand,

@@ -1,0 +1,124 @@
+/**
+ * A cluster planned once, without time: for all at once (`global`), or as peers arrive one after another, each choosing for
+ * itself, with balance checks until nobody moves (`joins`).
+ */
+import { boundOf, capacityOf, meanHopsOf, petalsCapacityOf, type Placement, type SwarmModel } from './measures.ts'
+import type { PlannerPeer, SwarmView } from '../planner/types.ts'
+import type { Span } from '../span.ts'
+import { blockStepsOf, longestSpan, type Cluster, type ClusterPeer } from './cluster.ts'
+import { Random } from './random.ts'
+import type { RuleName } from './rules.ts'
+import { petalsRule } from '../planner/petals.ts'
+
+export type PlanMode = 'global' | 'joins'
+export type ObjectiveName = 'expected' | 'capacity'
+
+export interface StaticOptions {
+  cluster: Cluster
+  rule: RuleName
+  mode: PlanMode
+  objective: ObjectiveName
+  /** Bound of the mean hops of the capacity flow. */
+  maxHops?: number
+  seed: number
+  balanceQuality: number
+}
+
+/** What `--json` prints. */
+export interface StaticResult {
+  rule: RuleName
+  mode: PlanMode
+  objective: ObjectiveName
+  placements: { peer: string; start: number; end: number }[]
+  /** Tokens a second in the rule's own measure: max flow, or Petals' poorest block. */
+  capacity: number
+  flowCapacity: number
+  bound: number
+  /** Of a token, on the cheapest routing of the max flow; null when nothing flows. */
+  meanHops: number | null
+  /** Holders of the unit that has fewest. */
+  leastReplicas: number
+  /** Moves that the balance checks made after everybody had joined. */
+  moves: number
+  planMs?: number
+}
+
+export interface Plan {
+  placement: Placement
+  moves: number
+}
+
+/** Sweeps of balance checks after joining; the rules settle in a few. */
+const MAX_SWEEPS = 50
+
+export function planCluster(options: StaticOptions): Plan {
+  return planPetals(options)
+}
+
+export function measurePlan(options: StaticOptions, { placement, moves }: Plan): StaticResult {
+  const { cluster, rule, mode, objective } = options
+  const flowCapacity = capacityOf(cluster, placement)
+  return {
+    rule,
+    mode,
+    objective,
+    placements: [...placement].map(([peer, { start, end }]) => ({ peer, start, end })),
+    capacity: rule === 'petals' ? petalsCapacityOf(cluster, placement) : flowCapacity,
+    flowCapacity,
+    bound: boundOf(cluster),
+    meanHops: flowCapacity > 0 ? meanHopsOf(cluster, placement) : null,
+    leastReplicas: leastReplicas(cluster, placement),
+    moves,
+  }
+}
+
+function leastReplicas({ unitWeights }: SwarmModel, placement: Placement): number {
+  const holders = unitWeights.map(() => 0)
+  for (const { start, end } of placement.values()) {
+    for (let unit = start; unit < end; unit += 1) holders[unit] = (holders[unit] as number) + 1
+  }
+  return Math.min(...holders)
+}
+
+/**
+ * Petals has no plan for all at once: `global` is its joins with everybody re-choosing until nobody can gain, `joins` with
+ * its own slack (`balanceQuality`).
+ */
+export function planPetals({ cluster, mode, seed, balanceQuality }: StaticOptions): Plan {
+  const units = cluster.unitWeights.length
+  const peers = new Map<string, PlannerPeer>()
+  const view = (): SwarmView => ({ blocks: units, peers: [...peers.values()] })
+  for (const [index, peer] of cluster.peers.entries()) {
+    const length = longestSpan(peer, units)
+    const joiner = { peerId: peer.id, length, blockStepsPerSecond: blockStepsOf(peer, units) }
+    peers.set(peer.id, asRecord(peer, petalsRule.chooseSpan(view(), joiner), index, units))
+  }
+  const random = new Random(seed, 'balance')
+  const options = { balanceQuality: mode === 'global' ? 1 : balanceQuality, random: () => random.next() }
+  let moves = 0
+  for (let sweep = 0; sweep < MAX_SWEEPS; sweep += 1) {
+    const before = moves
+    for (const peer of peers.values()) {
+      const { moveTo } = petalsRule.checkBalance(view(), peer.peerId, options)
+      if (moveTo === null) continue
+      peers.set(peer.peerId, { ...peer, span: moveTo })
+      moves += 1
+    }
+    if (moves === before) break
+  }
+  return { placement: new Map([...peers].map(([id, peer]) => [id, peer.span])), moves }
+}
+
+function asRecord(peer: ClusterPeer, span: Span, claimedAt: number, units: number): PlannerPeer {
+  return {
+    peerId: peer.id,
+    span,
+    state: 'online',
+    blockStepsPerSecond: blockStepsOf(peer, units),
+    maxBlocks: longestSpan(peer, units),
+    fixed: peer.fixed === true,
+    claimedAt,
+    sessions: 0,
+    cacheTokensLeft: 0,
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * The planner's rules as the simulator calls them: the same functions as in every tab, with shortcuts that change no
+ * answer, because a simulated day asks them a million times.
+ */
+import { unclaimedBlocks } from '../planner/coverage.ts'
+import { petalsRule } from '../planner/petals.ts'
+import type { BalanceCheck, PlacementRule, SwarmView } from '../planner/types.ts'
+import { placedPeers } from '../planner/view.ts'
+
+/** Slack of the published rule's comparison, see `petals.ts`. */
+const EPSILON = 1e-3
+
+export interface CheckRequest {
+  view: SwarmView
+  peerId: string
+  balanceQuality: number
+  random: () => number
+}
+
+export interface SimulatedRule {
+  readonly rule: PlacementRule
+  check(request: CheckRequest): BalanceCheck
+}
+
+/** The published rule, with a view that surely makes no move told from one look at the sums. */
+export function simulatedPetals(): SimulatedRule {
+  const mostQuality = new WeakMap<SwarmView, number>()
+  return {
+    rule: petalsRule,
+    check({ view, peerId, balanceQuality, random }) {
+      let least = mostQuality.get(view)
+      if (least === undefined) {
+        least = leastQuality(view)
+        mostQuality.set(view, least)
+      }
+      // Quality can only be better than this bound, and the rule would say `balanced` or find nothing better.
+      if (least >= balanceQuality - EPSILON) {
+        return { initial: 0, simulated: 0, quality: least, moveTo: null, reason: 'balanced' }
+      }
+      return petalsRule.checkBalance(view, peerId, { balanceQuality, random })
+    },
+  }
+}
+
+/** What is never above initial ÷ simulated: the poorest block cannot be worth more than the mean one. */
+function leastQuality(view: SwarmView): number {
+  const values = new Float64Array(view.blocks)
+  let sum = 0
+  for (const peer of placedPeers(view)) {
+    const { start, end } = peer.span
+    const share = peer.blockStepsPerSecond / (end - start)
+    sum += peer.blockStepsPerSecond
+    for (let block = start; block < end; block += 1) values[block] = (values[block] as number) + share
+  }
+  return sum === 0 ? 1 : Math.min(...values) / (sum / view.blocks)
+}
+
+export function hasHole(view: SwarmView): boolean {
+  return unclaimedBlocks(view).length > 0
+}
+
+/** Rules that can be simulated; where none is named, a trace is run under each. */
+export const RULE_NAMES = ['petals'] as const
+export type RuleName = (typeof RULE_NAMES)[number]
+
+export function simulatedRule(name: RuleName): SimulatedRule {
+  switch (name) {
+    case 'petals':
+      return simulatedPetals()
+  }
+}

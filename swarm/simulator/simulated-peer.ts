@@ -1,0 +1,84 @@
+/** One peer of a simulated swarm: what it serves, what it loads, what it has kept. */
+import type { PlannerPeer } from '../planner/types.ts'
+import type { Span } from '../span.ts'
+import { blockStepsOf, longestSpan, type Cluster, type ClusterPeer } from './cluster.ts'
+
+export interface Claim {
+  span: Span
+  claimedAt: number
+  startedAt: number
+  /** Units to download, in order, and how long each takes, seconds. */
+  missing: readonly number[]
+  unitSeconds: readonly number[]
+  isUrgent: boolean
+}
+
+/** KV caches are not simulated: room for every session. */
+const CACHE_TOKENS = 1e12
+
+export class SimulatedPeer {
+  readonly spec: ClusterPeer
+  readonly id: string
+  readonly length: number
+  readonly #nominal: number
+  speedFactor = 1
+  isPresent = false
+  /** What others see: a crashed peer is seen until that is noticed. */
+  isSeen = false
+  /** Grows with every join and loss: events of an earlier presence count for nothing. */
+  presence = 0
+  served: Span | null = null
+  servedSince = 0
+  claim: Claim | null = null
+  /** Grows with every claim: a download that was given up does not finish. */
+  claims = 0
+  /** Units on its disk; they stay there when it leaves. */
+  readonly cached: Uint8Array
+  #seen: PlannerPeer[] | null = null
+
+  constructor(spec: ClusterPeer, cluster: Cluster) {
+    const units = cluster.unitWeights.length
+    this.spec = spec
+    this.id = spec.id
+    this.length = longestSpan(spec, units)
+    this.#nominal = blockStepsOf(spec, units)
+    this.cached = new Uint8Array(units)
+  }
+
+  get blockStepsPerSecond(): number {
+    return this.#nominal * this.speedFactor
+  }
+
+  /** What it announces, as the planner's view has it; the same objects until something changes. */
+  records(): PlannerPeer[] {
+    if (!this.isSeen) return []
+    this.#seen ??= this.#makeRecords()
+    return this.#seen
+  }
+
+  changed(): void {
+    this.#seen = null
+  }
+
+  #makeRecords(): PlannerPeer[] {
+    const { served, claim } = this
+    const records: PlannerPeer[] = []
+    if (served !== null) records.push(this.#record(served, 'online', this.servedSince))
+    if (claim !== null) records.push(this.#record(claim.span, 'claimed', claim.claimedAt))
+    return records
+  }
+
+  #record(span: Span, state: PlannerPeer['state'], claimedAt: number): PlannerPeer {
+    return {
+      peerId: this.id,
+      span,
+      state,
+      blockStepsPerSecond: this.blockStepsPerSecond,
+      maxBlocks: this.length,
+      fixed: this.spec.fixed === true,
+      claimedAt,
+      sessions: 0,
+      cacheTokensLeft: CACHE_TOKENS,
+    }
+  }
+}
