@@ -30,6 +30,9 @@ export interface ConversationParts {
 /** Longer titles are cut; the whole message stands in the chat. */
 export const TITLE_CHARS = 60
 
+/** While another tab answers in this chat: how often to look whether it still does. */
+const RELEASE_CHECK_MS = 500
+
 export class Conversation {
   readonly id: string
   readonly #parts: ConversationParts
@@ -42,6 +45,7 @@ export class Conversation {
   #running: Promise<unknown> = Promise.resolve()
   /** The model whose session this chat last used. */
   #opened: OpenedModel | null = null
+  #releaseTimer: ReturnType<typeof setTimeout> | undefined
 
   constructor(chat: Chat, parts: ConversationParts) {
     this.id = chat.id
@@ -74,12 +78,24 @@ export class Conversation {
     const elsewhere = await this.#isHeldElsewhere()
     if (this.busy.peek()) return
     this.#show(stored, elsewhere)
+    if (elsewhere) this.#followRelease()
     // Said until the other tab is done.
     if (!elsewhere && this.#problem.peek()?.code === 'CHAT_TAKEN') this.#problem.value = null
   }
 
   async #isHeldElsewhere(): Promise<boolean> {
     return (await this.#parts.locks.held()).has(this.id)
+  }
+
+  /** A tab that is gone tells nobody: the page before a reload, whose lock outlives it for a moment, or a closed tab. */
+  #followRelease(): void {
+    if (this.#releaseTimer !== undefined) return
+    this.#releaseTimer = setTimeout(() => {
+      this.#releaseTimer = undefined
+      void this.load().catch((error: unknown) => {
+        this.#problem.value = pageError(error)
+      })
+    }, RELEASE_CHECK_MS)
   }
 
   #show(stored: readonly Entry[], elsewhere: boolean): void {

@@ -383,4 +383,22 @@ describe('two tabs in one chat', () => {
     expect(second.chats.list.peek()).toEqual([])
     expect(second.chats.current.peek().entries.peek()).toEqual([])
   })
+
+  test('an answer whose tab went away without a word becomes one to continue', async () => {
+    const { second } = await twoTabs()
+    const chat = second.chats.current.peek()
+    const answer = lastAnswer(second.chats)
+    // The page before a reload: its lock is still held for a moment when the new page reads.
+    await second.storage.putEntry('chat-1', 1, { ...answer, status: 'streaming' })
+    second.taken.add('chat-1')
+    second.storage.tell('chat-1')
+    await vi.advanceTimersByTimeAsync(2_000)
+    expect(lastAnswer(second.chats).status).toBe('streaming')
+    second.taken.delete('chat-1')
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(lastAnswer(second.chats).status).toBe('interrupted')
+    expect(vi.getTimerCount()).toBe(0)
+    await chat.resume()
+    expect(lastAnswer(second.chats)).toMatchObject({ status: 'done', ids: [...answer.ids, 0] })
+  })
 })
