@@ -31,6 +31,7 @@ describe('tabswarm', () => {
   it.each([
     ...['start', 'relay', 'donate', 'prompt', 'dev'].map((name) => [name, '--dht-initial-peers'] as const),
     ['probe', '--ca FILE'] as const,
+    ['simulate', '--cluster FILE'] as const,
   ])('%s --help shows its options and ends', async (name, option) => {
     const { code, stdout } = await runTabswarm([name, '--help'])
     expect(code).toBe(0)
@@ -42,7 +43,7 @@ describe('tabswarm', () => {
   it('lists its commands, and hints at the one that was meant', async () => {
     const help = await runTabswarm(['--help'])
     expect(help.code).toBe(0)
-    expect(help.stdout).toMatch(/start .*\n.*relay .*\n.*donate .*\n.*prompt .*\n.*probe .*\n.*dev /)
+    expect(help.stdout).toMatch(/start .*\n.*relay .*\n.*donate .*\n.*prompt .*\n.*probe .*\n.*simulate .*\n.*dev /)
     expect(help.stdout).not.toMatch(/simulate/)
     const wrong = await runTabswarm(['strat'])
     expect(wrong).toMatchObject({ code: 2, stderr: 'There is no command "strat". Did you mean start?' })

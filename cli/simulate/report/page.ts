@@ -66,8 +66,12 @@ pieces in a row, and a token (a piece of a word) goes from tab to tab until it h
 people open and close them. Which pieces a tab takes, and when it takes others, is decided by a rule.</p>
 <p>This page shows a simulation of ${plural(peers, 'tab')} that came and of ${plural(losses, 'loss', 'losses')} of a tab${
     runs.length > 1 ? ', run once under each of two rules with exactly the same arrivals and losses' : ''
-  }. <b>flow</b> is the rule of this project, <b>petals</b> the published rule of Petals. No real tab was involved;
-the rules are the real ones. Seed ${seed}: the same seed gives the same page.</p>`
+  }. ${runs.map(({ result }) => RULES[result.rule] ?? '').join('')}No real tab was involved; the rules are the real ones. Seed ${seed}: the same seed gives the same page.</p>`
+}
+
+const RULES: Readonly<Record<string, string>> = {
+  flow: '<b>flow</b> is the rule of this project. ',
+  petals: '<b>petals</b> is the published rule of Petals, a swarm of servers. ',
 }
 
 const ROWS: readonly (readonly [string, string, (result: ChurnResult) => string])[] = [

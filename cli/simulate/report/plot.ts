@@ -1,8 +1,8 @@
 /** Inline SVG: axes, lines and the coverage map. Colours are the page's CSS variables, so that light and dark both work. */
 const WIDTH = 860
 const LEFT = 64
-const RIGHT = 16
-const TOP = 12
+const RIGHT = 28
+const TOP = 26
 const BOTTOM = 34
 const INNER = WIDTH - LEFT - RIGHT
 
@@ -44,7 +44,7 @@ export function linePlot({ label, seconds, lines, unit, height = 260 }: LinePlot
     ...grid,
     ...drawn,
     timeAxis(seconds, height),
-    `<text class="axis" x="${LEFT - 8}" y="${height - BOTTOM + 18}" text-anchor="end">${unit}</text>`,
+    `<text class="axis" x="${LEFT - 8}" y="14" text-anchor="end">${unit}</text>`,
   ])
 }
 
@@ -77,7 +77,9 @@ export function coverageMap({ label, seconds, holders }: CoverageMapOptions): st
     (unit) =>
       `<text class="axis" x="${LEFT - 8}" y="${px(TOP + (unit + 0.5) * row + 4)}" text-anchor="end">${unit}</text>`,
   )
+  const title = `<text class="axis" x="${LEFT - 8}" y="14" text-anchor="end">unit</text>`
   return figure(height, label, [
+    title,
     `<g shape-rendering="crispEdges">${rects.join('')}</g>`,
     ...names,
     timeAxis(seconds, height),
