@@ -3,13 +3,12 @@
  * decided once, whatever happens to the route. `ids` include the end token, the text does not; stop sequences are cut
  * from the text.
  */
-import type { RouteHop } from '../swarm/planner/types.ts'
 import { toPlainError, type SwarmError } from '../swarm/errors.ts'
 import { StopText } from './stop-text.ts'
-import type { DecodeStream, FinishReason, GenerateEvent, GenerateRequest, PromptModel } from './types.ts'
+import type { DecodeStream, FinishReason, GenerateEvent, GenerateRequest, PromptModel, ServedHop } from './types.ts'
 
 export interface RouteSummary {
-  hops: readonly RouteHop[]
+  hops: readonly ServedHop[]
   weights: string
   backend: string
 }

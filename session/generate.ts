@@ -157,9 +157,9 @@ export class ChatSession {
       isRecovery,
     })
     answer.reusedTokens = 0
-    const { hops, weights, backend } = this.#route
+    const { hops, weights, backend, servedHops } = this.#route
     this.#weights = this.#connector.node.directory.get(hops[0]?.peerId ?? '')?.weights ?? null
-    this.#lastRoute = { hops, weights, backend }
+    this.#lastRoute = { hops: servedHops, weights, backend }
     return this.#route
   }
 

@@ -22,7 +22,7 @@ import { PROTOCOL_VERSION } from '../swarm/protocol.ts'
 import type { LogitsRow } from '../swarm/span-runner.ts'
 import { HopStream, asLoss } from './hop-stream.ts'
 import { readLogitsRow } from './logits-row.ts'
-import type { PromptModel } from './types.ts'
+import type { PromptModel, ServedHop } from './types.ts'
 
 export interface RouteSessionOptions {
   node: SwarmNode
@@ -76,6 +76,8 @@ export class RouteSession {
   /** Weight formats and adapter kinds of the hops, without repeats: `f32` or `f32+f16`. */
   weights = ''
   backend = ''
+  /** The hops with what each said of itself. */
+  servedHops: readonly ServedHop[] = []
   /** By hop: how many other sessions it had when it opened this one. A hop that does not say is left out. */
   readonly sessionsBefore = new Map<string, number>()
   readonly #options: RouteSessionOptions
@@ -210,6 +212,11 @@ export class RouteSession {
       const opened = await Promise.all(hops.map((_, index) => this.#openHop(index, dialling.signal)))
       this.weights = distinct(opened.map((message) => message['weights']))
       this.backend = distinct(opened.map((message) => message['backend']))
+      this.servedHops = opened.map(({ weights, backend }, index) => ({
+        ...(hops[index] as RouteHop),
+        weights: wordOf(weights),
+        backend: wordOf(backend),
+      }))
       for (const [index, message] of opened.entries()) {
         if (message['nextDirect'] === false) this.#relaysOn.add(index)
         const sessions = message['sessions']
@@ -383,5 +390,9 @@ function badFrame(message: string, peerId: string): SwarmError {
 }
 
 function distinct(values: readonly unknown[]): string {
-  return [...new Set(values.map((value) => (typeof value === 'string' ? value.slice(0, 16) : '?')))].join('+')
+  return [...new Set(values.map((value) => wordOf(value) || '?'))].join('+')
+}
+
+function wordOf(value: unknown): string {
+  return typeof value === 'string' ? value.slice(0, 16) : ''
 }

@@ -85,6 +85,12 @@ export interface Timings {
   failovers: number
 }
 
+/** A hop and what it said of itself when the session was opened; '' where it did not say. */
+export interface ServedHop extends RouteHop {
+  weights: string
+  backend: string
+}
+
 export type GenerateEvent =
   | { type: 'route'; hops: readonly RouteHop[]; direct: readonly boolean[] }
   | { type: 'prefill'; done: number; total: number; reused: number }
@@ -100,7 +106,7 @@ export type GenerateEvent =
       finish: FinishReason
       ids: readonly number[]
       text: string
-      route: readonly RouteHop[]
+      route: readonly ServedHop[]
       weights: string
       backend: string
       timings: Timings

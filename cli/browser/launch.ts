@@ -1,6 +1,6 @@
 /**
  * Starts a browser on a slot's profile: the first installed one that really starts, on a real adapter where there is
- * one, else on the software adapter, or on none for WebAssembly. Opens no page but the one that asks for the adapter.
+ * one, else on none for WebAssembly, or on the software adapter where WebGPU is asked for. Opens no page but the one that asks for the adapter.
  */
 import { chromium, type BrowserContext } from 'playwright'
 import type { BackendChoice } from '../../swarm/backend.ts'
@@ -31,19 +31,34 @@ export interface LaunchedBrowser {
 /** @throws SwarmError NO_BROWSER, NO_ADAPTER */
 export async function launchBrowser(options: LaunchOptions): Promise<LaunchedBrowser> {
   if (isRoot()) options.progress('Running as root: the browser’s sandbox is off, because Chromium refuses it for root.')
-  const wanted: Adapter[] = options.backend === 'software' ? ['software'] : []
-  if (options.backend === 'wasm')
-    return { context: await launchFirst(options, 'none'), adapter: 'none', adapterName: '' }
-  if (options.backend === 'webgpu') wanted.push('real')
-  if (options.backend === 'auto')
-    wanted.push(...(mayHaveGpu() ? (['real', 'software'] as const) : (['software'] as const)))
-  for (const adapter of wanted) {
+  for (const adapter of adaptersFor(options.backend, mayHaveGpu())) {
     const context = await launchFirst(options, adapter)
+    if (adapter === 'none') return { context, adapter, adapterName: '' }
     const name = await askAdapter(context, adapter)
     if (name !== null) return { context, adapter, adapterName: name }
     await context.close()
   }
-  throw noAdapter(options.backend)
+  throw new SwarmError('NO_ADAPTER', 'The browser offers no WebGPU adapter, not even the software one', {
+    action:
+      'Leave out --backend to compute with WebAssembly, or use a current Chrome or Chromium (113 or newer), for example with --chromium PATH.',
+  })
+}
+
+/** What to try, one after another. */
+export function adaptersFor(backend: BackendChoice, mayHaveRealOne: boolean): readonly Adapter[] {
+  const real: readonly Adapter[] = mayHaveRealOne ? ['real'] : []
+  switch (backend) {
+    case 'auto':
+      return [...real, 'none']
+    case 'webgpu':
+      return [...real, 'software']
+    case 'software':
+      return ['software']
+    case 'wasm':
+      return ['none']
+    default:
+      return backend satisfies never
+  }
 }
 
 /** Tries each browser found: a snap stub or one that lacks libraries does not start. */
@@ -98,17 +113,6 @@ async function askAdapter(context: BrowserContext, wanted: Adapter): Promise<str
   if (found === null) return null
   if (wanted === 'real' && found.software) return null
   return found.name === '' ? 'unnamed adapter' : found.name
-}
-
-function noAdapter(backend: LaunchOptions['backend']): SwarmError {
-  if (backend === 'webgpu') {
-    return new SwarmError('NO_ADAPTER', 'The browser finds no WebGPU adapter of a real GPU on this machine', {
-      action: 'Leave out --backend webgpu to use the software adapter, which is slow but works.',
-    })
-  }
-  return new SwarmError('NO_ADAPTER', 'The browser offers no WebGPU adapter, not even the software one', {
-    action: 'Use a current Chrome or Chromium (113 or newer), for example with --chromium PATH.',
-  })
 }
 
 function firstLine(message: string): string {

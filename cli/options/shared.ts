@@ -44,11 +44,14 @@ export const computeOptions = {
     choices: WEIGHT_CHOICES,
     default: 'auto',
   }),
-  backend: text('what computes: a GPU where there is one (auto), a GPU only, WebAssembly, or the software adapter', {
-    group: DONOR,
-    choices: BACKEND_CHOICES,
-    default: 'auto',
-  }),
+  backend: text(
+    'what computes: a GPU, and WebAssembly where there is none (auto); WebGPU only; WebAssembly; the software adapter',
+    {
+      group: DONOR,
+      choices: BACKEND_CHOICES,
+      default: 'auto',
+    },
+  ),
 }
 
 export const placementOptions = {

@@ -194,6 +194,8 @@ export function jsonAnswer(
       start: hop.span.start,
       end: hop.span.end,
       path: paths.get(hop.peerId) ?? 'direct',
+      weights: hop.weights,
+      backend: hop.backend,
     })),
     finish: end.finish,
     weights: end.weights,

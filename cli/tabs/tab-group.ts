@@ -64,22 +64,22 @@ export async function openTabGroup(options: TabGroupOptions): Promise<TabGroup> 
   }
 }
 
-/** What every tab says of the whole swarm in its own log. */
-const SWARM_LINE = /^(Missing blocks: |No block is missing)/
+/** What every tab says in its own log of the whole swarm, or of the machine that they share. */
+const COMMON_LINE = /^(Missing blocks: |No block is missing|Computing with )/
 
-/** Prints the tabs' log lines; what several tabs say of the swarm in the same words is printed once. */
+/** Prints the tabs' log lines; what several tabs say of what they share in the same words is printed once. */
 export class LinePrinter {
   readonly #output: Output
-  #lastOfSwarm = ''
+  #lastCommon = ''
 
   constructor(output: Output) {
     this.#output = output
   }
 
   print(line: string): void {
-    if (SWARM_LINE.test(line)) {
-      if (line === this.#lastOfSwarm) return
-      this.#lastOfSwarm = line
+    if (COMMON_LINE.test(line)) {
+      if (line === this.#lastCommon) return
+      this.#lastCommon = line
     }
     this.#output.line(line)
   }

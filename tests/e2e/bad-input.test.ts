@@ -212,7 +212,7 @@ describe('a link', () => {
   afterAll(() => browser?.close())
 
   async function saidBy(options: Record<string, string>): Promise<string> {
-    const query = new URLSearchParams({ donate: '', model: MODEL, ...options })
+    const query = new URLSearchParams({ donate: '', model: MODEL, backend: 'webgpu', ...options })
     await page.goto(`http://127.0.0.1:${swarm.ports[0]}/?${query.toString()}`)
     const note = page.locator('.donor .note-error')
     await note.waitFor({ timeout: 60_000 })

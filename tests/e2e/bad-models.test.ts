@@ -100,7 +100,7 @@ describe('the donate view', () => {
   afterAll(() => browser?.close())
 
   test.each([...BAD_CONFIGS, ...BAD_WEIGHTS, ...BAD_VALUES])('$name', async (model) => {
-    await page.goto(`http://127.0.0.1:${swarm.ports[0]}/?donate&model=bad/${model.name}`)
+    await page.goto(`http://127.0.0.1:${swarm.ports[0]}/?donate&backend=webgpu&model=bad/${model.name}`)
     const donor = page.locator('.donor')
     await donor.and(page.locator('[data-status="ready"], [data-status="failed"]')).waitFor({ timeout: 60_000 })
     if (BAD_VALUES.includes(model)) await page.getByTestId('donate-start').click()

@@ -153,7 +153,7 @@ describe('tabswarm', () => {
     const run = await runTabswarm(['start', '--port', '0', '--chromium', wrapper], { dataDir: folder })
     expect(run.code).toBe(1)
     expect(oneSentence(run.stderr)).toMatch(
-      /The browser offers no WebGPU adapter, not even the software one\. Use a current Chrome or Chromium/,
+      /The browser offers no WebGPU adapter, not even the software one\. Leave out --backend to compute with WebAssembly/,
     )
     expect(run.stdout).not.toContain('Selected blocks')
     await expect.poll(() => processesOf(folder)).toEqual([])

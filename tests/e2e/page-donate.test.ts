@@ -38,7 +38,7 @@ afterAll(async () => {
 /** A tab whose plan stands on the page. */
 async function planned(more = ''): Promise<Page> {
   const page = await context.newPage()
-  await page.goto(`${url}?donate&num_blocks=8${more}`)
+  await page.goto(`${url}?donate&backend=webgpu&num_blocks=8${more}`)
   await page.locator('[data-status="ready"]').waitFor({ timeout: READY_MS })
   return page
 }
@@ -145,14 +145,14 @@ test('the next visit finds the weights, Stop leaves the swarm, and only then can
 
 test('the memory slider sizes the plan by keys and asks nobody; the tab serves what it says', async () => {
   const page = await context.newPage()
-  await page.goto(`${url}?donate`)
+  await page.goto(`${url}?donate&backend=webgpu`)
   await page.locator('[data-status="ready"]').waitFor({ timeout: READY_MS })
   const asked: string[] = []
   page.on('request', (request) => asked.push(request.url()))
-  const slider = page.getByLabel('GPU memory to lend')
+  const slider = page.getByLabel('Memory to lend')
   const takes = page.getByTestId('memory-takes')
   // A step of the slider may hold several blocks of a model as small as this one.
-  const few = /^([1-4]) of 8 blocks, [\d.]+ MB on the GPU, [\d.]+ MB to download$/
+  const few = /^([1-4]) of 8 blocks, [\d.]+ MB of memory, [\d.]+ MB to download$/
   await slider.press('Home')
   await takes.getByText(few).waitFor()
   expect(await slider.getAttribute('aria-valuetext')).toMatch(/^[\d.]+ MB at most: [1-4] of 8 blocks, /)
@@ -164,7 +164,7 @@ test('the memory slider sizes the plan by keys and asks nobody; the tab serves w
   await takes.getByText(few).waitFor()
   const blocks = Number(few.exec(await takes.innerText())?.[1])
   const [allowed, taken] = [await slider.inputValue(), await takes.innerText()].map((text) =>
-    Number(/([\d.]+) MB on/.exec(text)?.[1] ?? Number(text) / 1e6),
+    Number(/([\d.]+) MB of/.exec(text)?.[1] ?? Number(text) / 1e6),
   )
   expect(taken).toBeLessThanOrEqual(allowed ?? 0)
   expect(asked).toEqual([])
@@ -181,7 +181,7 @@ test('a browser without room for the weights serves all the same, and says so on
   const devtools = await small.newCDPSession(page)
   // Less than the model's 7 MB; its identity has room.
   await devtools.send('Storage.overrideQuotaForOrigin', { origin: new URL(url).origin, quotaSize: 3_000_000 })
-  await page.goto(`${url}?donate&num_blocks=8&tab=1`)
+  await page.goto(`${url}?donate&backend=webgpu&num_blocks=8&tab=1`)
   await page.locator('[data-status="ready"]').waitFor({ timeout: READY_MS })
   await serving(page)
   const warnings = await page.getByTestId('donate-log').locator('.log-warn').allInnerTexts()

@@ -21,23 +21,36 @@ it('start --backend wasm: two tabs without an adapter answer with the referenceâ
       [4, 8],
     ])
     expect([answer.weights, answer.backend]).toEqual(['f32', 'wasm'])
+    expect(answer.route.map(({ weights, backend }) => [weights, backend])).toEqual([
+      ['f32', 'wasm'],
+      ['f32', 'wasm'],
+    ])
     expect(stderr).toContain('Adapter: none, the tabs compute with WebAssembly on the processor.')
   } finally {
     removeTempDir(dataDir)
   }
 })
 
-it('?backend=wasm&weights=int4: the page says that no GPU is used, and its record says wasm and int4', async () => {
+it('auto on a software adapter: the page says that no GPU is used and why, and its record says wasm and int4', async () => {
   const swarm = new TestSwarm()
   await swarm.relay()
   const browser = await launchChromium()
   try {
     const pageUrl = `http://127.0.0.1:${swarm.ports[0]}/`
-    const query = { model: 'tinytales', backend: 'wasm', weights: 'int4', num_blocks: '8' }
+    const query = { model: 'tinytales', backend: 'auto', weights: 'int4', num_blocks: '8' }
     const donor = await openDonorPage(browser, pageUrl, query)
     await donor.page.getByText('No GPU is used: the processor does all the work with WebAssembly').waitFor()
+    await donor.page
+      .getByTestId('plan-adapter')
+      .getByText('because the browser offers only a software adapter, which would be slower')
+      .waitFor()
     await donor.start()
     await donor.serving(60_000)
+    expect(donor.console).toContainEqual(
+      expect.stringMatching(
+        /^Computing with WebAssembly on the processor \(.*\): the browser offers only a software adapter, on which WebGPU is slower\.$/,
+      ),
+    )
     // Another view of the same page: the tab goes on serving.
     await donor.page.evaluate(() => (location.hash = '#swarm'))
     const record = donor.page.locator('tr[data-peer]')

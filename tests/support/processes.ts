@@ -45,7 +45,8 @@ export function cleanEnv(extra: Record<string, string> = {}): NodeJS.ProcessEnv 
     if (!kept && /^(HF_|HUGGING|TABSWARM_|npm_|VITEST|NODE_ENV$|FORCE_COLOR)/i.test(name)) continue
     env[name] = value
   }
-  return { ...env, NO_COLOR: '1', HF_HOME: join(tmpdir(), 'tabswarm-no-hf-home'), ...extra }
+  // Tests of the swarm run WGSL on the software adapter: by itself a tab would take WebAssembly there.
+  return { ...env, NO_COLOR: '1', TABSWARM_BACKEND: 'webgpu', HF_HOME: join(tmpdir(), 'tabswarm-no-hf-home'), ...extra }
 }
 
 export function makeTempDir(name = 'test'): string {

@@ -15,7 +15,7 @@ export interface PromptAnswer {
   text: string
   ids: number[]
   promptIds: number[]
-  route: { peer: string; start: number; end: number; path: 'direct' | 'relayed' }[]
+  route: { peer: string; start: number; end: number; path: 'direct' | 'relayed'; weights: string; backend: string }[]
   finish: 'stop' | 'length' | 'cancel' | 'error'
   weights: string
   backend: string

@@ -12,7 +12,7 @@ import { DonorLog } from './donor-log.ts'
 import type { ModelRequest } from './donor-model.ts'
 import type { DonorEnvironment, Identity } from './environment.ts'
 import { joinSwarm } from './joining.ts'
-import { initializedLine, selectedLine, type DonorMode } from './lines.ts'
+import { computeLine, initializedLine, selectedLine, type DonorMode } from './lines.ts'
 import { Member } from './member.ts'
 import { preparePlan, resizePlan, type Prepared } from './prepare-plan.ts'
 import { PauseControl } from './pause-control.ts'
@@ -194,6 +194,7 @@ class TabDonor implements Donor {
     this.#control = control
     this.#undo(signal, () => control.end())
     this.#showChoosing(prepared)
+    this.#log.info(computeLine(engine.adapter))
 
     this.#undo(signal, await environment.holdWeights(model.source, plan.downloadBytes > 0, signal))
     signal.throwIfAborted()
@@ -220,7 +221,6 @@ class TabDonor implements Donor {
       environment,
       model,
       sizing,
-      backend: settings.backend,
       simulateSpeed: settings.simulateSpeed,
       log: this.#log,
       onLost: (reason) => serving?.lose(reason),

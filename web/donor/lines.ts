@@ -1,9 +1,26 @@
 /** The original's log lines, word for word: people look for them, and so do tests. */
+import type { BackendReason } from '../../swarm/backend.ts'
 import { formatBlocks, type Span } from '../../swarm/span.ts'
+import type { AdapterInfo } from './worker-messages.ts'
 
 export type DonorMode = 'load-balancing' | 'fixed'
 
 const NAMES: Record<DonorMode, string> = { 'load-balancing': 'Load Balancing', fixed: 'Fixed mode' }
+
+const REASONS: Record<BackendReason, string> = {
+  asked: 'as asked for',
+  gpu: 'a GPU answered',
+  'software-adapter': 'the browser offers only a software adapter, on which WebGPU is slower',
+  'no-adapter': 'the browser offers no WebGPU adapter',
+  'no-device': 'the adapter of this browser could not be opened',
+  'no-webgpu': 'this browser has no WebGPU',
+}
+
+/** Not the original's: what the tab computes with, and why. */
+export function computeLine({ description, backend, reason }: AdapterInfo): string {
+  const means = backend === 'wasm' ? 'WebAssembly on the processor' : 'WebGPU'
+  return `Computing with ${means} (${description}): ${REASONS[reason]}.`
+}
 
 export function selectedLine(span: Span): string {
   return `Selected blocks: ${formatBlocks(span)}`

@@ -84,6 +84,7 @@ async function sizePlan(options: {
     weights: sizing.format,
     adapter: adapter.description,
     backend: adapter.backend,
+    backendReason: adapter.reason,
     mode: settings.placement.mode,
     memory: { budgetBytes: sizing.budgetBytes, ...memoryRange(model.config, settings, device) },
   }

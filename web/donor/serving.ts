@@ -256,7 +256,8 @@ export class Serving implements Pausable {
   }
 
   #sayPaused(): void {
-    const where = this.#isLoaded ? 'stay on the GPU' : 'are loaded again when it resumes'
+    const place = this.#options.member.fields.backend === 'wasm' ? 'stay in memory' : 'stay on the GPU'
+    const where = this.#isLoaded ? place : 'are loaded again when it resumes'
     this.#options.log.info(`Takes no sessions and computes nothing. Blocks ${this.#ownBlocks()} ${where}.`)
   }
 

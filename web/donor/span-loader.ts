@@ -2,7 +2,6 @@
  * Loads spans and knows how fast they run: a speed is really measured once for an adapter, model, format and span length, and
  * reused after that. A GPU that is lost is opened again once in the life of a donor; the second loss is final.
  */
-import type { BackendChoice } from '../../swarm/backend.ts'
 import { describeError, SwarmError } from '../../swarm/errors.ts'
 import type { SpanRunner } from '../../swarm/span-runner.ts'
 import { spanLength, type Span } from '../../swarm/span.ts'
@@ -23,7 +22,6 @@ export interface SpanLoaderOptions {
   environment: DonorEnvironment
   model: DonorModel
   sizing: Sizing
-  backend: BackendChoice
   simulateSpeed: number | null
   log: DonorLog
   /** The GPU went away while nothing was being loaded. */
@@ -91,15 +89,23 @@ export class SpanLoader {
       })
     }
     this.#reopenings += 1
-    const { environment, backend, log } = this.#options
+    const { environment, log } = this.#options
     log.warn(`The GPU was lost (${reason}); it is opened again and the blocks are loaded from the cache.`)
     this.#fetchedBefore += this.#engine.bytesFetched
     this.#engine.close()
     await new Promise<void>((resolve) => void environment.clock.after(REOPEN_AFTER_MS, resolve))
+    // What records, budgets and formats already say holds for that backend alone.
+    const { backend } = this.#engine.adapter
     const engine = await environment.openEngine(backend)
     if (this.#isClosed) {
       engine.close()
       throw new SwarmError('CANCELLED', 'the tab stopped donating')
+    }
+    if (engine.adapter.backend !== backend) {
+      engine.close()
+      throw new SwarmError('GPU_LOST', `The GPU did not come back (${reason}), so this tab stopped donating.`, {
+        action: 'Restart the browser, or start again and let the tab compute without the GPU.',
+      })
     }
     this.#engine = engine
     this.#watch(engine)

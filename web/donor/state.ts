@@ -2,7 +2,7 @@
  * What the page shows of a donor, and what it may ask of it. The donor (`donor.ts`) keeps one `DonorState` and calls its
  * listeners on change; `ui` only reads it. Also what the command line reads from a headless tab.
  */
-import type { Backend } from '../../swarm/backend.ts'
+import type { Backend, BackendReason } from '../../swarm/backend.ts'
 import type { PlainError } from '../../swarm/errors.ts'
 import type { WeightFormat } from '../../swarm/model/config.ts'
 import type { Span } from '../../swarm/span.ts'
@@ -24,6 +24,7 @@ export interface DonorPlan {
   adapter: string
   /** On a software adapter and by WebAssembly the processor does the work. */
   backend: Backend
+  backendReason: BackendReason
   mode: 'load-balancing' | 'fixed'
   /** What it may take on the GPU at most, and from where to where that may be set. */
   memory: MemoryRange & { budgetBytes: number }

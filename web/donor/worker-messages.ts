@@ -3,7 +3,7 @@
  * are discriminated unions. Errors travel as plain data that keeps its code. The hub's token crosses here and lives in
  * memory only.
  */
-import type { Backend, BackendChoice } from '../../swarm/backend.ts'
+import type { Backend, BackendChoice, BackendReason } from '../../swarm/backend.ts'
 import type { PlainError } from '../../swarm/errors.ts'
 import type { LlamaConfig, WeightFormat } from '../../swarm/model/config.ts'
 import type {
@@ -22,6 +22,7 @@ export interface AdapterInfo {
   /** For people, and part of the key of a kept speed. */
   description: string
   backend: Backend
+  reason: BackendReason
 }
 
 export interface LoadInput {

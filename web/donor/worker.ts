@@ -1,13 +1,14 @@
 /** The donor's Worker: GPU or WebAssembly, weights and model files behind `WorkerHandler`. Nothing here but the wiring. */
 import { openModel } from '../../hub/source.ts'
-import type { BackendChoice } from '../../swarm/backend.ts'
+import type { BackendChoice, BackendReason } from '../../swarm/backend.ts'
 import { measureThroughput } from '../engine/measure.ts'
 import { createSpanRunner } from '../engine/span-runner.ts'
 import { SpanWeights } from '../engine/weights.ts'
-import { openGpu } from '../gpu/device.ts'
+import { openGpu, type AdapterKind } from '../gpu/device.ts'
 import { loadSpan } from '../weights/load-span.ts'
 import { openWeightCache } from '../weights/opfs-cache.ts'
 import type { WasmWeights } from '../wasm/weights.ts'
+import { chooseCompute } from './choose-compute.ts'
 import { WorkerHandler, type FillOptions, type WorkerGpu } from './worker-handler.ts'
 import type { FromWorker, ToWorker } from './worker-messages.ts'
 
@@ -20,17 +21,21 @@ const scope = globalThis as unknown as WorkerScope
 
 type Weights = SpanWeights | WasmWeights
 
-async function openCompute(backend: BackendChoice): Promise<WorkerGpu<Weights>> {
-  // A runner is made of weights that the same object made: the handler mixes none, which types cannot say.
-  if (backend !== 'wasm') return (await openWorkerGpu(backend)) as WorkerGpu<Weights>
-  const { openWasmCompute } = await import('./wasm-compute.ts')
-  return (await openWasmCompute()) as WorkerGpu<Weights>
+function openCompute(backend: BackendChoice): Promise<WorkerGpu<Weights>> {
+  return chooseCompute<WorkerGpu<Weights>>(backend, {
+    // A runner is made of weights that the same object made: the handler mixes none, which types cannot say.
+    gpu: async (adapter, reason) => (await openWorkerGpu(adapter, reason)) as WorkerGpu<Weights>,
+    wasm: async (reason) => {
+      const { openWasmCompute } = await import('./wasm-compute.ts')
+      return (await openWasmCompute(reason)) as WorkerGpu<Weights>
+    },
+  })
 }
 
-async function openWorkerGpu(backend: Exclude<BackendChoice, 'wasm'>): Promise<WorkerGpu<SpanWeights>> {
-  const gpu = await openGpu({ backend })
+async function openWorkerGpu(adapter: AdapterKind, reason: BackendReason): Promise<WorkerGpu<SpanWeights>> {
+  const gpu = await openGpu({ adapter })
   return {
-    adapter: { description: gpu.description, backend: gpu.software ? 'software' : 'webgpu' },
+    adapter: { description: gpu.description, backend: gpu.software ? 'software' : 'webgpu', reason },
     lost: gpu.lost,
     createWeights: (config, span, format) => SpanWeights.create(gpu, config, span, format),
     createRunner: (config, weights, cacheTokens) => createSpanRunner(gpu, config, weights, { cacheTokens }),

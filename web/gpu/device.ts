@@ -4,7 +4,8 @@
  */
 import { SwarmError, describeError } from '../../swarm/errors.ts'
 
-export type GpuBackend = 'auto' | 'webgpu' | 'software'
+/** `any`: a GPU where there is one, else the software adapter. */
+export type AdapterKind = 'any' | 'real' | 'software'
 
 export interface Gpu {
   readonly device: GPUDevice
@@ -18,19 +19,20 @@ export interface Gpu {
 }
 
 /**
- * `webgpu` takes only real GPUs, `software` only the software adapter, `auto` a GPU where there is one.
- * @throws SwarmError INSECURE_CONTEXT, NO_WEBGPU, NO_ADAPTER
+ * @throws SwarmError INSECURE_CONTEXT, NO_WEBGPU, NO_ADAPTER; details of the last say what is missing: `adapter` is `software` where
+ * only that one answered and a GPU was wanted, `none` where none did, `no-device` where one answered and could not be opened
  */
-export async function openGpu(options: { backend: GpuBackend }): Promise<Gpu> {
-  const adapter = await requestAdapter(options.backend)
+export async function openGpu(options: { adapter: AdapterKind }): Promise<Gpu> {
+  const adapter = await requestAdapter(options.adapter)
   const { info, limits } = adapter
   const software = isSoftware(info)
-  if (options.backend === 'webgpu' && software) {
+  if (options.adapter === 'real' && software) {
     throw new SwarmError(
       'NO_ADAPTER',
       `WebGPU offers only a software adapter (${describe(info)}), and a GPU was asked for`,
       {
-        action: 'Use --backend auto to run on the software adapter, or open the page in a browser that sees the GPU.',
+        action: 'Open the page in a browser that sees the GPU.',
+        details: { adapter: 'software' },
       },
     )
   }
@@ -46,6 +48,7 @@ export async function openGpu(options: { backend: GpuBackend }): Promise<Gpu> {
   } catch (error) {
     throw new SwarmError('NO_ADAPTER', `the adapter ${describe(info)} gave no device: ${describeError(error)}`, {
       action: 'Close other pages that use the GPU, or restart the browser.',
+      details: { adapter: 'no-device' },
       cause: error,
     })
   }
@@ -58,7 +61,7 @@ export async function openGpu(options: { backend: GpuBackend }): Promise<Gpu> {
   }
 }
 
-async function requestAdapter(backend: GpuBackend): Promise<GPUAdapter> {
+async function requestAdapter(kind: AdapterKind): Promise<GPUAdapter> {
   if (globalThis.isSecureContext === false) {
     throw new SwarmError('INSECURE_CONTEXT', 'this page was opened over plain http, where browsers offer no WebGPU', {
       action: 'Open the page over https, or from the same machine as http://localhost.',
@@ -71,11 +74,13 @@ async function requestAdapter(backend: GpuBackend): Promise<GPUAdapter> {
     })
   }
   const adapter = await gpu.requestAdapter(
-    backend === 'software' ? { forceFallbackAdapter: true } : { powerPreference: 'high-performance' },
+    kind === 'software' ? { forceFallbackAdapter: true } : { powerPreference: 'high-performance' },
   )
   if (adapter === null) {
     throw new SwarmError('NO_ADAPTER', 'the browser has WebGPU but offers no adapter', {
-      action: 'Turn hardware acceleration on, update the graphics driver, or start the tab with --backend software.',
+      action:
+        'Turn hardware acceleration on, update the graphics driver, or let the tab compute without a GPU (backend auto).',
+      details: { adapter: 'none' },
     })
   }
   return adapter

@@ -77,7 +77,7 @@ export async function compileKernels(): Promise<WebAssembly.Module> {
     return await WebAssembly.compile(bytes)
   } catch (error) {
     throw new SwarmError('NO_ADAPTER', `the browser runs no WebAssembly with SIMD (${describeError(error)})`, {
-      action: 'Update the browser, or leave out --backend wasm.',
+      action: 'Update the browser, or use one that has WebGPU.',
       cause: error,
     })
   }

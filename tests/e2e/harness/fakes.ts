@@ -255,8 +255,8 @@ export class FakeDonor implements Donor {
   }
 }
 
-export function fakeDonorPort(donor: Donor): DonorPort {
-  return { defaults: {}, create: () => Promise.resolve(donor) }
+export function fakeDonorPort(donor: Donor, defaults: DonorPort['defaults'] = {}): DonorPort {
+  return { defaults, create: () => Promise.resolve(donor) }
 }
 
 /** A browser that keeps what it is told to keep; each deletion comes out as `outcome` says. */

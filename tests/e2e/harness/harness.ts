@@ -48,7 +48,9 @@ const log = [
 ].map((text, i) => ({ at: at + i * 1000, level: 'info' as const, text }))
 const navigation = createNavigation(window)
 navigation.view.value = scene.view
-const donating = createDonating(fakeDonorPort(new FakeDonor(scene.donor, scene.log === true ? log : [])))
+const donating = createDonating(
+  fakeDonorPort(new FakeDonor(scene.donor, scene.log === true ? log : []), scene.donorDefaults),
+)
 const kept = new FakeKept(scene.kept ?? null)
 const keptModels = createKeptModels(kept, { onLess: () => {} })
 const [keptFirst] = scene.kept?.models ?? []

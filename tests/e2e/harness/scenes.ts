@@ -1,4 +1,5 @@
 /** Every state of the page that is worth seeing, by name: `?scene=paused&lang=ko&theme=dark`. */
+import type { DonorDefaults } from '../../../swarm/app-config.ts'
 import { SwarmError, toPlainError } from '../../../swarm/errors.ts'
 import type { PowerConditions } from '../../../web/donor/pause-control.ts'
 import type { ReachFindings } from '../../../swarm/reach.ts'
@@ -18,6 +19,7 @@ export interface Scene {
   send?: string
   donor: DonorState
   hasWebGpu?: boolean
+  donorDefaults?: DonorDefaults
   update?: boolean
   linkNotes?: readonly LinkNote[]
   /** null: nothing is told, as outside Chromium. */
@@ -125,6 +127,7 @@ const PLAN: DonorPlan = {
   weights: 'f32',
   adapter: 'nvidia ampere',
   backend: 'webgpu',
+  backendReason: 'gpu',
   mode: 'load-balancing',
   memory: { budgetBytes: 20_000_000, leastBytes: 6_500_000, mostBytes: 36_500_000, stepBytes: 500_000 },
 }
@@ -271,7 +274,13 @@ export const SCENES: Record<string, Scene> = {
   'donate-ready': donate({ status: 'ready', plan: PLAN }),
   'donate-software': donate({
     status: 'ready',
-    plan: { ...PLAN, backend: 'software', adapter: 'SwiftShader (google)', cachedBytes: 400_000 },
+    plan: {
+      ...PLAN,
+      backend: 'software',
+      backendReason: 'asked',
+      adapter: 'SwiftShader (google)',
+      cachedBytes: 400_000,
+    },
   }),
   'donate-loading': donate({ status: 'loading', plan: PLAN, span: PLAN.span, progress: PROGRESS }, { log: true }),
   'donate-serving': donate(SERVING, { log: true }),
@@ -312,7 +321,14 @@ export const SCENES: Record<string, Scene> = {
       unfold: '.kept',
     },
   ),
-  'donate-nogpu': donate({ status: 'idle' }, { hasWebGpu: false }),
+  'donate-nogpu': donate({ status: 'idle' }, { hasWebGpu: false, donorDefaults: { backend: 'webgpu' } }),
+  'donate-wasm': donate(
+    {
+      status: 'ready',
+      plan: { ...PLAN, adapter: 'WebAssembly SIMD, 2 threads', backend: 'wasm', backendReason: 'no-webgpu' },
+    },
+    { hasWebGpu: false },
+  ),
   'donate-failed': donate({
     status: 'failed',
     error: toPlainError(

@@ -24,7 +24,7 @@ let opened: Promise<Gpu> | null = null
 const gpuErrors: string[] = []
 
 async function gpu(): Promise<Gpu> {
-  opened ??= openGpu({ backend: 'auto' }).then((found) => {
+  opened ??= openGpu({ adapter: 'any' }).then((found) => {
     found.device.addEventListener('uncapturederror', (event) => gpuErrors.push(event.error.message))
     return found
   })

@@ -1,14 +1,16 @@
 /** One line that says what is going on: reading, answering with its speed, paused with the missing blocks. */
+import { needsWebGpu } from '../../../swarm/backend.ts'
 import { formatBlockRanges } from '../../../swarm/span.ts'
 import type { Texts } from '../i18n/texts.ts'
 import { useServices, useTexts } from '../services.ts'
 import type { Phase } from '../state/answering.ts'
 
 export function StatusLine() {
-  const { chats, environment, navigation } = useServices()
+  const { chats, donating, environment, navigation } = useServices()
   const texts = useTexts()
   const phase = chats.current.value.phase.value
-  const canHelp = phase.kind === 'paused' && phase.missingBlocks.length > 0 && environment.hasWebGpu
+  const canCompute = environment.hasWebGpu || !needsWebGpu(donating.defaults.backend)
+  const canHelp = canCompute && phase.kind === 'paused' && phase.missingBlocks.length > 0
   return (
     <div class={`status status-${phase.kind}`} data-testid="chat-status" data-phase={phase.kind}>
       <span class="status-light" aria-hidden="true" />

@@ -1,5 +1,6 @@
 /** Donating: what would happen, one click to start, how it goes, Stop. A link alone never starts anything. */
 import { useEffect } from 'preact/hooks'
+import { needsWebGpu } from '../../../swarm/backend.ts'
 import type { DonorState } from '../../donor/state.ts'
 import { ErrorNote } from '../parts/error-note.tsx'
 import { useServices, useTexts } from '../services.ts'
@@ -27,8 +28,8 @@ export function DonateView() {
   const state = donating.state.value
   const chosen = models.chosen.value
   const choices = donating.choices.value
-  // What a link or a command asks for may need no GPU.
-  const canCompute = environment.hasWebGpu || donating.defaults.backend === 'wasm'
+  // Only where a link or a command insists on WebGPU is a browser without it of no use.
+  const canCompute = environment.hasWebGpu || !needsWebGpu(donating.defaults.backend)
   useEffect(() => {
     if (canCompute && chosen !== null && !isRunning(donating.state.peek())) void donating.plan(chosen)
   }, [donating, canCompute, chosen?.repo, chosen?.revision, choices])

@@ -35,7 +35,10 @@ export function PlanCard({ plan, isSettled = false }: { plan: DonorPlan; isSettl
         <dt>{plan.backend === 'wasm' ? donate.planMemory : donate.planGpu}</dt>
         <dd>{donate.planGpuValue(formats.bytes(plan.gpuBytes), plan.weights)}</dd>
         <dt>{donate.planAdapter}</dt>
-        <dd>{plan.adapter}</dd>
+        <dd data-testid="plan-adapter">
+          {plan.adapter}
+          <span class="fine"> {donate.planWhy[plan.backendReason]}</span>
+        </dd>
         {relays.length > 0 && (
           <>
             <dt>{donate.share}</dt>

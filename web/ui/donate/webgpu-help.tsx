@@ -22,6 +22,7 @@ export function WebGpuHelp() {
       <div class="note-body">
         <h2>{donate.noWebgpuTitle}</h2>
         <p>{donate.help[adviceFor(environment.userAgent)]}</p>
+        <p>{donate.canDoWithout}</p>
         <p>{donate.canPrompt}</p>
         <button type="button" class="button" onClick={() => navigation.go('chat')}>
           {donate.toChat}

@@ -147,19 +147,20 @@ export const en = {
     title: 'Donate this tab',
     afterDiscard:
       'The browser had unloaded this tab to free memory. It was loaded anew and goes on donating as before.',
-    lead: 'Lend this computer’s GPU for as long as the tab is open. It takes a part of the model and answers for everyone in the swarm.',
+    lead: 'Lend this computer’s GPU, or its processor where there is none, for as long as the tab is open. It takes a part of the model and answers for everyone in the swarm.',
     model: 'Model',
     blocks: 'Blocks to serve',
     blocksAuto: 'As many as fit',
     blocksHelp: 'Which ones? Those that the swarm needs most.',
-    memory: 'GPU memory to lend',
+    memory: 'Memory to lend',
     memoryAuto: 'Automatic',
     memoryOwn: 'Back to automatic',
     memoryAllowed: (bytes: string) => `${bytes} at most`,
     memoryTakes: (count: number, blocks: number, gpu: string, download: string) =>
-      `${count} of ${blocks} ${plural(blocks, 'block', 'blocks')}, ${gpu} on the GPU, ${download} to download`,
-    memoryHelp: 'The tab takes no more than this on the GPU, with its cache and everything.',
-    weights: 'Weights on the GPU',
+      `${count} of ${blocks} ${plural(blocks, 'block', 'blocks')}, ${gpu} of memory, ${download} to download`,
+    memoryHelp:
+      'The tab takes no more than this, with its cache and everything: of the GPU’s memory, or of the computer’s where no GPU is used.',
+    weights: 'Weights in memory',
     weightsAuto: 'Most exact that fits',
     token: 'Hugging Face token',
     tokenUse: 'Use token',
@@ -179,7 +180,15 @@ export const en = {
     planGpu: 'GPU memory',
     planMemory: 'Memory',
     planGpuValue: (bytes: string, weights: string) => `${bytes}, weights as ${weights}`,
-    planAdapter: 'Adapter',
+    planAdapter: 'Computes on',
+    planWhy: {
+      asked: 'as the link or the command asks',
+      gpu: 'the GPU that the browser offers',
+      'software-adapter': 'because the browser offers only a software adapter, which would be slower',
+      'no-adapter': 'because the browser offers no GPU',
+      'no-device': 'because the browser’s GPU could not be opened',
+      'no-webgpu': 'because this browser has no WebGPU',
+    },
     software:
       'This is a software adapter: the processor does the GPU’s work. It helps the swarm, but slowly, and warms the machine.',
     wasm: 'No GPU is used: the processor does all the work with WebAssembly, and the machine may get warm.',
@@ -196,7 +205,7 @@ export const en = {
       choose: 'Choose blocks',
       download: 'Download',
       verify: 'Verify',
-      upload: 'Load onto the GPU',
+      upload: 'Load into memory',
       measure: 'Measure speed',
     },
     phaseDone: 'done',
@@ -217,7 +226,7 @@ export const en = {
     sessions: 'Sessions now',
     tokensServed: 'Tokens served',
     stepsServed: 'Steps served',
-    gpuTime: 'GPU time a step',
+    gpuTime: 'Computing time a step',
     receivedDirectly: 'Received directly',
     receivedByRelay: 'Received by relay',
     sentDirectly: 'Sent directly',
@@ -227,6 +236,8 @@ export const en = {
     log: 'Log',
     share: 'The swarm’s relays',
     noWebgpuTitle: 'This browser cannot lend its GPU',
+    canDoWithout:
+      'It was opened with a demand for WebGPU. Without “backend” in the link or the command, the processor would do the work.',
     canPrompt: 'You can still chat: asking needs no GPU.',
     toChat: 'Go to the chat',
     help: {
@@ -244,15 +255,15 @@ export const en = {
   duty: {
     pause: 'Pause',
     pauseHelp:
-      'No new answers; those under way go on in other tabs. The blocks stay on the GPU, so Resume takes a moment only.',
+      'No new answers; those under way go on in other tabs. The blocks stay in memory, so Resume takes a moment only.',
     resume: 'Resume',
     resumeHelp: 'Takes answers again, from now on.',
-    resumeLoads: 'The blocks are not on the GPU any more: they are loaded again first, from what is kept here.',
+    resumeLoads: 'The blocks are not in memory any more: they are loaded again first, from what is kept here.',
     finish: 'Finish',
     finishHelp: 'No new answers; those under way come to their end here, within ten minutes. Then it stops.',
     goOn: 'Keep serving',
     goOnHelp: 'Takes new answers again and does not stop.',
-    stopHelp: 'At once. The GPU is free; answers under way go on in other tabs.',
+    stopHelp: 'At once. The memory is free; answers under way go on in other tabs.',
     onlyHere: (count: number, blocks: string) =>
       `Nobody else serves ${plural(count, 'block', 'blocks')} ${blocks}: while this tab is paused or stopped, answers wait.`,
     waiting: (count: number, blocks: string) =>

@@ -30,8 +30,9 @@ describe('a swarm of donors', () => {
     expect(swarm.spans()).toEqual(['0:8', '8:16', '16:24', '24:32'])
     expect(swarm.missing()).toEqual([])
     const second = donors[1] as FakeDonor
-    expect(second.printed.slice(0, 4)).toEqual([
+    expect(second.printed.slice(0, 5)).toEqual([
       'splits and stage are ignored: under load balancing each tab picks its own blocks.',
+      'Computing with WebGPU (fake adapter): as asked for.',
       'Selected blocks: [8, 9, 10, 11, 12, 13, 14, 15]',
       'P2P initialized for Load Balancing server, PeerID: peer-01',
       'Load Balancing server ready, blocks=[8, 9, 10, 11, 12, 13, 14, 15], throughput=12.50 rps',

@@ -54,6 +54,7 @@ describe('plan', () => {
         weights: 'f32',
         adapter: 'fake adapter',
         backend: 'software',
+        backendReason: 'asked',
         mode: 'load-balancing',
       },
     })
@@ -179,6 +180,7 @@ describe('serving', () => {
     await swarm.clock.advance(30_000)
     expect(donor.servedSpan()).toEqual({ start: 4, end: 12 })
     expect(donor.printed).toEqual([
+      'Computing with WebGPU (fake adapter): as asked for.',
       'Selected blocks: [4, 5, 6, 7, 8, 9, 10, 11]',
       'P2P initialized for Fixed mode server, PeerID: peer-00',
       'Fixed mode server ready, blocks=[4, 5, 6, 7, 8, 9, 10, 11], throughput=12.50 rps',

@@ -357,7 +357,7 @@ export class FakeNode implements ServingNode {
 }
 
 export class FakeEngine implements Engine {
-  readonly adapter = { description: 'fake adapter', backend: 'software' } as const
+  readonly adapter = { description: 'fake adapter', backend: 'software', reason: 'asked' } as const
   bytesFetched = 0
   isClosed = false
   disposed: Span[] = []

@@ -81,7 +81,7 @@ describe('the donor worker', () => {
     const parts: WorkerParts<FakeSpan> = {
       openGpu: () =>
         Promise.resolve({
-          adapter: { description: 'fake', backend: 'software' },
+          adapter: { description: 'fake', backend: 'software', reason: 'asked' },
           lost,
           createWeights: () => {
             const span: FakeSpan = {

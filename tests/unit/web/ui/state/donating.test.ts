@@ -17,6 +17,7 @@ const READY: DonorState = {
     weights: 'f32',
     adapter: 'a',
     backend: 'webgpu',
+    backendReason: 'gpu',
     mode: 'load-balancing',
     memory: { budgetBytes: 20_000_000, leastBytes: 6_500_000, mostBytes: 36_500_000, stepBytes: 500_000 },
   },
