@@ -50,6 +50,7 @@ export interface DonorDefaults {
   meanBalanceCheckPeriod?: number
   weights?: WeightChoice
   backend?: BackendChoice
+  threads?: number
   /** Gigabytes (1e9 bytes) that weights, KV cache and activations may take. */
   memoryGb?: number
   /** Block-steps a second that the tab pretends to be limited to. */

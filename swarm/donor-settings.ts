@@ -27,6 +27,8 @@ export interface DonorSettings {
   meanBalanceCheckPeriodMs: number
   weights: WeightChoice
   backend: BackendChoice
+  /** Threads that WebAssembly computes with; null: as many as the machine has for each of its tabs. */
+  threads: number | null
   /** null: from the adapter and the device. */
   memoryBytes: number | null
   simulateSpeed: number | null
@@ -48,6 +50,7 @@ export const DONOR_QUERY_NAMES = [
   'mean_balance_check_period',
   'weights',
   'backend',
+  'threads',
   'memory_gb',
   'simulate_speed',
   'dht_initial_peers',
@@ -82,6 +85,7 @@ export function readDonorQuery(query: { get(name: string): string | null }): Don
   assign('meanBalanceCheckPeriod', numberOf('mean_balance_check_period'))
   assign('weights', oneOf('weights', text('weights'), WEIGHT_CHOICES))
   assign('backend', oneOf('backend', text('backend'), BACKEND_CHOICES))
+  assign('threads', numberOf('threads'))
   assign('memoryGb', numberOf('memory_gb'))
   assign('simulateSpeed', numberOf('simulate_speed'))
   const peers = text('dht_initial_peers')
@@ -109,6 +113,7 @@ export function makeDonorSettings(defaults: DonorDefaults): DonorSettings {
     meanBalanceCheckPeriodMs: checkPeriod(defaults.meanBalanceCheckPeriod ?? DEFAULT_BALANCE_PERIOD_SECONDS) * 1000,
     weights: oneOf('weights', defaults.weights, WEIGHT_CHOICES) ?? 'auto',
     backend: oneOf('backend', defaults.backend, BACKEND_CHOICES) ?? 'auto',
+    threads: wholeNumber('threads', defaults.threads),
     memoryBytes: defaults.memoryGb === undefined ? null : positive('memory_gb', defaults.memoryGb) * 1e9,
     simulateSpeed: defaults.simulateSpeed === undefined ? null : positive('simulate_speed', defaults.simulateSpeed),
     initialPeers: defaults.initialPeers ?? [],

@@ -52,6 +52,10 @@ export const computeOptions = {
       default: 'auto',
     },
   ),
+  threads: integer('threads that a tab without a GPU computes with (default: processors ÷ tabs)', {
+    group: DONOR,
+    check: atLeast(1),
+  }),
 }
 
 export const placementOptions = {

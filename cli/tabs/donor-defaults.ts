@@ -18,8 +18,17 @@ export function checkDonorFits(values: DonorValues, model: string, blocks: numbe
  * @throws SwarmError BAD_OPTION for what cannot be meant together, before a browser is started for it
  */
 export function donorDefaults(values: DonorValues, model: string): DonorDefaults {
-  const { numBlocks, totalBlocks, splits, stage, balanceQuality, meanBalanceCheckPeriod, memoryGb, simulateSpeed } =
-    values
+  const {
+    numBlocks,
+    totalBlocks,
+    splits,
+    stage,
+    balanceQuality,
+    meanBalanceCheckPeriod,
+    memoryGb,
+    simulateSpeed,
+    threads,
+  } = values
   const defaults: DonorDefaults = {
     model,
     weights: values.weights as WeightChoice,
@@ -31,6 +40,7 @@ export function donorDefaults(values: DonorValues, model: string): DonorDefaults
     ...(stage === undefined ? {} : { stage }),
     ...(balanceQuality === undefined ? {} : { balanceQuality }),
     ...(meanBalanceCheckPeriod === undefined ? {} : { meanBalanceCheckPeriod }),
+    ...(threads === undefined ? {} : { threads }),
     ...(memoryGb === undefined ? {} : { memoryGb }),
     ...(simulateSpeed === undefined ? {} : { simulateSpeed }),
   }

@@ -1,4 +1,5 @@
 /** The donor tabs of `start`: as many as asked for, each with its share of the blocks. */
+import { availableParallelism } from 'node:os'
 import type { LlamaConfig, WeightChoice } from '../../swarm/model/config.ts'
 import { mayHaveGpu } from '../browser/flags.ts'
 import type { Lifecycle } from '../lifecycle.ts'
@@ -38,8 +39,11 @@ export async function openSwarmTabs(options: StartTabsOptions): Promise<TabGroup
   const group = await openTabGroup({
     context: browser.context,
     count: values.tabs,
-    // The page's own visitors choose by their memory; only these tabs share the model evenly.
-    query: isFixed ? {} : { num_blocks: String(numBlocks) },
+    // The page's own visitors choose by their memory and machine; only these tabs share model and processors evenly.
+    query: {
+      ...(isFixed ? {} : { num_blocks: String(numBlocks) }),
+      threads: String(values.threads ?? processorsPerTab(availableParallelism(), values.tabs)),
+    },
     token: options.token,
     output,
     signal: lifecycle.signal,
@@ -51,6 +55,11 @@ export async function openSwarmTabs(options: StartTabsOptions): Promise<TabGroup
 /** Blocks a tab serves so that all tabs together cover the model once, with as few hops as that allows. */
 export function sharePerTab(blocks: number, tabs: number): number {
   return Math.ceil(blocks / Math.max(1, tabs))
+}
+
+/** Processors for each of so many tabs on this machine. */
+export function processorsPerTab(processors: number, tabs: number): number {
+  return Math.max(1, Math.floor(processors / Math.max(1, tabs)))
 }
 
 function counted(count: number, noun: string): string {

@@ -16,6 +16,7 @@ const DONOR_TYPES: Record<Exclude<keyof DonorDefaults, 'initialPeers'>, 'string'
   meanBalanceCheckPeriod: 'number',
   weights: 'string',
   backend: 'string',
+  threads: 'number',
   memoryGb: 'number',
   simulateSpeed: 'number',
 }

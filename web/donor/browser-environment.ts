@@ -47,7 +47,7 @@ export function browserEnvironment(options: BrowserEnvironmentOptions): DonorEnv
     random: () => Math.random(),
     print: (text) => console.log(text),
     sha256,
-    openEngine: (backend) => openWorkerEngine(workerPort(options.startWorker()), backend),
+    openEngine: (choice) => openWorkerEngine(workerPort(options.startWorker()), choice),
     openModel: ({ repo, revision, hubUrl }, signal, onWait): Promise<ModelSource> => {
       const token = options.hubToken()
       return openModel({

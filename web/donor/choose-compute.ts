@@ -5,8 +5,8 @@ import type { AdapterKind } from '../gpu/device.ts'
 
 export interface ComputeOpeners<Compute> {
   /** @throws SwarmError NO_WEBGPU, NO_ADAPTER, INSECURE_CONTEXT */
-  gpu(adapter: AdapterKind, reason: BackendReason): Promise<Compute>
-  wasm(reason: BackendReason): Promise<Compute>
+  gpu: (adapter: AdapterKind, reason: BackendReason) => Promise<Compute>
+  wasm: (reason: BackendReason) => Promise<Compute>
 }
 
 /** @throws SwarmError NO_WEBGPU, NO_ADAPTER where WebGPU was asked for; INSECURE_CONTEXT, because such a page may do nothing at all */
@@ -36,12 +36,7 @@ function reasonAgainstGpu(error: unknown): BackendReason {
   if (!(error instanceof SwarmError)) throw error
   if (error.code === 'NO_WEBGPU') return 'no-webgpu'
   if (error.code !== 'NO_ADAPTER') throw error
-  switch (error.details['adapter']) {
-    case 'software':
-      return 'software-adapter'
-    case 'no-device':
-      return 'no-device'
-    default:
-      return 'no-adapter'
-  }
+  const { adapter } = error.details
+  if (adapter === 'software') return 'software-adapter'
+  return adapter === 'no-device' ? 'no-device' : 'no-adapter'
 }

@@ -221,6 +221,7 @@ class TabDonor implements Donor {
       environment,
       model,
       sizing,
+      threads: settings.threads,
       simulateSpeed: settings.simulateSpeed,
       log: this.#log,
       onLost: (reason) => serving?.lose(reason),

@@ -5,13 +5,13 @@
 import type { ModelSource } from '../../hub/source.ts'
 import type { PageLife } from '../../net/node.ts'
 import type { ServingNode } from '../../net/types.ts'
-import type { BackendChoice } from '../../swarm/backend.ts'
 import type { LlamaConfig, WeightFormat } from '../../swarm/model/config.ts'
 import type { PeerRecord } from '../../swarm/peer-record.ts'
 import type { Span } from '../../swarm/span.ts'
 import type { Clock } from './clock.ts'
 import type { Engine } from './engine.ts'
 import type { PowerPort } from './pause-control.ts'
+import type { EngineChoice } from './worker-messages.ts'
 
 export interface Identity {
   /** 32-byte Ed25519 seed. */
@@ -42,7 +42,7 @@ export interface DonorEnvironment {
   print(text: string): void
   sha256(bytes: Uint8Array): Promise<Uint8Array>
   /** @throws SwarmError NO_WEBGPU, NO_ADAPTER, INSECURE_CONTEXT */
-  openEngine(backend: BackendChoice): Promise<Engine>
+  openEngine(choice: EngineChoice): Promise<Engine>
   /** With the token that the person gave, if there is one; `onWait` is told of pauses. @throws SwarmError HUB_* */
   openModel(
     model: { repo: string; revision: string | null; hubUrl: string },

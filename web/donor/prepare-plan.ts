@@ -43,7 +43,7 @@ export async function preparePlan(options: PlanOptions): Promise<Prepared> {
     signal,
     onWait: (sentence) => log.warn(sentence),
   })
-  const engine = await environment.openEngine(settings.backend)
+  const engine = await environment.openEngine({ backend: settings.backend, threads: settings.threads })
   options.onEngine(engine)
   signal.throwIfAborted()
   return await sizePlan({ environment, settings, model, engine, signal })

@@ -22,6 +22,7 @@ export interface SpanLoaderOptions {
   environment: DonorEnvironment
   model: DonorModel
   sizing: Sizing
+  threads: number | null
   simulateSpeed: number | null
   log: DonorLog
   /** The GPU went away while nothing was being loaded. */
@@ -84,19 +85,19 @@ export class SpanLoader {
   /** Opens the GPU anew after a loss; all runners are gone. @throws SwarmError GPU_LOST when that has been tried before */
   async reopen(reason: string): Promise<void> {
     if (this.#reopenings >= MAX_REOPENINGS) {
-      throw new SwarmError('GPU_LOST', `The GPU was lost again (${reason}), so this tab stopped donating.`, {
+      throw new SwarmError('GPU_LOST', `${this.#what()} was lost again (${reason}), so this tab stopped donating.`, {
         action: 'Close other heavy tabs and programs, then start again with fewer blocks.',
       })
     }
     this.#reopenings += 1
-    const { environment, log } = this.#options
-    log.warn(`The GPU was lost (${reason}); it is opened again and the blocks are loaded from the cache.`)
+    const { environment, threads, log } = this.#options
+    log.warn(`${this.#what()} was lost (${reason}); it is opened again and the blocks are loaded from the cache.`)
     this.#fetchedBefore += this.#engine.bytesFetched
     this.#engine.close()
     await new Promise<void>((resolve) => void environment.clock.after(REOPEN_AFTER_MS, resolve))
     // What records, budgets and formats already say holds for that backend alone.
     const { backend } = this.#engine.adapter
-    const engine = await environment.openEngine(backend)
+    const engine = await environment.openEngine({ backend, threads })
     if (this.#isClosed) {
       engine.close()
       throw new SwarmError('CANCELLED', 'the tab stopped donating')
@@ -147,6 +148,10 @@ export class SpanLoader {
     } catch (error) {
       this.#options.log.warn(`The measured speed could not be kept (${describeError(error)}).`)
     }
+  }
+
+  #what(): string {
+    return this.#engine.adapter.backend === 'wasm' ? 'What computes for this tab' : 'The GPU'
   }
 
   #limited(speed: number): number {

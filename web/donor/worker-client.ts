@@ -2,7 +2,6 @@
  * The page's side of the donor's Worker: an `Engine` whose runners are `SpanRunner`s over messages. Array buffers are handed
  * over, not copied. A runner's status is the one of its last answer, so that asking costs no message.
  */
-import type { BackendChoice } from '../../swarm/backend.ts'
 import { assert, fromPlainError, SwarmError } from '../../swarm/errors.ts'
 import type {
   LogitsRequest,
@@ -20,6 +19,7 @@ import type { Engine, EngineLoad } from './engine.ts'
 import {
   transfersOf,
   type AdapterInfo,
+  type EngineChoice,
   type FromWorker,
   type ToWorker,
   type WorkerCalls,
@@ -49,10 +49,10 @@ export function workerPort(worker: Worker): WorkerPort {
 }
 
 /** @throws SwarmError NO_WEBGPU, NO_ADAPTER, INSECURE_CONTEXT, GPU_LOST (the worker does not start) */
-export async function openWorkerEngine(port: WorkerPort, backend: BackendChoice): Promise<Engine> {
+export async function openWorkerEngine(port: WorkerPort, choice: EngineChoice): Promise<Engine> {
   const calls = new WorkerCallsClient(port)
   try {
-    const { result: adapter } = await calls.call('open', { backend })
+    const { result: adapter } = await calls.call('open', choice)
     return new WorkerEngine(calls, adapter)
   } catch (error) {
     calls.close()

@@ -3,7 +3,6 @@
  * may be held at once while a tab moves. The engine and the model files come through `WorkerParts`, so that this runs in
  * tests without a GPU.
  */
-import type { BackendChoice } from '../../swarm/backend.ts'
 import { describeError, SwarmError, toPlainError } from '../../swarm/errors.ts'
 import type { LlamaConfig, WeightFormat } from '../../swarm/model/config.ts'
 import type { TensorSink } from '../../swarm/model/tensors.ts'
@@ -13,6 +12,7 @@ import type { SpanProgress } from '../weights/progress.ts'
 import {
   transfersOf,
   type AdapterInfo,
+  type EngineChoice,
   type FromWorker,
   type LoadInput,
   type ToWorker,
@@ -46,7 +46,7 @@ export interface FillOptions {
 }
 
 export interface WorkerParts<S extends WorkerSpan> {
-  openGpu(backend: BackendChoice): Promise<WorkerGpu<S>>
+  openGpu(choice: EngineChoice): Promise<WorkerGpu<S>>
   /** Reads the span's tensors into the sink. Resolves with the number of tensors that hold values that are not finite. */
   fill(options: FillOptions): Promise<number>
 }
@@ -88,7 +88,7 @@ export class WorkerHandler<S extends WorkerSpan> {
   async #run(message: WorkerCallMessage): Promise<WorkerCalls[WorkerMethod]['result']> {
     switch (message.method) {
       case 'open':
-        return await this.#open(message.input.backend)
+        return await this.#open(message.input)
       case 'load':
         return await this.#load(message.call, message.input)
       case 'measure': {
@@ -119,8 +119,8 @@ export class WorkerHandler<S extends WorkerSpan> {
     }
   }
 
-  async #open(backend: BackendChoice): Promise<AdapterInfo> {
-    const gpu = await this.#parts.openGpu(backend)
+  async #open(choice: EngineChoice): Promise<AdapterInfo> {
+    const gpu = await this.#parts.openGpu(choice)
     this.#gpu = gpu
     void gpu.lost.then((reason) => this.#post({ type: 'lost', reason }, []))
     return gpu.adapter

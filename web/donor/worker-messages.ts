@@ -25,6 +25,12 @@ export interface AdapterInfo {
   reason: BackendReason
 }
 
+export interface EngineChoice {
+  backend: BackendChoice
+  /** For WebAssembly; null: as many as the machine has for each of its tabs. */
+  threads: number | null
+}
+
 export interface LoadInput {
   /** Chosen by the caller; later calls name the runner by it. */
   runner: number
@@ -41,7 +47,7 @@ export interface LoadInput {
 
 /** Calls by method. All but `open` and `load` name a loaded runner. */
 export interface WorkerCalls {
-  open: { input: { backend: BackendChoice }; result: AdapterInfo }
+  open: { input: EngineChoice; result: AdapterInfo }
   load: { input: LoadInput; result: { hasHead: boolean; notFinite: number } }
   measure: { input: { runner: number }; result: { blockStepsPerSecond: number } }
   openSession: { input: { runner: number; request: SessionRequest }; result: null }

@@ -1,6 +1,6 @@
 /** The donor's Worker: GPU or WebAssembly, weights and model files behind `WorkerHandler`. Nothing here but the wiring. */
 import { openModel } from '../../hub/source.ts'
-import type { BackendChoice, BackendReason } from '../../swarm/backend.ts'
+import type { BackendReason } from '../../swarm/backend.ts'
 import { measureThroughput } from '../engine/measure.ts'
 import { createSpanRunner } from '../engine/span-runner.ts'
 import { SpanWeights } from '../engine/weights.ts'
@@ -10,7 +10,7 @@ import { openWeightCache } from '../weights/opfs-cache.ts'
 import type { WasmWeights } from '../wasm/weights.ts'
 import { chooseCompute } from './choose-compute.ts'
 import { WorkerHandler, type FillOptions, type WorkerGpu } from './worker-handler.ts'
-import type { FromWorker, ToWorker } from './worker-messages.ts'
+import type { EngineChoice, FromWorker, ToWorker } from './worker-messages.ts'
 
 /** The part of a dedicated worker's scope that is used; the page's DOM library types `self` as a window. */
 interface WorkerScope {
@@ -21,13 +21,13 @@ const scope = globalThis as unknown as WorkerScope
 
 type Weights = SpanWeights | WasmWeights
 
-function openCompute(backend: BackendChoice): Promise<WorkerGpu<Weights>> {
+function openCompute({ backend, threads }: EngineChoice): Promise<WorkerGpu<Weights>> {
   return chooseCompute<WorkerGpu<Weights>>(backend, {
     // A runner is made of weights that the same object made: the handler mixes none, which types cannot say.
     gpu: async (adapter, reason) => (await openWorkerGpu(adapter, reason)) as WorkerGpu<Weights>,
     wasm: async (reason) => {
       const { openWasmCompute } = await import('./wasm-compute.ts')
-      return (await openWasmCompute(reason)) as WorkerGpu<Weights>
+      return (await openWasmCompute(reason, threads)) as WorkerGpu<Weights>
     },
   })
 }

@@ -9,11 +9,9 @@ import { inverseFrequencies, ropeTable } from '../engine/rope-tables.ts'
 import type { StepRows } from '../engine/step-checks.ts'
 import type { Kernels } from './kernels.ts'
 import type { WasmKv } from './kv-arena.ts'
+import { UNPACKED_ROWS } from './limits.ts'
 import type { WasmMemory } from './memory.ts'
 import type { WasmBlockWeights, WasmMatrix, WasmWeights } from './weights.ts'
-
-/** So many rows of weights does `mat_mul` unpack at once. */
-const UNPACKED_ROWS = 8
 
 /** Rows of one session within a chunk. */
 export interface ChunkPart {

@@ -3,3 +3,9 @@ declare module 'virtual:wasm-kernels' {
   const bytes: Uint8Array<ArrayBuffer>
   export default bytes
 }
+
+/** The same for a memory that threads share. */
+declare module 'virtual:wasm-kernels-shared' {
+  const bytes: Uint8Array<ArrayBuffer>
+  export default bytes
+}

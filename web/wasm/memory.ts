@@ -11,8 +11,26 @@ const ALIGNMENT = 64
 const SLACK = 16
 
 export class WasmMemory {
-  readonly memory = new WebAssembly.Memory({ initial: 1 })
+  readonly memory: WebAssembly.Memory
+  /** Whether threads may share it. */
+  readonly isShared: boolean
   #end = MODULE_BYTES
+
+  /** @throws SwarmError OUT_OF_MEMORY where a memory that is shared finds no address space: it is set aside whole. */
+  constructor(isShared = false) {
+    this.isShared = isShared
+    try {
+      this.memory = isShared
+        ? new WebAssembly.Memory({ initial: 1, maximum: MOST_WASM_BYTES / WASM_PAGE_BYTES, shared: true })
+        : new WebAssembly.Memory({ initial: 1 })
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error
+      throw new SwarmError('OUT_OF_MEMORY', `no room for a WebAssembly memory: ${error.message}`, {
+        action: 'Close other tabs and programs.',
+        cause: error,
+      })
+    }
+  }
 
   /** Bytes taken so far, those of the module and of rounding included. */
   get bytes(): number {
@@ -44,15 +62,15 @@ export class WasmMemory {
   }
 
   /** Valid until the next `take`. */
-  floats(at: number, count: number): Float32Array<ArrayBuffer> {
+  floats(at: number, count: number): Float32Array {
     return new Float32Array(this.memory.buffer, at, count)
   }
 
-  words(at: number, count: number): Uint32Array<ArrayBuffer> {
+  words(at: number, count: number): Uint32Array {
     return new Uint32Array(this.memory.buffer, at, count)
   }
 
-  bytesAt(at: number, count: number): Uint8Array<ArrayBuffer> {
+  bytesAt(at: number, count: number): Uint8Array {
     return new Uint8Array(this.memory.buffer, at, count)
   }
 }

@@ -24,9 +24,10 @@ import { checkStep, failureOf, refuseNotFinite } from '../engine/step-checks.ts'
 import type { ChunkPart } from './forward.ts'
 import { WasmForward } from './forward.ts'
 import { WasmHead } from './head.ts'
-import { createKernels } from './kernels.ts'
+import { createKernels, type Kernels } from './kernels.ts'
 import type { WasmKv } from './kv-arena.ts'
 import { KvArena } from './kv-arena.ts'
+import { usefulThreads, WasmThreads, type ThreadOptions } from './threads.ts'
 import type { WasmWeights } from './weights.ts'
 
 export interface WasmRunnerOptions {
@@ -34,6 +35,12 @@ export interface WasmRunnerOptions {
   cacheTokens: number
   /** Rotary frequencies `[headDim / 2]` in place of the config's: for references that were computed with others. */
   ropeFrequencies?: Float32Array
+  /** For weights in a shared memory. */
+  threads?: ThreadOptions
+  /** Told at most once, when a thread has died. */
+  onLost?: (reason: string) => void
+  /** Threads did not start, and the span is computed without them; where it is left out, that is an error. */
+  onAlone?: (reason: string) => void
 }
 
 /** So long a step may keep the Worker from its messages: pings are answered and a tab that stops is heard. */
@@ -69,8 +76,23 @@ export async function createWasmSpanRunner(
   options: WasmRunnerOptions,
 ): Promise<SpanRunner> {
   weights.finish()
+  const { format, memory } = weights
+  const threads = await startThreads(module, weights, options)
+  const kernels = threads?.kernels ?? (await createKernels(module, memory.memory, format))
+  try {
+    return makeRunner(weights, options, { kernels, threads })
+  } catch (error) {
+    threads?.stop()
+    throw error
+  }
+}
+
+function makeRunner(
+  weights: WasmWeights,
+  options: WasmRunnerOptions,
+  { kernels, threads }: { kernels: Kernels; threads: WasmThreads | null },
+): SpanRunner {
   const { config, span, format, memory } = weights
-  const kernels = await createKernels(module, memory.memory, format)
   const planned = spanBytes(config, span, format, { cacheTokens: options.cacheTokens, maxRows: ENGINE_MAX_ROWS })
   const arena = new KvArena(memory, config, span, options.cacheTokens)
   const forward = new WasmForward(kernels, weights, options.ropeFrequencies)
@@ -78,13 +100,34 @@ export async function createWasmSpanRunner(
   const logitsBytes = (planned.total - memory.bytes) / 2
   const head =
     weights.head === null ? null : new WasmHead(kernels, weights, { unpacked: forward.unpacked, logitsBytes })
-  return new WasmSpanRunner(config, span, { arena, forward, head })
+  return new WasmSpanRunner(config, span, { arena, forward, head, threads })
+}
+
+async function startThreads(
+  module: WebAssembly.Module,
+  { config, span, format, memory }: WasmWeights,
+  { threads, onLost, onAlone }: WasmRunnerOptions,
+): Promise<WasmThreads | null> {
+  if (threads === undefined || !memory.isShared) return null
+  const count = Math.min(threads.count, usefulThreads(config, span, threads.worth))
+  if (count < 2) return null
+  try {
+    const started = await WasmThreads.start(module, memory, { config, format }, { ...threads, count })
+    if (onLost !== undefined) void started.lost.then(onLost)
+    return started
+  } catch (error) {
+    // One thread computes the same, more slowly.
+    if (!(error instanceof SwarmError) || error.code !== 'GPU_LOST' || onAlone === undefined) throw error
+    onAlone(error.message)
+    return null
+  }
 }
 
 interface RunnerParts {
   arena: KvArena
   forward: WasmForward
   head: WasmHead | null
+  threads: WasmThreads | null
 }
 
 class WasmSpanRunner implements SpanRunner {
@@ -163,6 +206,7 @@ class WasmSpanRunner implements SpanRunner {
     // A step under way ends at its next breath.
     await this.#work.idle()
     this.#sessions.clear()
+    this.#parts?.threads?.stop()
     this.#parts = null
   }
 

@@ -25,15 +25,16 @@ export class WasmWeights implements TensorSink {
   readonly config: LlamaConfig
   readonly span: Span
   readonly format: WeightFormat
-  readonly memory = new WasmMemory()
+  readonly memory: WasmMemory
   readonly blocks: readonly WasmBlockWeights[]
   readonly embedding: WasmMatrix | null
   readonly finalNorm: number | null
   readonly head: WasmMatrix | null
   readonly #arrivals: TensorArrivals
 
-  /** Sets the memory aside at once. @throws SwarmError OUT_OF_MEMORY */
-  constructor(config: LlamaConfig, span: Span, format: WeightFormat) {
+  /** Sets the memory aside at once; `isShared`: for threads. @throws SwarmError OUT_OF_MEMORY */
+  constructor(config: LlamaConfig, span: Span, format: WeightFormat, isShared = false) {
+    this.memory = new WasmMemory(isShared)
     this.config = config
     this.span = span
     this.format = format

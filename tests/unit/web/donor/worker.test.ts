@@ -131,7 +131,7 @@ describe('the donor worker', () => {
         terminated = true
       },
     }
-    const engine = await openWorkerEngine(port, 'auto')
+    const engine = await openWorkerEngine(port, { backend: 'auto', threads: null })
     const load = (span: EngineLoad['span'], signal = new AbortController().signal): Promise<SpanRunner> =>
       engine.load({
         repo: 'm',
