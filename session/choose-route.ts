@@ -8,7 +8,7 @@ import type { PeerRecord } from '../swarm/peer-record.ts'
 import { CLEARLY_FASTER, planRoute, routeMs } from '../swarm/planner/route.ts'
 import type { RouteHop, RouteRequest, SwarmView } from '../swarm/planner/types.ts'
 import { viewOf } from '../swarm/planner/view.ts'
-import { formatBlockRanges } from '../swarm/span.ts'
+import { formatBlockRanges, type Span } from '../swarm/span.ts'
 import type { Bans } from './bans.ts'
 import type { PromptModel } from './types.ts'
 
@@ -19,6 +19,11 @@ export interface RouteNeeds {
   wishTokens: number
   /** The weight format that hops must have, of an answer that has begun with it; null: the most exact one that has a route. */
   weights: string | null
+  /**
+   * By block: the kind of backend that computed it so far, of an answer that has begun. Another of the same kind is preferred, whose
+   * numbers agree best with those that the text was made of; null: nothing was computed yet.
+   */
+  backends: readonly string[] | null
   /** Hops of any formats may follow one another. Otherwise a text would depend on who happens to serve which block. */
   mixWeights: boolean
 }
@@ -44,6 +49,9 @@ export function chooseRoute(chooser: RouteChooser, needs: RouteNeeds): RouteChoi
   let full: RouteChoice | null = null
   let nearest: Extract<RouteChoice, { ok: false }> | null = null
   for (const { weights, records } of kinds) {
+    const same = needs.backends === null ? [] : ofSameKind(records, needs.backends)
+    const alike = chooseAmong(chooser, same, needs)
+    if (alike.ok && hasRoom(same, alike.hops, alike.maxTokens)) return alike
     const choice = chooseAmong(chooser, records, needs)
     if (choice.ok && hasRoom(records, choice.hops, choice.maxTokens)) return choice
     if (choice.ok) full ??= choice
@@ -89,12 +97,11 @@ export function lessCrowded(
   const { node, model, bans } = chooser
   const serving = servingRecords(chooser)
   const weights = serving.find(({ peerId }) => peerId === hops[0]?.peerId)?.weights
-  const records = serving
-    .filter((record) => needs.mixWeights || record.weights === weights)
-    .map((record) => {
-      const sessions = told.get(record.peerId)
-      return sessions === undefined ? record : { ...record, sessions }
-    })
+  const ofFormat = serving.filter((record) => needs.mixWeights || record.weights === weights)
+  const records = (needs.backends === null ? ofFormat : ofSameKind(ofFormat, needs.backends)).map((record) => {
+    const sessions = told.get(record.peerId)
+    return sessions === undefined ? record : { ...record, sessions }
+  })
   const view = viewOf(records, model.id.blocks)
   const exclude = bans.excluded(records, chooser.now()).add(node.peerId)
   const request = requestOf({ ...chooser, random: () => 0 }, view, exclude, needs.wishTokens)
@@ -120,6 +127,25 @@ function kindsOf(records: readonly PeerRecord[], { weights, mixWeights }: RouteN
   return [...formats]
     .toSorted((a, b) => exactness(a) - exactness(b))
     .map((format) => ({ weights: format, records: records.filter((record) => record.weights === format) }))
+}
+
+/** Peers with that part of their blocks which their kind of backend computed before, the longest of such parts. */
+function ofSameKind(records: readonly PeerRecord[], backends: readonly string[]): PeerRecord[] {
+  return records.flatMap((record) => {
+    const span = longestRun(record.span, (block) => backends[block] === record.backend)
+    return span === null ? [] : [{ ...record, span }]
+  })
+}
+
+function longestRun({ start, end }: Span, fits: (block: number) => boolean): Span | null {
+  let longest: Span | null = null
+  let from = start
+  for (let block = start; block < end; block += 1) {
+    if (!fits(block)) from = block + 1
+    else if (longest === null || block + 1 - from > longest.end - longest.start)
+      longest = { start: from, end: block + 1 }
+  }
+  return longest
 }
 
 function noRoute(

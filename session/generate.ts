@@ -10,6 +10,7 @@
  */
 import type { SwarmNode } from '../net/types.ts'
 import { assert, SwarmError } from '../swarm/errors.ts'
+import { spanLength } from '../swarm/span.ts'
 import { Answer, type RouteSummary } from './answer.ts'
 import { Bans } from './bans.ts'
 import { checkSampling } from './model/defaults.ts'
@@ -17,7 +18,7 @@ import { checkPrompt } from './prompt.ts'
 import { blame, cancelled, connect, FIRST_ROUTE_GRACE_MS, isFault, type Connector } from './recover.ts'
 import type { RouteSession } from './route-session.ts'
 import { firstTopK, sampleToken } from './sampler.ts'
-import type { GenerateEvent, GenerateRequest, PromptModel } from './types.ts'
+import type { GenerateEvent, GenerateRequest, PromptModel, ServedHop } from './types.ts'
 
 export interface ChatSessionOptions {
   /** Monotonic milliseconds (`performance.now`). */
@@ -151,6 +152,7 @@ export class ChatSession {
       needTokens: answer.maxLength,
       wishTokens: Math.min(this.#model.maxPositionEmbeddings, wish),
       weights: isRecovery ? this.#weights : null,
+      backends: isRecovery ? backendsByBlock(this.#lastRoute.hops) : null,
       mixWeights: this.#options.mixWeights ?? false,
       signal,
       graceMs: isRecovery ? 0 : FIRST_ROUTE_GRACE_MS,
@@ -206,4 +208,10 @@ function checkMaxTokens(maxTokens: number): void {
   throw new SwarmError('BAD_OPTION', `max tokens is ${maxTokens}; it must be a whole number from 1`, {
     action: 'Change max tokens.',
   })
+}
+
+/** null where there are none. */
+function backendsByBlock(hops: readonly ServedHop[]): string[] | null {
+  const backends = hops.flatMap(({ span, backend }) => Array<string>(spanLength(span)).fill(backend))
+  return backends.length === 0 ? null : backends
 }

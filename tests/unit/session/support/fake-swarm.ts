@@ -135,6 +135,7 @@ export class FakePeer {
       return stream.deliver(failureFrame(frame.session, frame.epoch, toPlainError(error)))
     }
     const sessions = this.sessions.size
+    const { weights, backend } = this.swarm.recordOf(this.peerId)
     this.sessions.set(frame.session, {
       open,
       cache: new FakeCache({ start: open.start, end: open.end }),
@@ -145,8 +146,8 @@ export class FakePeer {
     stream.deliver(
       jsonFrame('opened', frame.session, frame.epoch, {
         version: '1.0',
-        weights: 'f32',
-        backend: 'fake',
+        weights,
+        backend,
         connectMs: 0,
         sessions,
       }),
@@ -300,6 +301,11 @@ export class FakeSwarm {
     })
     this.#changed()
     return peer
+  }
+
+  /** What a peer says of itself, also when it has left. */
+  recordOf(peerId: string): Pick<PeerRecord, 'weights' | 'backend'> {
+    return this.#records.get(peerId) ?? { weights: 'f32', backend: 'fake' }
   }
 
   peer(peerId: string): FakePeer | undefined {
