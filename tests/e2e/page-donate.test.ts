@@ -61,11 +61,12 @@ test('one click after the plan loads, serves and shows it', async () => {
   await serving(page)
   const lines = await page.getByTestId('donate-log').locator('p span').allInnerTexts()
   const wanted = [
+    /^Computing with WebGPU \(.*\): as asked for\.$/,
     /^Selected blocks: \[0, 1, 2/,
     /^P2P initialized for Load Balancing server, PeerID: 12D3/,
     /server ready, blocks=\[0/,
   ]
-  expect(wanted.map((pattern) => lines.findIndex((line) => pattern.test(line)))).toEqual([0, 1, 2])
+  expect(wanted.map((pattern) => lines.findIndex((line) => pattern.test(line)))).toEqual([0, 1, 2, 3])
   await asker.covered()
   await asker.makeGreedy()
   await asker.send(STORY.prompt)

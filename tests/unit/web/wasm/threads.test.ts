@@ -15,7 +15,7 @@ import { readModel, type ModelFiles } from '../../../reference/model-files.ts'
 import { readRepositoryFile } from '../../../reference/node-files.ts'
 import { bitsThatDiffer, ok, putTensors, SpanChain } from '../../../support/span-chain.ts'
 import { seededRandom } from '../../swarm/planner/support.ts'
-import { startNodeThread, type NodeThread } from './node-thread.ts'
+import { startNodeThread, type NodeThread } from '../../../support/node-thread.ts'
 import { padRows } from './wasm-lab.ts'
 
 /** Enough for every shape below. */

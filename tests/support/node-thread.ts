@@ -1,6 +1,6 @@
 /** Threads of the WebAssembly backend in Node: what `web/wasm/thread.ts` is in a tab. */
 import { Worker } from 'node:worker_threads'
-import type { ThreadPort } from '../../../../web/wasm/threads.ts'
+import type { ThreadPort } from '../../web/wasm/threads.ts'
 
 const SCRIPT = `
 const { parentPort } = require('node:worker_threads')
