@@ -1,4 +1,5 @@
 /** The WebAssembly backend in real tabs: without any WebGPU adapter they answer with the reference's ids. */
+import { availableParallelism } from 'node:os'
 import { expect, it } from 'vitest'
 import { launchChromium } from '../support/browser.ts'
 import { openDonorPage } from '../support/donor-page.ts'
@@ -51,6 +52,12 @@ it('auto on a software adapter: the page says that no GPU is used and why, and i
         /^Computing with WebAssembly on the processor \(.*\): the browser offers only a software adapter, on which WebGPU is slower\.$/,
       ),
     )
+    // One tab on this machine: a thread for each processor, and a warning where they do not start.
+    const threads = Math.min(8, availableParallelism())
+    expect(donor.console.join('\n')).toContain(`WebAssembly SIMD, ${threads} thread`)
+    expect((await donor.panel()).filter(({ text }) => text.includes('One thread computes'))).toEqual([])
+    const answer = await swarm.prompt(['--temperature', '0', '--max-tokens', '8', '--prompt', reference.prompt])
+    expect([answer.ids.length, answer.weights, answer.backend]).toEqual([8, 'int4', 'wasm'])
     // Another view of the same page: the tab goes on serving.
     await donor.page.evaluate(() => (location.hash = '#swarm'))
     const record = donor.page.locator('tr[data-peer]')

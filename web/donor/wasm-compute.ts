@@ -28,12 +28,12 @@ export async function openWasmCompute(reason: BackendReason, wanted: number | nu
       lose = resolve
     }),
     createWeights: (config, span, format) => new WasmWeights(config, span, format, count > 1),
-    createRunner: (_config, weights, cacheTokens) =>
+    createRunner: (_config, weights, cacheTokens, onWarning) =>
       createWasmSpanRunner(module, weights, {
         cacheTokens,
         threads: { count, start: startThread },
         onLost: lose,
-        onAlone: (why) => console.warn(`One thread computes in place of ${count}: ${why}`),
+        onAlone: (why) => onWarning(`One thread computes in place of ${count}: ${why}.`),
       }),
     measure: measureThroughput,
   }

@@ -32,7 +32,12 @@ export interface WorkerGpu<S extends WorkerSpan> {
   readonly lost: Promise<string>
   createWeights(config: LlamaConfig, span: Span, format: WeightFormat): S | Promise<S>
   /** Takes the weights over: they are freed with the runner, also when this fails. */
-  createRunner(config: LlamaConfig, weights: S, cacheTokens: number): Promise<SpanRunner>
+  createRunner(
+    config: LlamaConfig,
+    weights: S,
+    cacheTokens: number,
+    onWarning: (text: string) => void,
+  ): Promise<SpanRunner>
   measure(runner: SpanRunner, config: LlamaConfig): Promise<{ blockStepsPerSecond: number }>
 }
 
@@ -130,6 +135,7 @@ export class WorkerHandler<S extends WorkerSpan> {
     const gpu = this.#requireGpu()
     const aborter = new AbortController()
     this.#loads.set(call, aborter)
+    const onWarning = (text: string): void => this.#post({ type: 'warning', text }, [])
     try {
       const weights = await gpu.createWeights(input.config, input.span, input.format)
       let notFinite: number
@@ -138,7 +144,7 @@ export class WorkerHandler<S extends WorkerSpan> {
           input,
           sink: weights,
           onProgress: (progress) => this.#post({ type: 'progress', call, progress }, []),
-          onWarning: (text) => this.#post({ type: 'warning', text }, []),
+          onWarning,
           onFetched: (bytes) => {
             this.#fetchedBytes += bytes
             this.#post({ type: 'fetched', bytes: this.#fetchedBytes }, [])
@@ -150,7 +156,7 @@ export class WorkerHandler<S extends WorkerSpan> {
         weights.destroy()
         throw error
       }
-      const runner = await gpu.createRunner(input.config, weights, input.cacheTokens)
+      const runner = await gpu.createRunner(input.config, weights, input.cacheTokens, onWarning)
       this.#runners.set(input.runner, { runner, config: input.config })
       return { hasHead: runner.hasHead, notFinite }
     } finally {
