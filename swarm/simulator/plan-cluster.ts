@@ -3,12 +3,11 @@
  * itself, with balance checks until nobody moves (`joins`).
  */
 import { boundOf, capacityOf, meanHopsOf, petalsCapacityOf, type Placement, type SwarmModel } from './measures.ts'
-import type { PlannerPeer, SwarmView } from '../planner/types.ts'
+import type { PlacementRule, PlannerPeer, SwarmView } from '../planner/types.ts'
 import type { Span } from '../span.ts'
 import { blockStepsOf, longestSpan, type Cluster, type ClusterPeer } from './cluster.ts'
 import { Random } from './random.ts'
-import type { RuleName } from './rules.ts'
-import { petalsRule } from '../planner/petals.ts'
+import { simulatedRule, type RuleName } from './rules.ts'
 
 export type PlanMode = 'global' | 'joins'
 export type ObjectiveName = 'expected' | 'capacity'
@@ -52,7 +51,7 @@ export interface Plan {
 const MAX_SWEEPS = 50
 
 export function planCluster(options: StaticOptions): Plan {
-  return planPetals(options)
+  return planByRule(simulatedRule(options.rule).rule, options)
 }
 
 export function measurePlan(options: StaticOptions, { placement, moves }: Plan): StaticResult {
@@ -81,17 +80,18 @@ function leastReplicas({ unitWeights }: SwarmModel, placement: Placement): numbe
 }
 
 /**
- * Petals has no plan for all at once: `global` is its joins with everybody re-choosing until nobody can gain, `joins` with
- * its own slack (`balanceQuality`).
+ * Peers arrive in the file's order, each choosing for itself; then all check the balance in turn until nobody moves. A rule
+ * without a plan for all at once has for `global` its joins with everybody re-choosing until nobody can gain, and for `joins`
+ * with its own slack (`balanceQuality`).
  */
-export function planPetals({ cluster, mode, seed, balanceQuality }: StaticOptions): Plan {
+function planByRule(rule: PlacementRule, { cluster, mode, seed, balanceQuality }: StaticOptions): Plan {
   const units = cluster.unitWeights.length
   const peers = new Map<string, PlannerPeer>()
   const view = (): SwarmView => ({ blocks: units, peers: [...peers.values()] })
   for (const [index, peer] of cluster.peers.entries()) {
     const length = longestSpan(peer, units)
     const joiner = { peerId: peer.id, length, blockStepsPerSecond: blockStepsOf(peer, units) }
-    peers.set(peer.id, asRecord(peer, petalsRule.chooseSpan(view(), joiner), index, units))
+    peers.set(peer.id, asRecord(peer, rule.chooseSpan(view(), joiner), index, units))
   }
   const random = new Random(seed, 'balance')
   const options = { balanceQuality: mode === 'global' ? 1 : balanceQuality, random: () => random.next() }
@@ -99,7 +99,7 @@ export function planPetals({ cluster, mode, seed, balanceQuality }: StaticOption
   for (let sweep = 0; sweep < MAX_SWEEPS; sweep += 1) {
     const before = moves
     for (const peer of peers.values()) {
-      const { moveTo } = petalsRule.checkBalance(view(), peer.peerId, options)
+      const { moveTo } = rule.checkBalance(view(), peer.peerId, options)
       if (moveTo === null) continue
       peers.set(peer.peerId, { ...peer, span: moveTo })
       moves += 1
