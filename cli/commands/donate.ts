@@ -3,6 +3,7 @@
  * a relay elsewhere on a plain WebSocket will do. With `--dht-port` this process also runs a relay of its own, as every
  * server of the original did.
  */
+import { availableParallelism } from 'node:os'
 import { parseInitialPeers, peerIdOfAddress } from '../../net/multiaddr.ts'
 import { makeRelayConfig } from '../../relay/config.ts'
 import type { RelayLog } from '../../relay/log.ts'
@@ -33,6 +34,7 @@ import { openBrowser } from '../tabs/browser-session.ts'
 import { checkDonorFits, donorDefaults } from '../tabs/donor-defaults.ts'
 import { findHubToken } from '../tabs/hub-token.ts'
 import { chooseDonorModel, modelsDirs, type ChosenModel } from '../tabs/model-offer.ts'
+import { processorsPerTab } from '../tabs/start-tabs.ts'
 import { openTabGroup } from '../tabs/tab-group.ts'
 import { networkOptions } from '../options/network.ts'
 import { command, type Runtime } from './command.ts'
@@ -114,7 +116,10 @@ class Donate {
     const group = await openTabGroup({
       context: browser.context,
       count: 1,
-      query: {},
+      // Slots are taken from the lowest: so many of this machine's processes have a tab at least, this one included.
+      query: {
+        threads: String(this.#values.threads ?? processorsPerTab(availableParallelism(), this.#slot.index + 1)),
+      },
       token: chosen.needsToken ? token : null,
       output: this.#output,
       signal,

@@ -54,7 +54,8 @@ it('auto on a software adapter: the page says that no GPU is used and why, and i
     )
     // One tab on this machine: a thread for each processor, and a warning where they do not start.
     const threads = Math.min(8, availableParallelism())
-    expect(donor.console.join('\n')).toContain(`WebAssembly SIMD, ${threads} thread`)
+    const words = threads === 1 ? '1 thread' : `up to ${threads} threads`
+    expect(donor.console.join('\n')).toContain(`(WebAssembly SIMD, ${words})`)
     expect((await donor.panel()).filter(({ text }) => text.includes('One thread computes'))).toEqual([])
     const answer = await swarm.prompt(['--temperature', '0', '--max-tokens', '8', '--prompt', reference.prompt])
     expect([answer.ids.length, answer.weights, answer.backend]).toEqual([8, 'int4', 'wasm'])

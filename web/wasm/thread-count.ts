@@ -19,17 +19,23 @@ export function threadCount({ isIsolated, cores, tabs, wanted }: Machine): numbe
   return Math.max(1, Math.min(MOST_THREADS, Math.floor(cores), wanted ?? Math.floor(cores / Math.max(1, tabs))))
 }
 
+type Locks = Pick<LockManager, 'request' | 'query'>
+
 const LOCK_PREFIX = 'tabswarm-computes-'
 
-/** Says to the other tabs of this browser that this one computes, until its Worker ends; resolves with how many do. */
-export async function countComputingTabs(locks: LockManager): Promise<number> {
-  await new Promise<void>((resolve, reject) => {
-    const held = locks.request(`${LOCK_PREFIX}${crypto.randomUUID()}`, () => {
+/** Says to the other tabs of this browser that this one computes, until its Worker ends. */
+export function joinComputingTabs(locks: Locks): Promise<void> {
+  return new Promise<void>((resolve, reject) => {
+    const held = locks.request(`${LOCK_PREFIX}${crypto.randomUUID()}`, {}, () => {
       resolve()
       return new Promise<never>(() => undefined)
     })
     held.catch(reject)
   })
+}
+
+/** Of this browser, as many as have joined. */
+export async function countComputingTabs(locks: Locks): Promise<number> {
   const { held = [] } = await locks.query()
   return held.filter(({ name }) => name?.startsWith(LOCK_PREFIX)).length
 }

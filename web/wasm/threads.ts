@@ -35,6 +35,8 @@ export interface ThreadOptions {
   /** Threads that compute, this one included. */
   count: number
   start: () => ThreadPort
+  /** How many may compute just now, where that changes; asked for each job. */
+  limit?: () => number
   /** ms without an answer after which a thread is taken for dead. */
   patienceMs?: number
   /** Multiplications that make it worth waking one more. */
@@ -65,6 +67,7 @@ export class WasmThreads {
   readonly #job: number
   readonly #patienceNs: bigint
   readonly #worthOne: number
+  readonly #limit: () => number
   #failure: SwarmError | null = null
   #isStopped = false
   #lose: (reason: string) => void = () => undefined
@@ -73,13 +76,14 @@ export class WasmThreads {
     memory: WasmMemory,
     exports: SharedExports,
     format: WeightFormat,
-    parts: { ports: readonly ThreadPort[]; job: number; patienceMs: number; worth: number },
+    parts: { ports: readonly ThreadPort[]; job: number; patienceMs: number; worth: number; limit: () => number },
   ) {
     this.#memory = memory
     this.#exports = exports
     this.#ports = parts.ports
     this.#job = parts.job
     this.#worthOne = parts.worth
+    this.#limit = parts.limit
     this.#patienceNs = BigInt(parts.patienceMs) * 1_000_000n
     this.lost = new Promise((resolve) => {
       this.#lose = resolve
@@ -98,7 +102,7 @@ export class WasmThreads {
     model: { config: LlamaConfig; format: WeightFormat },
     options: ThreadOptions,
   ): Promise<WasmThreads> {
-    const { count, start, patienceMs = PATIENCE_MS, worth = WORTH_A_THREAD } = options
+    const { count, start, patienceMs = PATIENCE_MS, worth = WORTH_A_THREAD, limit = () => count } = options
     const exports = await instantiate<SharedExports>(module, memory.memory)
     const job = memory.take('the threads', WORDS_AT + count * BYTES_A_THREAD)
     const scratch = Array.from({ length: count - 1 }, () => memory.takeWords('a thread', scratchWords(model.config)))
@@ -114,7 +118,7 @@ export class WasmThreads {
       for (const port of ports) port.terminate()
       throw error
     }
-    return new WasmThreads(memory, exports, model.format, { ports, job, patienceMs, worth })
+    return new WasmThreads(memory, exports, model.format, { ports, job, patienceMs, worth, limit })
   }
 
   /** Ends the threads. Nothing may be computed afterwards. */
@@ -149,7 +153,8 @@ export class WasmThreads {
   }
 
   #worth(multiplications: number): number {
-    return Math.max(1, Math.min(this.#ports.length + 1, Math.floor(multiplications / this.#worthOne)))
+    const most = Math.min(this.#ports.length + 1, this.#limit())
+    return Math.max(1, Math.min(most, Math.floor(multiplications / this.#worthOne)))
   }
 
   /** @throws SwarmError GPU_LOST */

@@ -325,7 +325,7 @@ export const SCENES: Record<string, Scene> = {
   'donate-wasm': donate(
     {
       status: 'ready',
-      plan: { ...PLAN, adapter: 'WebAssembly SIMD, 2 threads', backend: 'wasm', backendReason: 'no-webgpu' },
+      plan: { ...PLAN, adapter: 'WebAssembly SIMD, up to 2 threads', backend: 'wasm', backendReason: 'no-webgpu' },
     },
     { hasWebGpu: false },
   ),

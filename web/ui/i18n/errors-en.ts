@@ -25,7 +25,7 @@ export const errorsEn: Record<ErrorCode, ErrorText> = {
     action: 'Choose fewer blocks, or a smaller model.',
   },
   GPU_LOST: {
-    what: 'The graphics adapter was reset.',
+    what: 'The graphics adapter, or the thread that computes in its place, stopped.',
     doing: 'The swarm goes on with other tabs.',
     action: 'Start again; if it happens twice, restart the browser.',
   },

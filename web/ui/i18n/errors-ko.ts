@@ -16,7 +16,7 @@ export const errorsKo: Record<ErrorCode, ErrorText> = {
     action: '블록 수를 줄이거나 더 작은 모델을 고르세요.',
   },
   GPU_LOST: {
-    what: '그래픽 어댑터가 초기화되었습니다.',
+    what: '계산을 맡은 그래픽 어댑터나 스레드가 멈췄습니다.',
     doing: '스웜은 다른 탭으로 계속됩니다.',
     action: '다시 시작하세요. 되풀이되면 브라우저를 다시 시작하세요.',
   },

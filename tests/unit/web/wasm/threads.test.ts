@@ -7,12 +7,13 @@ import { storeRows } from '../../../../web/engine/quantize.ts'
 import { compileKernels, type Kernels } from '../../../../web/wasm/kernels.ts'
 import { WasmMemory } from '../../../../web/wasm/memory.ts'
 import { createWasmSpanRunner } from '../../../../web/wasm/span-runner.ts'
-import { threadCount } from '../../../../web/wasm/thread-count.ts'
+import { countComputingTabs, joinComputingTabs, threadCount } from '../../../../web/wasm/thread-count.ts'
 import { usefulThreads, WasmThreads } from '../../../../web/wasm/threads.ts'
 import { WasmWeights } from '../../../../web/wasm/weights.ts'
 import { fixtureFolder } from '../../../reference/fixtures.ts'
 import { readModel, type ModelFiles } from '../../../reference/model-files.ts'
 import { readRepositoryFile } from '../../../reference/node-files.ts'
+import { asLocks, FakeLocks } from '../../../support/fake-locks.ts'
 import { bitsThatDiffer, ok, putTensors, SpanChain } from '../../../support/span-chain.ts'
 import { seededRandom } from '../../swarm/planner/support.ts'
 import { startNodeThread, type NodeThread } from '../../../support/node-thread.ts'
@@ -173,6 +174,35 @@ describe('a span', () => {
   })
 })
 
+it('no more are woken than may compute just now: one alone needs none of the others', async () => {
+  const format = 'f32'
+  const memory = new WasmMemory(true)
+  const ports: NodeThread[] = []
+  let limit = 3
+  const start = (): NodeThread => {
+    const port = startNodeThread()
+    ports.push(port)
+    return port
+  }
+  const options = { count: 3, start, worth: 1, patienceMs: 200, limit: () => limit }
+  const threads = await WasmThreads.start(module, memory, { config: ROOM, format }, options)
+  running.push(threads)
+  const at = memory.takeWords('input', 32 * 16)
+  memory.floats(at, 32 * 16).fill(0.5)
+  const [y, unpacked] = [memory.takeWords('output', 32), memory.takeWords('unpacked', 8 * 16)]
+  const run = (): number[] => {
+    memory.words(y, 32).fill(POISON)
+    threads.kernels.mat_mul(at, 0, at, y, unpacked, 0, 32, 1, 4, 32)
+    return [...memory.floats(y, 32)]
+  }
+  expect(run()).toEqual(Array(32).fill(4))
+  await Promise.all(ports.map(({ worker }) => worker.terminate()))
+  limit = 1
+  expect(run()).toEqual(Array(32).fill(4))
+  limit = 2
+  expect(run).toThrow('a thread that computes for this tab is gone')
+})
+
 it('a thread that does not start is a sentence, and the others are ended', async () => {
   const memory = new WasmMemory(true)
   const ports: NodeThread[] = []
@@ -202,6 +232,15 @@ describe('how many', () => {
     [{ ...page, tabs: 0 }, 8],
   ])('%j: %i threads', (machine, count) => {
     expect(threadCount(machine)).toBe(count)
+  })
+
+  it('tabs of one browser count each other', async () => {
+    const locks = asLocks(new FakeLocks())
+    void locks.request('something else', {}, () => new Promise<never>(() => undefined))
+    expect(await countComputingTabs(locks)).toBe(0)
+    await joinComputingTabs(locks)
+    await joinComputingTabs(locks)
+    expect(await countComputingTabs(locks)).toBe(2)
   })
 
   it('never more than the largest matrix is worth', () => {
