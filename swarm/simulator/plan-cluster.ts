@@ -3,11 +3,11 @@
  * itself, with balance checks until nobody moves (`joins`).
  */
 import { boundOf, capacityOf, meanHopsOf, petalsCapacityOf, type Placement, type SwarmModel } from './measures.ts'
-import type { PlacementRule, PlannerPeer, SwarmView } from '../planner/types.ts'
+import type { PlannerPeer, SwarmView } from '../planner/types.ts'
 import type { Span } from '../span.ts'
 import { blockStepsOf, longestSpan, type Cluster, type ClusterPeer } from './cluster.ts'
 import { Random } from './random.ts'
-import { simulatedRule, type RuleName } from './rules.ts'
+import { simulatedRule, type RuleName, type SimulatedRule } from './rules.ts'
 
 export type PlanMode = 'global' | 'joins'
 export type ObjectiveName = 'expected' | 'capacity'
@@ -51,7 +51,7 @@ export interface Plan {
 const MAX_SWEEPS = 50
 
 export function planCluster(options: StaticOptions): Plan {
-  return planByRule(simulatedRule(options.rule).rule, options)
+  return planByRule(simulatedRule(options.rule), options)
 }
 
 export function measurePlan(options: StaticOptions, { placement, moves }: Plan): StaticResult {
@@ -84,7 +84,7 @@ function leastReplicas({ unitWeights }: SwarmModel, placement: Placement): numbe
  * without a plan for all at once has for `global` its joins with everybody re-choosing until nobody can gain, and for `joins`
  * with its own slack (`balanceQuality`).
  */
-function planByRule(rule: PlacementRule, { cluster, mode, seed, balanceQuality }: StaticOptions): Plan {
+function planByRule({ rule, check }: SimulatedRule, { cluster, mode, seed, balanceQuality }: StaticOptions): Plan {
   const units = cluster.unitWeights.length
   const peers = new Map<string, PlannerPeer>()
   const view = (): SwarmView => ({ blocks: units, peers: [...peers.values()] })
@@ -94,14 +94,16 @@ function planByRule(rule: PlacementRule, { cluster, mode, seed, balanceQuality }
     peers.set(peer.id, asRecord(peer, rule.chooseSpan(view(), joiner), index, units))
   }
   const random = new Random(seed, 'balance')
-  const options = { balanceQuality: mode === 'global' ? 1 : balanceQuality, random: () => random.next() }
+  const slack = { balanceQuality: mode === 'global' ? 1 : balanceQuality, random: () => random.next() }
   let moves = 0
+  let current = view()
   for (let sweep = 0; sweep < MAX_SWEEPS; sweep += 1) {
     const before = moves
     for (const peer of peers.values()) {
-      const { moveTo } = rule.checkBalance(view(), peer.peerId, options)
+      const { moveTo } = check({ view: current, peerId: peer.peerId, ...slack })
       if (moveTo === null) continue
       peers.set(peer.peerId, { ...peer, span: moveTo })
+      current = view()
       moves += 1
     }
     if (moves === before) break

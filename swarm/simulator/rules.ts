@@ -19,7 +19,7 @@ export interface CheckRequest {
 
 export interface SimulatedRule {
   readonly rule: PlacementRule
-  check(request: CheckRequest): BalanceCheck
+  check: (request: CheckRequest) => BalanceCheck
 }
 
 /** The published rule, with a view that surely makes no move told from one look at the sums. */
