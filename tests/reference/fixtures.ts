@@ -75,7 +75,7 @@ export function asStored(values: Float32Array, width: number, format: WeightForm
 }
 
 /** Below 2⁻¹⁴ halves are subnormal: multiples of 2⁻²⁴. */
-function roundToF16(value: number): number {
+export function roundToF16(value: number): number {
   if (value === 0) return 0
   return Math.abs(value) < 2 ** -14 ? roundTo(value, 2 ** -24) : roundFraction(value, 10)
 }

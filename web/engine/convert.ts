@@ -9,26 +9,31 @@ const scratch = new DataView(new ArrayBuffer(4))
 
 /** The elements as f32; `bytes` need not be aligned. */
 export function toF32(dtype: TensorDtype, bytes: Uint8Array): Float32Array {
-  // slice() copies to a fresh, aligned buffer: a view of a downloaded chunk may start at any byte.
-  const aligned = bytes.slice().buffer
   switch (dtype) {
     case 'F32':
-      return new Float32Array(aligned)
+      // Fresh and aligned; the caller may change it.
+      return new Float32Array(bytes.slice().buffer)
     case 'BF16': {
-      const source = new Uint16Array(aligned)
+      const source = halvesOf(bytes)
       const out = new Float32Array(source.length)
       const bits = new Uint32Array(out.buffer)
       for (let i = 0; i < source.length; i += 1) bits[i] = (source[i] as number) << 16
       return out
     }
     case 'F16': {
-      const source = new Uint16Array(aligned)
+      const source = halvesOf(bytes)
       const out = new Float32Array(source.length)
       const bits = new Uint32Array(out.buffer)
       for (let i = 0; i < source.length; i += 1) bits[i] = f16ToF32Bits(source[i] as number)
       return out
     }
   }
+}
+
+/** A view where that is possible: a piece of a checkpoint is some megabytes, and may start at any byte. */
+function halvesOf(bytes: Uint8Array): Uint16Array {
+  const { buffer, byteOffset, byteLength } = bytes.byteOffset % 2 === 0 ? bytes : new Uint8Array(bytes)
+  return new Uint16Array(buffer, byteOffset, byteLength / 2)
 }
 
 /** One half as a number. */

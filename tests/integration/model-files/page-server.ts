@@ -1,4 +1,4 @@
-/** Serves an empty page and the bundled worker on loopback, under the headers that the product's page has. */
+/** Serves an empty page and a bundled worker on loopback, under the headers that the product's page has. */
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
@@ -9,8 +9,11 @@ export interface WorkerPage {
   close(): Promise<void>
 }
 
-export async function serveWorkerPage(): Promise<WorkerPage> {
-  const script = await bundle()
+/** `entry`: the worker's file, absolute. */
+export async function serveWorkerPage(
+  entry = fileURLToPath(new URL('worker.ts', import.meta.url)),
+): Promise<WorkerPage> {
+  const script = await bundle(entry)
   const server = createServer((request, response) => {
     response.setHeader('Cross-Origin-Opener-Policy', 'same-origin')
     response.setHeader('Cross-Origin-Embedder-Policy', 'require-corp')
@@ -28,14 +31,14 @@ export async function serveWorkerPage(): Promise<WorkerPage> {
   }
 }
 
-async function bundle(): Promise<string> {
+async function bundle(file: string): Promise<string> {
   const built = await build({
     configFile: false,
     logLevel: 'error',
     build: {
       write: false,
       target: 'es2023',
-      lib: { entry: fileURLToPath(new URL('worker.ts', import.meta.url)), formats: ['es'], fileName: 'worker' },
+      lib: { entry: file, formats: ['es'], fileName: 'worker' },
     },
   })
   const output = Array.isArray(built) ? built[0] : built
