@@ -50,6 +50,8 @@ export class ChatSession {
   #epoch = 0
   #turns = 0
   #isBusy = false
+  /** Where the chunks of the lost session ended, and of those that stood in for it. */
+  #chunkEnds: number[] = []
 
   constructor(node: SwarmNode, model: PromptModel, options: ChatSessionOptions) {
     this.#model = model
@@ -120,6 +122,7 @@ export class ChatSession {
         if (isFault(error)) faults += 1
         if (faults > MAX_FAULTS_PER_TOKEN) throw error
         answer.failovers += 1
+        this.#keepChunks()
         yield {
           type: 'lost',
           peerId: error.peerId ?? '',
@@ -147,6 +150,7 @@ export class ChatSession {
     if (error?.code === 'PEER_LOST' || error?.code === 'PEER_TIMEOUT') blame(this.#connector, error)
     await this.#dropRoute()
     const isRecovery = answer.failovers > 0
+    if (!isRecovery) this.#chunkEnds = []
     const wish = Math.max(answer.maxLength, this.#options.reserveTokens ?? DEFAULT_RESERVE_TOKENS)
     this.#route = yield* connect(this.#connector, {
       needTokens: answer.maxLength,
@@ -174,7 +178,7 @@ export class ChatSession {
     const reused = route.tokens.length
     const total = answer.ids.length - reused
     if (total > 1) yield { type: 'prefill', done: 0, total, reused }
-    const feed = route.feed(answer.ids, firstTopK(sampling))
+    const feed = route.feed(answer.ids, firstTopK(sampling), this.#mustRepeatChunks(route) ? this.#chunkEnds : [])
     let progress = await feed.next()
     while (progress.done !== true) {
       yield { type: 'prefill', done: progress.value.done, total, reused }
@@ -188,6 +192,19 @@ export class ChatSession {
     if (request.signal.aborted) throw cancelled()
     for (const hop of route.hops) this.#connector.bans.forgive(hop.peerId)
     yield answer.push(sample.id)
+  }
+
+  /** Of a replay that was lost itself, what it had not reached yet stays. */
+  #keepChunks(): void {
+    const ends = this.#route?.chunkEnds ?? []
+    const reached = ends.at(-1) ?? 0
+    this.#chunkEnds = [...ends, ...this.#chunkEnds.filter((end) => end > reached)]
+  }
+
+  /** Where rows change in their last bits with the steps they come in, a replay has to come in the same ones. */
+  #mustRepeatChunks(route: RouteSession): boolean {
+    const { directory } = this.#connector.node
+    return route.hops.some(({ peerId }) => directory.get(peerId)?.exact === false)
   }
 
   async #dropRoute(): Promise<void> {

@@ -84,6 +84,8 @@ export class RouteSession {
   /** By hop; a hop that was never reached leaves a hole. */
   readonly #streams: (HopStream | undefined)[] = []
   readonly #tokens: number[] = []
+  /** Where the chunks ended that `#tokens` came in. */
+  readonly #chunkEnds: number[] = []
   #waiters: Waiter[] = []
   #step = 0
   #slowestStepMs = 0
@@ -115,6 +117,11 @@ export class RouteSession {
     return this.#tokens
   }
 
+  /** Positions at which its chunks ended, in order; of a truncated session those that are left. */
+  get chunkEnds(): readonly number[] {
+    return this.#chunkEnds
+  }
+
   /** Why the session is over; null while it lives. */
   get error(): SwarmError | null {
     return this.#error
@@ -139,16 +146,23 @@ export class RouteSession {
 
   /**
    * Runs all of `ids` that the hops do not hold yet and returns the logits after the last one. Yields after each prefill
-   * chunk but the last. `ids` must begin with `tokens` and be longer.
+   * chunk but the last. `ids` must begin with `tokens` and be longer. No chunk goes past one of `ends`: given those of a session
+   * that was lost, the same chunks run again.
    */
-  async *feed(ids: readonly number[], topK: number): AsyncGenerator<{ done: number; total: number }, LogitsRow> {
+  async *feed(
+    ids: readonly number[],
+    topK: number,
+    ends: readonly number[] = [],
+  ): AsyncGenerator<{ done: number; total: number }, LogitsRow> {
     assert(ids.length > this.#tokens.length, 'nothing to run')
     assert(ids.length <= this.maxTokens, `${ids.length} tokens in a session of ${this.maxTokens}`)
     const total = ids.length - this.#tokens.length
     const inFlight: { answer: Promise<Frame>; rows: number }[] = []
     let done = 0
     for (;;) {
-      const chunk = ids.slice(this.#tokens.length, this.#tokens.length + this.#chunkRows())
+      const begin = this.#tokens.length
+      const end = ends.find((candidate) => candidate > begin) ?? Infinity
+      const chunk = ids.slice(begin, Math.min(begin + this.#chunkRows(), end))
       const isLast = this.#tokens.length + chunk.length === ids.length
       const answer = this.#sendStep(chunk, isLast ? topK : null)
       if (isLast) {
@@ -185,6 +199,7 @@ export class RouteSession {
       throw this.#fault(badFrame(`it forgot tokens from ${frame.position} on, ${length} was asked`, peerId))
     }
     this.#tokens.length = length
+    while ((this.#chunkEnds.at(-1) ?? 0) > length) this.#chunkEnds.pop()
   }
 
   /** Frees the cache at every hop; resolves within half a second and never rejects. */
@@ -306,6 +321,7 @@ export class RouteSession {
       payload: tokensPayload(Uint32Array.from(tokens)),
     })
     this.#tokens.push(...tokens)
+    this.#chunkEnds.push(this.#tokens.length)
     return answer
   }
 

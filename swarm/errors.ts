@@ -9,6 +9,7 @@ export type ErrorCode =
   | 'NO_ADAPTER'
   | 'ADAPTER_TOO_SMALL'
   | 'GPU_LOST'
+  | 'WRONG_RESULTS'
   | 'OUT_OF_MEMORY'
   | 'INSECURE_CONTEXT'
   | 'STORAGE_FULL'

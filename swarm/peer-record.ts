@@ -58,6 +58,8 @@ export interface PeerRecord {
   sessions: number
   weights: string
   backend: string
+  /** Whether rows keep their bits however a step cuts them, on this device; absent while nothing is loaded. */
+  exact?: boolean
   /** Relays that hold a reservation for the peer: multiaddrs with /p2p/, without /p2p-circuit. At most 4. */
   relays: string[]
 }
@@ -163,6 +165,7 @@ function parseRecord(json: Uint8Array): PeerRecord {
     sessions: integer(r, 'sessions', 0, 1_000_000),
     weights: text(r, 'weights', 16),
     backend: text(r, 'backend', 16),
+    ...(typeof r['exact'] === 'boolean' ? { exact: r['exact'] } : {}),
     relays: relays as string[],
   }
 }

@@ -96,6 +96,32 @@ it('the embedded model over four spans: prompt logits and greedy ids', async () 
   }
 })
 
+it.each(['f32', 'int8'] as const)(
+  'matrices above a binding limit are cut by rows, with the same bits: %s',
+  async (format) => {
+    const limit = { f32: 640, int8: 256 }[format] * 1024
+    const result = await lab.call('cutMatrices', 'models/tinytales', format, limit)
+    expect(result.tableParts).toBeGreaterThan(1)
+    if (format === 'f32') expect(result.gateUpParts).toBeGreaterThan(1)
+    expect(result.largestBuffer).toBeLessThanOrEqual(limit)
+    expect(result.logits).toBeGreaterThan(1000)
+    expect(result.differ).toBe(0)
+  },
+)
+
+describe('the canary', () => {
+  it.each([F32, F16, INT8, INT4, F32_LANES, INT4_LANES])(
+    '$format $variant: right, and the same bits',
+    async (options) => {
+      const { exact, taken, planned } = await lab.call('canary', options)
+      expect(exact).toBe(true)
+      expect(taken).toBeLessThanOrEqual(planned)
+      // Beside a span, before any session: less than the cache that is not in use yet.
+      expect(planned).toBeLessThan(2 ** 20)
+    },
+  )
+})
+
 describe('the runner', () => {
   it('keeps its rules on sessions, positions, budgets and bad input', async () => {
     expect(await lab.call('rules')).toEqual([])

@@ -25,6 +25,11 @@ export interface Engine {
   readonly bytesFetched: number
   /** Loads a span beside those that are loaded. @throws SwarmError CANCELLED, OUT_OF_MEMORY, GPU_LOST, HUB_*, BAD_SAFETENSORS */
   load(request: EngineLoad): Promise<SpanRunner>
+  /**
+   * Runs a block with a known answer beside the runner, in its format. Whether rows keep their bits however a step cuts them.
+   * @throws SwarmError WRONG_RESULTS
+   */
+  check(runner: SpanRunner): Promise<boolean>
   /** Really measured: saturated one-token steps through the whole span, in block-steps a second. */
   measure(runner: SpanRunner): Promise<number>
   /** Called once when the GPU or the Worker is gone; not after `close`. */

@@ -110,7 +110,7 @@ export class Mover {
     try {
       loaded = await this.#load(target, signal)
     } catch (error) {
-      if (signal.aborted || (error instanceof SwarmError && error.code === 'GPU_LOST')) throw error
+      if (signal.aborted || isOfTheDevice(error)) throw error
       return stay(`the others could not be loaded (${describeError(error)})`)
     }
     const lost = lostByGoingTo(target)
@@ -169,6 +169,7 @@ export class Mover {
       next: null,
       claimedAt,
       blockStepsPerSecond: loaded.blockStepsPerSecond,
+      exact: loaded.exact,
       cacheTokensLeft: loaded.runner.status().cacheTokensLeft,
     })
     onServing(loaded)
@@ -178,6 +179,11 @@ export class Mover {
     await this.#options.server.retireRunner(runner)
     await runner.dispose()
   }
+}
+
+/** Then the blocks that are served are in question as well. */
+function isOfTheDevice(error: unknown): boolean {
+  return error instanceof SwarmError && (error.code === 'GPU_LOST' || error.code === 'WRONG_RESULTS')
 }
 
 /** Who is where: what a choice depends on, without the figures that change all the time. */

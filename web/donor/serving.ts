@@ -145,6 +145,7 @@ export class Serving implements Pausable {
       state: 'online',
       span: this.#loaded.runner.span,
       blockStepsPerSecond: this.#loaded.blockStepsPerSecond,
+      exact: this.#loaded.exact,
       ...this.#load(),
     })
     member.comeBack()

@@ -16,6 +16,8 @@ export interface LoadedSpan {
   runner: SpanRunner
   /** Measured, or what `simulateSpeed` allows if that is less. */
   blockStepsPerSecond: number
+  /** Of the canary: rows keep their bits however a step cuts them. */
+  exact: boolean
 }
 
 export interface SpanLoaderOptions {
@@ -63,7 +65,7 @@ export class SpanLoader {
     }
   }
 
-  /** @throws SwarmError CANCELLED, GPU_LOST, OUT_OF_MEMORY, HUB_*, BAD_SAFETENSORS */
+  /** @throws SwarmError CANCELLED, GPU_LOST, WRONG_RESULTS, OUT_OF_MEMORY, HUB_*, BAD_SAFETENSORS */
   async load(span: Span, onProgress: (progress: LoadProgress) => void, signal: AbortSignal): Promise<LoadedSpan> {
     this.#loading += 1
     try {
@@ -134,12 +136,25 @@ export class SpanLoader {
       onProgress,
       signal,
     })
+    const exact = await this.#check(engine, runner)
     const known = await this.knownSpeed(spanLength(span))
-    if (known !== null) return { runner, blockStepsPerSecond: known }
+    if (known !== null) return { runner, blockStepsPerSecond: known, exact }
     onProgress({ phase: 'measure', doneBytes: 0, totalBytes: 0, cachedBytes: 0, bytesPerSecond: 0, etaSeconds: null })
     const measured = await engine.measure(runner)
     await this.#keepSpeed(spanLength(span), measured)
-    return { runner, blockStepsPerSecond: this.#limited(measured) }
+    return { runner, blockStepsPerSecond: this.#limited(measured), exact }
+  }
+
+  /** Nothing of a device that computes wrongly is ever served. */
+  async #check(engine: Engine, runner: SpanRunner): Promise<boolean> {
+    try {
+      const exact = await engine.check(runner)
+      if (!exact) this.#options.log.info('Rows change in their last bits with the steps they come in on this device.')
+      return exact
+    } catch (error) {
+      await runner.dispose()
+      throw error
+    }
   }
 
   async #keepSpeed(length: number, speed: number): Promise<void> {

@@ -193,6 +193,12 @@ class WorkerEngine implements Engine {
     return new WorkerRunner(this.#calls, runner, input.span, result.hasHead, status)
   }
 
+  async check(runner: SpanRunner): Promise<boolean> {
+    assert(runner instanceof WorkerRunner, 'a runner of another engine')
+    const { result } = await this.#calls.call('check', { runner: runner.id })
+    return result.exact
+  }
+
   async measure(runner: SpanRunner): Promise<number> {
     assert(runner instanceof WorkerRunner, 'a runner of another engine')
     const { result } = await this.#calls.call('measure', { runner: runner.id })

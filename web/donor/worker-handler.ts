@@ -8,6 +8,7 @@ import type { LlamaConfig, WeightFormat } from '../../swarm/model/config.ts'
 import type { TensorSink } from '../../swarm/model/tensors.ts'
 import type { SpanRunner } from '../../swarm/span-runner.ts'
 import type { Span } from '../../swarm/span.ts'
+import { CANARY, CANARY_CACHE_TOKENS, CANARY_SPAN, putCanary, runCanary, type CanaryResult } from '../engine/canary.ts'
 import type { SpanProgress } from '../weights/progress.ts'
 import {
   transfersOf,
@@ -59,6 +60,7 @@ export interface WorkerParts<S extends WorkerSpan> {
 interface LoadedRunner {
   runner: SpanRunner
   config: LlamaConfig
+  format: WeightFormat
 }
 
 type Post = (message: FromWorker, transfers: ArrayBuffer[]) => void
@@ -96,6 +98,8 @@ export class WorkerHandler<S extends WorkerSpan> {
         return await this.#open(message.input)
       case 'load':
         return await this.#load(message.call, message.input)
+      case 'check':
+        return await this.#check(this.#loaded(message.input.runner).format)
       case 'measure': {
         const { runner, config } = this.#loaded(message.input.runner)
         return await this.#requireGpu().measure(runner, config)
@@ -157,10 +161,29 @@ export class WorkerHandler<S extends WorkerSpan> {
         throw error
       }
       const runner = await gpu.createRunner(input.config, weights, input.cacheTokens, onWarning)
-      this.#runners.set(input.runner, { runner, config: input.config })
+      this.#runners.set(input.runner, { runner, config: input.config, format: input.format })
       return { hasHead: runner.hasHead, notFinite }
     } finally {
       this.#loads.delete(call)
+    }
+  }
+
+  /** Kernels that are compiled for the runner serve the canary too. */
+  async #check(format: WeightFormat): Promise<CanaryResult> {
+    const gpu = this.#requireGpu()
+    const weights = await gpu.createWeights(CANARY, CANARY_SPAN, format)
+    try {
+      await putCanary(weights)
+    } catch (error) {
+      weights.destroy()
+      throw error
+    }
+    // What it would say of threads, the runner beside it has said.
+    const runner = await gpu.createRunner(CANARY, weights, CANARY_CACHE_TOKENS, () => undefined)
+    try {
+      return await runCanary(runner, format)
+    } finally {
+      await runner.dispose()
     }
   }
 

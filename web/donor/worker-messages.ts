@@ -49,6 +49,8 @@ export interface LoadInput {
 export interface WorkerCalls {
   open: { input: EngineChoice; result: AdapterInfo }
   load: { input: LoadInput; result: { hasHead: boolean; notFinite: number } }
+  /** Runs the canary in the runner's format, beside it. */
+  check: { input: { runner: number }; result: { exact: boolean } }
   measure: { input: { runner: number }; result: { blockStepsPerSecond: number } }
   openSession: { input: { runner: number; request: SessionRequest }; result: null }
   closeSession: { input: { runner: number; session: string }; result: null }

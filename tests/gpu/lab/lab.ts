@@ -4,7 +4,11 @@
  */
 import type { WeightChoice, WeightFormat } from '../../../swarm/model/config.ts'
 import type { LogitsRow } from '../../../swarm/span-runner.ts'
+import { ENGINE_MAX_ROWS, spanBytes } from '../../../swarm/model/span-bytes.ts'
+import { CANARY, CANARY_CACHE_TOKENS, CANARY_SPAN, putCanary, runCanary } from '../../../web/engine/canary.ts'
 import { measureThroughput } from '../../../web/engine/measure.ts'
+import { createSpanRunner } from '../../../web/engine/span-runner.ts'
+import { SpanWeights } from '../../../web/engine/weights.ts'
 import type { Gpu } from '../../../web/gpu/device.ts'
 import { openGpu } from '../../../web/gpu/device.ts'
 import type { MatMulVariant } from '../../../web/gpu/kernels/kernel-set.ts'
@@ -15,10 +19,11 @@ import type { ModelFiles, ReadFile } from '../../reference/model-files.ts'
 import { asF32, readJson, readModel, readSafetensors } from '../../reference/model-files.ts'
 import { createReferenceRunner } from '../../reference/runner.ts'
 import { runnerRules, type MakeChain } from '../../support/runner-rules.ts'
+import { BufferCount } from './counted-gpu.ts'
 import { KERNEL_CASES } from './kernel-cases.ts'
 import { measureMemory, type MemoryResult } from './memory-lab.ts'
 import { KernelLab } from './kernel-lab.ts'
-import { bitsThatDiffer, byId, Chain, greedy, maxDelta, ok } from './model-lab.ts'
+import { bitsThatDiffer, byId, Chain, greedy, loadWeights, maxDelta, ok } from './model-lab.ts'
 
 let opened: Promise<Gpu> | null = null
 const gpuErrors: string[] = []
@@ -194,6 +199,50 @@ export function createLab(read: ReadFile) {
       })
     },
 
+    /**
+     * A model whose matrices do not fit one binding: how many parts its table and its widest matrix are in, the largest storage
+     * buffer that was made, and how many logits differ in a bit from those of whole matrices, prefilled and decoded.
+     */
+    cutMatrices(
+      folder: string,
+      format: WeightFormat,
+      bindingBytes: number,
+    ): Promise<{ tableParts: number; gateUpParts: number; largestBuffer: number; differ: number; logits: number }> {
+      return checked(async (found) => {
+        const model = await readModel(read, folder)
+        const whole = await bothSteps(found, model, format)
+        const tight = withLimits(found, { maxStorageBufferBindingSize: bindingBytes, maxBufferSize: 2 * bindingBytes })
+        const largest = largestStorage(found)
+        const cut = await bothSteps(tight, model, format)
+        largest.stop()
+        return {
+          tableParts: cut.weights.embedding?.parts.length ?? 0,
+          gateUpParts: cut.weights.blocks[0]?.gateUp.parts.length ?? 0,
+          largestBuffer: largest.bytes,
+          differ: cut.rows.reduce((sum, row, i) => sum + bitsThatDiffer(row, whole.rows[i]!), 0),
+          logits: cut.rows.reduce((sum, { ids }) => sum + ids.length, 0),
+        }
+      })
+    },
+
+    /** The canary as a tab runs it; `isExact` of its result, and what it takes by the count that donors plan with. */
+    canary({ format, variant }: ModelOptions): Promise<{ exact: boolean; taken: number; planned: number; ms: number }> {
+      return checked(async (found) => {
+        const count = new BufferCount(found)
+        const started = performance.now()
+        const weights = SpanWeights.create(found, CANARY, CANARY_SPAN, format)
+        await putCanary(weights)
+        const options = { cacheTokens: CANARY_CACHE_TOKENS, matMulVariant: variant }
+        const runner = await createSpanRunner(found, CANARY, weights, options)
+        const { exact } = await runCanary(runner, format)
+        await runner.dispose()
+        const ms = performance.now() - started
+        count.stop()
+        const sizes = { cacheTokens: CANARY_CACHE_TOKENS, maxRows: ENGINE_MAX_ROWS }
+        return { exact, taken: count.takeMost(), planned: spanBytes(CANARY, CANARY_SPAN, format, sizes).total, ms }
+      })
+    },
+
     /** The runner's rules on sessions, positions, budgets and bad input; one line for each that is broken. */
     rules(): Promise<string[]> {
       return checked(async (found) => {
@@ -222,6 +271,39 @@ export function createLab(read: ReadFile) {
       return step
     },
   }
+}
+
+/** Logits of a prefill of eight tokens and of a step of one. */
+async function bothSteps(
+  found: Gpu,
+  model: ModelFiles,
+  format: WeightFormat,
+): Promise<{ rows: LogitsRow[]; weights: SpanWeights }> {
+  const span = { start: 0, end: model.config.numHiddenLayers }
+  const weights = await loadWeights(found, model, span, format)
+  const chain = new Chain(model.config, [await createSpanRunner(found, model.config, weights, { cacheTokens: 16 })])
+  const session = await chain.open(16)
+  const rows = [await session.step([1, 2, 3, 4, 5, 6, 7, 8]), await session.step([9])]
+  await chain.dispose()
+  return { rows, weights }
+}
+
+function withLimits(found: Gpu, changed: Partial<Record<keyof GPUSupportedLimits, number>>): Gpu {
+  const limits: Record<string, unknown> = {}
+  // Getters of its prototype: a spread would copy none.
+  for (const name in found.limits) limits[name] = found.limits[name as keyof GPUSupportedLimits]
+  return { ...found, limits: { ...limits, ...changed } as unknown as GPUSupportedLimits }
+}
+
+/** Watches the device's storage buffers. */
+function largestStorage({ device }: Gpu): { bytes: number; stop(): void } {
+  const create = device.createBuffer.bind(device)
+  const watch = { bytes: 0, stop: () => void (device.createBuffer = create) }
+  device.createBuffer = (descriptor) => {
+    if ((descriptor.usage & GPUBufferUsage.STORAGE) !== 0) watch.bytes = Math.max(watch.bytes, descriptor.size)
+    return create(descriptor)
+  }
+  return watch
 }
 
 export type Lab = ReturnType<typeof createLab>

@@ -93,6 +93,46 @@ describe('a hop is lost and a replica exists', () => {
     expect(of(events, 'lost').map((event) => event.peerId)).toEqual(['b', 'b2'])
   })
 
+  describe.each([true, false, undefined])('a device whose record says exact: %s', (exact) => {
+    const long = Array.from({ length: 300 }, (_, i) => (i * 7) % 50)
+    const swarmOf = (): FakeSwarm => {
+      const swarm = new FakeSwarm(BLOCKS)
+      swarm.join('a', 0, 4)
+      for (const [name, speed] of [
+        ['b', 1000],
+        ['b2', 100],
+        ['b3', 10],
+      ] as const) {
+        swarm.join(name, 4, BLOCKS, { blockStepsPerSecond: speed, ...(exact === undefined ? {} : { exact }) })
+      }
+      return swarm
+    }
+    const rowsOf = (swarm: FakeSwarm, peerId: string): number[] => swarm.peer(peerId)!.steps.map(({ rows }) => rows)
+
+    test('a replay runs the chunks that were run before, or fewer where bits do not depend on them', async () => {
+      const swarm = swarmOf()
+      // After three chunks of the prompt and four tokens.
+      swarm.faults = [{ peerId: 'b', on: 'step', nth: 8, kind: 'close' }]
+      const { end } = await collect(newChat(swarm).generate(request(long)))
+      expect(end.ids).toEqual(expectedIds(long, 12, BLOCKS))
+      const replayed = exact === false ? [128, 128, 44, 1, 1, 1, 1, 1] : [128, 128, 49]
+      expect(rowsOf(swarm, 'b2').slice(0, replayed.length)).toEqual(replayed)
+      expect(rowsOf(swarm, 'b2').slice(replayed.length)).toEqual(Array.from({ length: 6 }, () => 1))
+    })
+
+    test('so does the replay of a replay that was lost', async () => {
+      const swarm = swarmOf()
+      swarm.faults = [
+        { peerId: 'b', on: 'step', nth: 8, kind: 'close' },
+        { peerId: 'b2', on: 'step', nth: 2, kind: 'close' },
+      ]
+      const { end } = await collect(newChat(swarm).generate(request(long)))
+      expect(end.ids).toEqual(expectedIds(long, 12, BLOCKS))
+      const replayed = exact === false ? [128, 128, 44, 1, 1, 1, 1, 1] : [128, 128, 49]
+      expect(rowsOf(swarm, 'b3').slice(0, replayed.length)).toEqual(replayed)
+    })
+  })
+
   test('lost between two turns: the next turn replays everything', async () => {
     const swarm = withReplicas()
     const chat = newChat(swarm)

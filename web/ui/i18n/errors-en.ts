@@ -29,6 +29,10 @@ export const errorsEn: Record<ErrorCode, ErrorText> = {
     doing: 'The swarm goes on with other tabs.',
     action: 'Start again; if it happens twice, restart the browser.',
   },
+  WRONG_RESULTS: {
+    what: 'This device computes wrongly: a test block with a known answer gave another one. Nothing is served from it.',
+    action: 'Update the graphics driver or the browser, or compute without the graphics adapter (?backend=wasm).',
+  },
   OUT_OF_MEMORY: { what: 'There is not enough memory.', action: 'Choose fewer blocks, or close other tabs.' },
   INSECURE_CONTEXT: {
     what: 'The page was not opened securely, so the browser withholds what it needs.',

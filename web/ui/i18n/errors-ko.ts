@@ -20,6 +20,10 @@ export const errorsKo: Record<ErrorCode, ErrorText> = {
     doing: '스웜은 다른 탭으로 계속됩니다.',
     action: '다시 시작하세요. 되풀이되면 브라우저를 다시 시작하세요.',
   },
+  WRONG_RESULTS: {
+    what: '이 장치의 계산 결과가 틀립니다. 정답이 정해진 시험 블록에서 다른 값이 나왔습니다. 이 탭은 블록을 제공하지 않습니다.',
+    action: '그래픽 드라이버나 브라우저를 업데이트하거나, 그래픽 어댑터 없이 계산하세요(?backend=wasm).',
+  },
   OUT_OF_MEMORY: { what: '메모리가 부족합니다.', action: '블록 수를 줄이거나 다른 탭을 닫으세요.' },
   INSECURE_CONTEXT: {
     what: '페이지를 안전하게 열지 않아 브라우저가 필요한 기능을 막았습니다.',

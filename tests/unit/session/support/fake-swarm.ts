@@ -52,6 +52,8 @@ export class FakePeer {
   readonly sessions = new Map<string, HopSession>()
   readonly counts = new Map<string, number>()
   rowsRun = 0
+  /** Every step that it ran. */
+  readonly steps: { position: number; rows: number }[] = []
   hung = false
   readonly swarm: FakeSwarm
   readonly peerId: string
@@ -162,6 +164,7 @@ export class FakePeer {
     const inputs = frame.dtype === 'u32' ? Array.from(readTokens(frame), embed) : Array.from(readHidden(frame))
     const outputs = inputs.map((input) => session.cache.run(input))
     this.rowsRun += inputs.length
+    this.steps.push({ position: frame.position, rows: inputs.length })
     session.lastHidden = outputs.at(-1)!
     if (session.open.next === null) {
       if ((frame.flags & FLAG_WANTS_LOGITS) !== 0) return this.#answer(frame, session, frame.flags & FLAG_TOP_K_MASK)

@@ -271,6 +271,52 @@ describe('serving', () => {
   })
 })
 
+describe('the canary', () => {
+  it('a device that computes wrongly is a sentence, and never serves', async () => {
+    const swarm = swarmOf()
+    const checkFails = () => new SwarmError('WRONG_RESULTS', 'this device computes wrongly', { action: 'Update it.' })
+    const donor = swarm.donor({ numBlocks: 4 }, { checkFails })
+    const states: (string | undefined)[] = []
+    donor.donor.onChange(() => states.push(donor.node?.record()?.state))
+    void donor.donor.start()
+    await swarm.clock.until(() => donor.donor.state().status === 'failed', 60_000)
+    expect(donor.donor.state()).toMatchObject({
+      error: { code: 'WRONG_RESULTS', message: 'this device computes wrongly', action: 'Update it.' },
+    })
+    expect(states).not.toContain('online')
+    expect(donor.measured).toBe(0)
+    expect(donor.engines.map((engine) => engine.isClosed)).toEqual([true])
+  })
+
+  it('runs after every load, and again where the GPU was opened anew', async () => {
+    const swarm = swarmOf()
+    const donor = await started(swarm, { numBlocks: 4 })
+    expect(donor.checked).toBe(1)
+    expect(donor.node?.record()?.exact).toBe(true)
+    donor.engines[0]?.lose('driver reset')
+    await swarm.clock.advance(10_000)
+    expect(donor.node?.record()?.state).toBe('online')
+    expect(donor.checked).toBe(2)
+  })
+
+  it('a device that computes wrongly after a rebuild stops, and says so', async () => {
+    const swarm = swarmOf()
+    let checks = 0
+    const checkFails = () => (++checks === 2 ? new SwarmError('WRONG_RESULTS', 'this device computes wrongly') : null)
+    const donor = await started(swarm, { numBlocks: 4 }, { checkFails })
+    donor.engines[0]?.lose('driver reset')
+    await swarm.clock.advance(10_000)
+    expect(donor.donor.state()).toMatchObject({ status: 'failed', error: { code: 'WRONG_RESULTS' } })
+    expect(swarm.nodes.size).toBe(0)
+  })
+
+  it('bits that depend on how rows come are said in the record and in the log', async () => {
+    const donor = await started(swarmOf(), { numBlocks: 4 }, { exact: false })
+    expect(donor.node?.record()?.exact).toBe(false)
+    expect(donor.lines(/change in their last bits/)).toHaveLength(1)
+  })
+})
+
 describe('a lost GPU', () => {
   it('is opened again once, with the same blocks; the second loss is final and says why', async () => {
     const swarm = swarmOf()
@@ -333,6 +379,15 @@ describe('moving', () => {
     expect(mover.node?.record()).not.toHaveProperty('next')
     expect(replica.servedSpan()).toEqual({ start: 8, end: 16 })
     expect(swarm.missing()).toEqual([])
+  })
+
+  it('a device that is found to compute wrongly then serves its old blocks no longer', async () => {
+    let checks = 0
+    const checkFails = () => (++checks === 2 ? new SwarmError('WRONG_RESULTS', 'this device computes wrongly') : null)
+    const { swarm, mover } = await withHole({}, { checkFails })
+    await swarm.clock.until(() => mover.donor.state().status === 'failed', 60_000)
+    expect(mover.donor.state()).toMatchObject({ error: { code: 'WRONG_RESULTS' } })
+    expect(swarm.nodes.size).toBe(1)
   })
 
   it('stop in the middle of a move ends it', async () => {

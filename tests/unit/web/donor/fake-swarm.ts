@@ -84,6 +84,9 @@ export interface FakeDonorOptions {
   speed?: number
   deviceMemoryGb?: number
   loadFails?: () => SwarmError | null
+  /** What the canary finds. */
+  checkFails?: () => SwarmError | null
+  exact?: boolean
   /** Shared between donors that run one after another on one machine. */
   speeds?: Map<string, number>
   identityTaken?: boolean
@@ -94,6 +97,7 @@ export class FakeDonor {
   readonly printed: string[] = []
   readonly loads: Span[] = []
   measured = 0
+  checked = 0
   engines: FakeEngine[] = []
   node: FakeNode | null = null
   pageEvent: (event: PageEvent) => void = () => undefined
@@ -399,6 +403,12 @@ export class FakeEngine implements Engine {
     if (failure !== null) throw failure
     report(2)
     return this.#runner(span, cacheTokens)
+  }
+
+  check(): Promise<boolean> {
+    this.#owner.checked += 1
+    const failure = this.#options.checkFails?.() ?? null
+    return failure === null ? Promise.resolve(this.#options.exact ?? true) : Promise.reject(failure)
   }
 
   measure(): Promise<number> {

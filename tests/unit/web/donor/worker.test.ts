@@ -4,6 +4,7 @@ import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import { SwarmError } from '../../../../swarm/errors.ts'
 import { parseLlamaConfig } from '../../../../swarm/model/parse-config.ts'
 import type { SpanRunner, StepInput } from '../../../../swarm/span-runner.ts'
+import { CANARY } from '../../../../web/engine/canary.ts'
 import type { EngineLoad } from '../../../../web/donor/engine.ts'
 import { openWorkerEngine, type WorkerPort } from '../../../../web/donor/worker-client.ts'
 import { WorkerHandler, type WorkerParts, type WorkerSpan } from '../../../../web/donor/worker-handler.ts'
@@ -68,7 +69,10 @@ describe('the donor worker', () => {
   const open: MessagePort[] = []
   afterEach(() => open.splice(0).forEach((port) => port.close()))
 
-  async function connected(overrides: Partial<WorkerParts<FakeSpan>> = {}) {
+  async function connected(
+    overrides: Partial<WorkerParts<FakeSpan>> = {},
+    onCreate: (given: { format: string; hiddenSize: number }) => void = () => undefined,
+  ) {
     const channel = new MessageChannel()
     open.push(channel.port1, channel.port2)
     const spans: FakeSpan[] = []
@@ -83,7 +87,8 @@ describe('the donor worker', () => {
         Promise.resolve({
           adapter: { description: 'fake', backend: 'software', reason: 'asked' },
           lost,
-          createWeights: () => {
+          createWeights: ({ hiddenSize }, _span, format) => {
+            onCreate({ format, hiddenSize })
             const span: FakeSpan = {
               destroyed: false,
               format: 'f32',
@@ -161,6 +166,21 @@ describe('the donor worker', () => {
     await expect(first.openSession({ session: SESSION, span: first.span, maxTokens: 10 })).rejects.toMatchObject({
       code: 'NO_SESSION',
     })
+  })
+
+  it('runs the canary beside a runner, in its format, and frees it; wrong results are an error', async () => {
+    const created: { format: string; hiddenSize: number }[] = []
+    const { engine, load, disposed, spans } = await connected({}, (given) => created.push(given))
+    const runner = await load({ start: 0, end: 2 })
+    // The fake runner gives no logits.
+    await expect(engine.check(runner)).rejects.toMatchObject({
+      code: 'WRONG_RESULTS',
+      message: /in f32, run row by row/,
+    })
+    expect(created.map(({ hiddenSize }) => hiddenSize)).toEqual([config.hiddenSize, CANARY.hiddenSize])
+    expect(spans).toHaveLength(2)
+    expect(disposed).toEqual(['0:2'])
+    expect((await load({ start: 2, end: 4 })).hasHead).toBe(true)
   })
 
   it('hands buffers over in both directions', async () => {
