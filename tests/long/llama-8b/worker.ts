@@ -71,7 +71,7 @@ async function run(call: TabCall): Promise<TabAnswer> {
   const { span } = call
   const warnings: string[] = []
   keepDefaultLimits()
-  const gpu = await openGpu({ backend: 'auto' })
+  const gpu = await openGpu({ adapter: 'any' })
   gpu.device.addEventListener('uncapturederror', ({ error }) => warnings.push(error.message))
   const count = new BufferCount(gpu)
   let submits = 0
