@@ -112,6 +112,12 @@ export function checkTogether({ values, given }: Parsed<typeof simulateOptions>)
       action: 'Save the swarm with --save-cluster FILE first, and name that file.',
     })
   }
+  const rule: string = values.rule ?? RULE_NAMES[0]
+  if (values.maxHops !== undefined && rule !== FLOW) {
+    throw new SwarmError('BAD_OPTION', `--max-hops is for the rule ${FLOW}, and this run is of ${rule}`, {
+      action: 'Leave it out, or name that rule.',
+    })
+  }
   const isChurn = values.trace !== undefined || values.scenario !== undefined
   const useless = (isChurn ? STATIC_ONLY : CHURN_ONLY).filter((name) => given.has(name))
   if (useless.length === 0) return
@@ -123,6 +129,9 @@ export function checkTogether({ values, given }: Parsed<typeof simulateOptions>)
     { action: isChurn ? 'Leave it out, or leave the trace out.' : 'Add --trace FILE, or take --scenario NAME.' },
   )
 }
+
+/** The one rule that looks at hops. */
+const FLOW = 'flow'
 
 const STATIC_ONLY = ['mode', 'time'] as const
 const CHURN_ONLY = [
