@@ -3,7 +3,7 @@
 // One invocation adds one vec4. Dispatch: ceil(T * width4 / 64) workgroups, 2-D past 65,535.
 // Reference: `add` in tests/reference/ops.ts.
 struct Params { width4: u32 }
-struct Step { rows: u32, position: u32, splits: u32 }
+struct Step { rows: u32, position: u32, splits: u32, first: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<uniform> step: Step;
 @group(0) @binding(2) var<storage, read> y: array<vec4f>;

@@ -1,10 +1,10 @@
 // Formula: with M = max of m over the splits, out[t, h, d] = sum of exp(m - M) * partial[d] / sum of exp(m - M) * l.
-// In: stats [T, heads, splits] of (m, l); partial [T, heads, splits, d_stride] f32. Out: out [T, out_stride] f32, heads side by
-// side without padding between them. One invocation merges one element, splits in ascending order; one split takes the same way.
+// In: stats [T, heads, splits] of (m, l); partial [T, heads, splits, d_stride] f32. Out: out [T, out_stride] f32 from row
+// `first` on, heads side by side without padding between them. One invocation merges one element, splits in ascending order; one split takes the same way.
 // Dispatch: ceil(T * heads * D / 64) workgroups, 2-D. Last of the four attention kernels (see `attention_scores`).
 // Source: Dao et al. 2023 (Flash-Decoding). Reference: `attention` in tests/reference/ops.ts.
 struct Params { heads: u32, head_dim: u32, d_stride: u32, out_stride: u32 }
-struct Step { rows: u32, position: u32, splits: u32 }
+struct Step { rows: u32, position: u32, splits: u32, first: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<uniform> step: Step;
 @group(0) @binding(2) var<storage, read> stats: array<vec2f>;
@@ -29,5 +29,5 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grid:
     sum += share * partial[(at + s) * params.d_stride + d];
     total += share * stats[at + s].y;
   }
-  out[t * params.out_stride + row % params.heads * params.head_dim + d] = sum / total;
+  out[(step.first + t) * params.out_stride + row % params.heads * params.head_dim + d] = sum / total;
 }

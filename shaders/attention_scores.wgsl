@@ -1,11 +1,11 @@
 // Formula: scores[t, h, j] = scale * (q[t, h, :] . k[j, h / group, :]) for j <= position + t.
-// In: q [T, heads, D], k_cache [max tokens, kv heads, D], f32, D padded with zeros to whole vec4. Out: scores [T, heads, splits * 128].
+// In: q [T, heads, D] from row `first` on (the T rows are those of one session), k_cache [max tokens, kv heads, D], f32, D padded with zeros to whole vec4. Out: scores [T, heads, splits * 128].
 // One invocation computes one score; later positions (the causal mask) are not computed and not written.
 // First of the four attention kernels, for decode and prefill alike: scores, softmax and values of each split of 128 positions,
 // merge. Splits stand at fixed absolute positions, so a row's bits do not depend on the step it came in.
 // Dispatch: ceil(T * heads * splits * 128 / 64) workgroups, 2-D. Reference: `attention` in tests/reference/ops.ts.
 struct Params { heads: u32, group: u32, kv_heads: u32, d4: u32, scale: f32 }
-struct Step { rows: u32, position: u32, splits: u32 }
+struct Step { rows: u32, position: u32, splits: u32, first: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<uniform> step: Step;
 @group(0) @binding(2) var<storage, read> q: array<vec4f>;
@@ -19,7 +19,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grid:
   let j = index % (step.splits * 128u);
   let t = row / params.heads;
   if (t >= step.rows || j > step.position + t) { return; }
-  let q_at = row * params.d4;
+  let q_at = (step.first * params.heads + row) * params.d4;
   let k_at = (j * params.kv_heads + row % params.heads / params.group) * params.d4;
   var sum = 0.0;
   for (var i = 0u; i < params.d4; i++) { sum += dot(q[q_at + i], k_cache[k_at + i]); }

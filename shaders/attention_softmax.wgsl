@@ -4,7 +4,7 @@
 // Dispatch: ceil(T * heads * splits / 16) workgroups, 2-D. Second of the four attention kernels (see `attention_scores`).
 // Source: Milakov and Gimelshein 2018 (online softmax). Reference: `attention` in tests/reference/ops.ts.
 struct Params { heads: u32 }
-struct Step { rows: u32, position: u32, splits: u32 }
+struct Step { rows: u32, position: u32, splits: u32, first: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<uniform> step: Step;
 @group(0) @binding(2) var<storage, read_write> scores: array<f32>;

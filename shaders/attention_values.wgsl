@@ -4,7 +4,7 @@
 // Dispatch: ceil(T * heads * splits * D/4 / 16) workgroups, 2-D. Third of the four attention kernels (see `attention_scores`).
 // Reference: `attention` in tests/reference/ops.ts.
 struct Params { heads: u32, group: u32, kv_heads: u32, d4: u32 }
-struct Step { rows: u32, position: u32, splits: u32 }
+struct Step { rows: u32, position: u32, splits: u32, first: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<uniform> step: Step;
 @group(0) @binding(2) var<storage, read> weights: array<f32>;

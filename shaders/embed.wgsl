@@ -4,7 +4,7 @@
 // the others alone. Dispatch: ceil(T * width4 / 64) workgroups, 2-D past 65,535. Token ids are checked by the caller.
 // Reference: `embed` in tests/reference/ops.ts.
 struct Params { width4: u32, w4: u32, row_start: u32, row_count: u32 }
-struct Step { rows: u32, position: u32, splits: u32 }
+struct Step { rows: u32, position: u32, splits: u32, first: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<uniform> step: Step;
 @group(0) @binding(2) var<storage, read> tokens: array<u32>;

@@ -4,7 +4,7 @@
 // which cost most on software adapters. Dispatch: ceil(row_count / 4) * T invocations, 16 a workgroup, 2-D past 65,535.
 // Reference: `matMul` in tests/reference/ops.ts.
 struct Params { width4: u32, w4: u32, row_count: u32, row_offset: u32, y_stride: u32 }
-struct Step { rows: u32, position: u32, splits: u32 }
+struct Step { rows: u32, position: u32, splits: u32, first: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<uniform> step: Step;
 @group(0) @binding(2) var<storage, read> x: array<vec4f>;

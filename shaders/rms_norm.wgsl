@@ -4,7 +4,7 @@
 // the order does not depend on T or on the adapter. Dispatch: T workgroups, 2-D past 65,535.
 // Source: Zhang and Sennrich 2019, "Root Mean Square Layer Normalization". Reference: `rmsNorm` in tests/reference/ops.ts.
 struct Params { width: u32, width4: u32, eps: f32 }
-struct Step { rows: u32, position: u32, splits: u32 }
+struct Step { rows: u32, position: u32, splits: u32, first: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<uniform> step: Step;
 @group(0) @binding(2) var<storage, read> x: array<vec4f>;

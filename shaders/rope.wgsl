@@ -2,10 +2,11 @@
 // to its own buffer, k and v go into the KV cache at their positions.
 // In: qkv [T, qkv_stride] f32: heads of q, then of k, then of v, D each; table [T, D/2] of (cos, sin), from the CPU because a
 // GPU's own cosine is off by 2e-4. Out: q [T, heads, d_stride], k_cache and v_cache [max tokens, kv heads, d_stride], all f32.
-// One invocation does one pair of one head of one row. Dispatch: ceil(T * (heads + 2 * kv_heads) * D/2 / 64) workgroups, 2-D.
+// The T rows are those of one session, from row `first` of qkv, table and q on. One invocation does one pair of one head of one row.
+// Dispatch: ceil(T * (heads + 2 * kv_heads) * D/2 / 64) workgroups, 2-D.
 // Source: Su et al. 2021 (rotary embedding, halves as in Llama). Reference: `rope` in tests/reference/ops.ts.
 struct Params { heads: u32, kv_heads: u32, head_dim: u32, d_stride: u32, qkv_stride: u32 }
-struct Step { rows: u32, position: u32, splits: u32 }
+struct Step { rows: u32, position: u32, splits: u32, first: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<uniform> step: Step;
 @group(0) @binding(2) var<storage, read> qkv: array<f32>;
@@ -23,14 +24,15 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grid:
   let head = index / half % all_heads;
   let t = index / half / all_heads;
   if (t >= step.rows) { return; }
-  let source = t * params.qkv_stride + head * params.head_dim + i;
+  let row = step.first + t;
+  let source = row * params.qkv_stride + head * params.head_dim + i;
   let a = qkv[source];
   let b = qkv[source + half];
-  let turn = table[t * half + i];
+  let turn = table[row * half + i];
   let turned_a = a * turn.x - b * turn.y;
   let turned_b = b * turn.x + a * turn.y;
   if (head < params.heads) {
-    let to = (t * params.heads + head) * params.d_stride + i;
+    let to = (row * params.heads + head) * params.d_stride + i;
     q[to] = turned_a;
     q[to + half] = turned_b;
     return;

@@ -3,7 +3,7 @@
 // One invocation computes one element. Dispatch: ceil(T * width / 64) workgroups, 2-D past 65,535.
 // Source: Shazeer 2020, "GLU Variants Improve Transformer". Reference: `siluMul` in tests/reference/ops.ts.
 struct Params { width: u32, out_stride: u32 }
-struct Step { rows: u32, position: u32, splits: u32 }
+struct Step { rows: u32, position: u32, splits: u32, first: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<uniform> step: Step;
 @group(0) @binding(2) var<storage, read> gate_up: array<f32>;

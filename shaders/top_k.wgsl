@@ -4,7 +4,7 @@
 // the largest id to take; a last pass collects. Integer comparisons only, so nothing depends on order. 1 <= k <= size < 2^24.
 // Dispatch: one workgroup. Source: Alabi et al. 2012 (radix select). Reference: `topK` in tests/reference/ops.ts.
 struct Params { size: u32, k: u32 }
-struct Step { rows: u32, position: u32, splits: u32 }
+struct Step { rows: u32, position: u32, splits: u32, first: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<uniform> step: Step;
 @group(0) @binding(2) var<storage, read> logits: array<f32>;

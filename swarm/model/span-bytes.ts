@@ -132,12 +132,14 @@ function activationBytes(config: LlamaConfig, span: Span, options: SpanBytesOpti
     paddedWidth(intermediateSize) +
     headDim + // rotary table
     1 // token id
-  // The head works on one row; its logits come back through a staging buffer of their size, or the best of them.
-  // Logits are also kept for each session, 4 bytes a word of the vocabulary: counted for as many as a tab takes.
+  // The head works on one row of each session, as many as a tab takes; the best of its logits come back through a staging buffer, or
+  // all of one row. A row of logits is also kept for each session.
   const logits = 4 * vocabSize
   const head =
     span.end === config.numHiddenLayers
-      ? 8 * hidden + (1 + MAX_SESSIONS) * logits + Math.max(logits, BEST_LOGITS_BYTES) + BEST_LOGITS_BYTES
+      ? MAX_SESSIONS * (8 * hidden + 2 * logits) +
+        Math.max(logits, MAX_SESSIONS * BEST_LOGITS_BYTES) +
+        BEST_LOGITS_BYTES
       : 0
   const readBack = options.maxRows * hidden
   const attention = attentionUnits(config, span, options) * attentionUnitBytes(config)

@@ -123,6 +123,17 @@ describe('the canary', () => {
 })
 
 describe('the runner', () => {
+  it.each([
+    [F32, 40],
+    [INT4, 40],
+    // 32 invocations a row are slow here.
+    [INT8_LANES, 8],
+  ])('batches sessions: each has the bits it has alone, %o, texts of %d tokens', async (options, tokens) => {
+    const { compared, differ, shared } = await lab.call('interleavings', options, tokens)
+    expect(differ).toBe(0)
+    expect(Math.min(compared, 5 * shared)).toBeGreaterThan(10)
+  })
+
   it('keeps its rules on sessions, positions, budgets and bad input', async () => {
     expect(await lab.call('rules')).toEqual([])
   })

@@ -1,12 +1,10 @@
 /**
- * One Llama block as a list of dispatches, in the order in which a row flows through it. The list is made at load (weights)
- * and at session start (KV cache); running a step only encodes it.
+ * One Llama block as lists of dispatches, in the order in which rows flow through it: those that take the rows of all sessions alike,
+ * made at load; between them attention, made for each session (`gpu/kernels/attention.ts`). Running a step only encodes them.
  */
 import type { LlamaConfig } from '../../swarm/model/config.ts'
 import { paddedWidth } from '../../swarm/model/span-bytes.ts'
 import type { Dispatch } from '../gpu/kernel.ts'
-import type { KvBuffers } from '../gpu/kernels/attention.ts'
-import { attention } from '../gpu/kernels/attention.ts'
 import type { KernelSet } from '../gpu/kernels/kernel-set.ts'
 import { matMul } from '../gpu/kernels/matrix.ts'
 import { add, addBias, rmsNorm, siluMul } from '../gpu/kernels/pointwise.ts'
@@ -50,15 +48,4 @@ export function planBlock(
     add(kernels, 'mlp residual', hidden, projected, width),
   ]
   return { before, after }
-}
-
-/** The block's dispatches for one session, whose keys and values are in `kv`. */
-export function sessionBlock(
-  kernels: KernelSet,
-  config: LlamaConfig,
-  plan: BlockPlan,
-  activations: Activations,
-  kv: KvBuffers,
-): Dispatch[] {
-  return [...plan.before, ...attention(kernels, config, activations.attention, kv), ...plan.after]
 }

@@ -1,6 +1,7 @@
 /**
- * Runs rows of one session through its blocks: chunks of rows, cut into submits that stay short. Checks nothing about sessions
- * (`span-runner.ts` does) and keeps no state between steps but buffers. How rows are cut never changes a bit of the result.
+ * Runs chunks of rows through blocks, cut into submits that stay short. The rows of a chunk may belong to several sessions, each with
+ * its own cache and position; weights are read once for all of them. Checks nothing about sessions (`span-runner.ts` does) and keeps
+ * no state between chunks but buffers. Which rows share a chunk never changes a bit of the result.
  */
 import type { LlamaConfig } from '../../swarm/model/config.ts'
 import { ATTENTION_SPLIT, ENGINE_MAX_ROWS, paddedWidth } from '../../swarm/model/span-bytes.ts'
@@ -9,27 +10,42 @@ import { Readback } from '../gpu/buffers.ts'
 import type { Gpu } from '../gpu/device.ts'
 import type { Dispatch, StepShape } from '../gpu/kernel.ts'
 import { encode } from '../gpu/kernel.ts'
+import { attention } from '../gpu/kernels/attention.ts'
 import type { KernelSet } from '../gpu/kernels/kernel-set.ts'
 import { embed } from '../gpu/kernels/matrix.ts'
 import type { Activations } from './activations.ts'
 import { createActivations } from './activations.ts'
 import type { BlockPlan } from './block.ts'
-import { planBlock, sessionBlock } from './block.ts'
+import { planBlock } from './block.ts'
 import type { KvCache } from './kv-cache.ts'
 import { inverseFrequencies, ropeTable } from './rope-tables.ts'
 import type { StepRows } from './step-checks.ts'
 import { SubmitPacer } from './submit-pacer.ts'
 import type { SpanWeights } from './weights.ts'
 
-export interface ForwardRequest {
-  /** `sessionPlan` of the session: one list of dispatches a block. */
-  blocks: readonly (readonly Dispatch[])[]
+/** What a session adds to the blocks of its span. */
+export interface SessionPlan {
+  /** Shape of its rows in a chunk, for its attention. */
+  step: GPUBuffer
+  /** The dispatches of its attention, one list a block. */
+  attention: readonly (readonly Dispatch[])[]
+}
+
+/** Rows of one session within a chunk. */
+export interface ChunkPart {
+  plan: SessionPlan
   input: StepRows
-  position: number
+  /** First row of `input` that is in this chunk. */
+  from: number
   rows: number
+  /** Of that row. */
+  position: number
+}
+
+export interface ChunkOptions {
   /** Whether hidden states come back. */
   readHidden: boolean
-  /** Called before each submit; throws to give the step up. */
+  /** Called before each submit; throws to give the chunk up. */
   checkStopped: () => void
 }
 
@@ -37,6 +53,12 @@ export interface ForwardOptions {
   cacheTokens: number
   /** Rotary frequencies `[headDim / 2]` in place of the config's. */
   ropeFrequencies?: Float32Array
+}
+
+/** A session's rows in a chunk, with the dispatches that are its own. */
+interface PartShape {
+  plan: SessionPlan
+  step: StepShape
 }
 
 export class Forward {
@@ -66,33 +88,63 @@ export class Forward {
     this.#readback = new Readback(gpu, 'hidden staging', ENGINE_MAX_ROWS * paddedWidth(config.hiddenSize) * 4)
   }
 
-  /** The residual stream after `run`: its last chunk's rows. */
+  /** The residual stream after `run`: the chunk's rows, padded. */
   get hidden(): GPUBuffer {
     return this.#activations.hidden
   }
 
-  /** Dispatches of the blocks of `span` (a part of the weights' span) on this cache. */
-  sessionPlan(span: Span, cache: KvCache): Dispatch[][] {
-    const first = span.start - this.#span.start
-    return cache.blocks.map((kv, i) =>
-      sessionBlock(this.#kernels, this.#config, this.#plans[first + i] as BlockPlan, this.#activations, kv),
-    )
+  /** Rows that a chunk may have now. */
+  get maxRows(): number {
+    return this.#pacer.rowsPerChunk(ENGINE_MAX_ROWS)
   }
 
-  /** Hidden states `[rows, hiddenSize]` if asked, and where in `hidden` the last row lies. */
-  async run(request: ForwardRequest): Promise<{ hidden: Float32Array | null; lastRow: number }> {
-    const { hiddenSize } = this.#config
-    const out = request.readHidden ? new Float32Array(request.rows * hiddenSize) : null
-    let done = 0
-    let rows = 0
-    while (done < request.rows) {
-      rows = this.#chunkRows(request.position + done, request.rows - done)
-      const step = this.#writeInputs(request, done, rows)
-      await this.#runBlocks(request, step, out !== null)
-      if (out !== null) this.#unpad(await this.#readHidden(rows), rows, out, done)
-      done += rows
+  /** How many of a session's rows at a position may be in one chunk: the attention scratch has room for so many, at least for one. */
+  fit(position: number, rows: number): number {
+    const room = this.#activations.attentionUnits / this.#config.numAttentionHeads
+    let count = rows
+    while (count > 1 && count * splitsFor(position, count) > room) count -= 1
+    return count
+  }
+
+  /** A session's plan on this cache; the caller destroys its `step`. */
+  sessionPlan(cache: KvCache): SessionPlan {
+    const step = this.#kernels.createStep()
+    const buffers = this.#activations.attention
+    return { step, attention: cache.blocks.map((kv) => attention(this.#kernels, this.#config, buffers, kv, step)) }
+  }
+
+  /**
+   * One chunk through the blocks of `span`, a part of the weights' span: all parts' sessions have that span. Hidden states
+   * `[rows, hiddenSize]` of all rows come back if asked.
+   */
+  async run(span: Span, parts: readonly ChunkPart[], options: ChunkOptions): Promise<Float32Array | null> {
+    const rows = parts.reduce((sum, part) => sum + part.rows, 0)
+    const shapes = this.#writeInputs(parts, rows)
+    const plans = this.#plans.slice(span.start - this.#span.start, span.end - this.#span.start)
+    const whole = { rows, position: 0, splits: 0, first: 0 }
+    let read: Promise<ArrayBuffer> | null = null
+    for (let next = 0; next < plans.length;) {
+      options.checkStopped()
+      const end = Math.min(plans.length, next + this.#pacer.blocksPerSubmit(rows))
+      const started = performance.now()
+      const encoder = this.#gpu.device.createCommandEncoder({ label: 'blocks' })
+      const pass = encoder.beginComputePass({ label: 'blocks' })
+      if (next === 0 && span.start === 0) for (const dispatch of this.#embed) encode(pass, dispatch, whole)
+      for (let block = next; block < end; block += 1) {
+        this.#encodeBlock(pass, plans[block] as BlockPlan, { block, whole, shapes })
+      }
+      pass.end()
+      const readNow = options.readHidden && end === plans.length
+      if (readNow) this.#readback.copy(encoder, this.#activations.hidden, this.#hiddenBytes(rows))
+      this.#gpu.device.queue.submit([encoder.finish()])
+      // Asked for at once: one round trip to the GPU and not two.
+      if (readNow) read = this.#readback.read(this.#hiddenBytes(rows))
+      // Waiting keeps one submit in flight and is what the pacer learns from; a GPU lost meanwhile is noticed by the caller.
+      await Promise.all([read, this.#gpu.device.queue.onSubmittedWorkDone()])
+      this.#pacer.record(rows, end - next, performance.now() - started)
+      next = end
     }
-    return { hidden: out, lastRow: rows - 1 }
+    return read === null ? null : this.#unpad(new Float32Array(await read), rows)
   }
 
   destroy(): void {
@@ -100,72 +152,63 @@ export class Forward {
     this.#readback.destroy()
   }
 
-  /** Rows of the next chunk: what the pacer allows and the attention scratch has room for; the longest session's one row fits. */
-  #chunkRows(position: number, left: number): number {
-    let rows = Math.min(left, this.#pacer.rowsPerChunk(ENGINE_MAX_ROWS))
-    const room = this.#activations.attentionUnits / this.#config.numAttentionHeads
-    while (rows > 1 && rows * splitsFor(position, rows) > room) rows -= 1
-    return rows
-  }
-
-  #writeInputs(request: ForwardRequest, done: number, rows: number): StepShape {
+  #writeInputs(parts: readonly ChunkPart[], rows: number): PartShape[] {
     const { queue } = this.#gpu.device
-    const { tokens, hidden, attention } = this.#activations
-    const position = request.position + done
-    const step = { rows, position, splits: splitsFor(position, rows) }
-    this.#kernels.writeStep(step)
-    queue.writeBuffer(attention.ropeTable, 0, ropeTable(this.#frequencies, position, rows))
-    if ('tokens' in request.input) {
-      queue.writeBuffer(tokens, 0, request.input.tokens.slice(done, done + rows))
-    } else {
-      queue.writeBuffer(hidden, 0, this.#pad(request.input.hidden, done, rows))
+    const { hiddenSize: width, headDim } = this.#config
+    const { tokens, hidden, attention: buffers } = this.#activations
+    const stride = paddedWidth(width)
+    const tables = new Float32Array(rows * headDim)
+    const ids = new Uint32Array(rows)
+    const states = new Float32Array(rows * stride)
+    const shapes: PartShape[] = []
+    let first = 0
+    let hasTokens = false
+    for (const part of parts) {
+      const { input, from, position } = part
+      tables.set(ropeTable(this.#frequencies, position, part.rows), first * headDim)
+      if ('tokens' in input) {
+        hasTokens = true
+        ids.set(input.tokens.subarray(from, from + part.rows), first)
+      } else {
+        for (let t = 0; t < part.rows; t += 1) {
+          states.set(input.hidden.subarray((from + t) * width, (from + t + 1) * width), (first + t) * stride)
+        }
+      }
+      const step = { rows: part.rows, position, splits: splitsFor(position, part.rows), first }
+      this.#kernels.writeStep(step, part.plan.step)
+      shapes.push({ plan: part.plan, step })
+      first += part.rows
     }
-    return step
+    this.#kernels.writeStep({ rows, position: 0, splits: 0, first: 0 })
+    queue.writeBuffer(buffers.ropeTable, 0, tables)
+    if (hasTokens) queue.writeBuffer(tokens, 0, ids)
+    else queue.writeBuffer(hidden, 0, states)
+    return shapes
   }
 
-  async #runBlocks(request: ForwardRequest, step: StepShape, readHidden: boolean): Promise<void> {
-    const { device } = this.#gpu
-    let next = 0
-    while (next < request.blocks.length) {
-      request.checkStopped()
-      const end = Math.min(request.blocks.length, next + this.#pacer.blocksPerSubmit(step.rows))
-      const started = performance.now()
-      const encoder = device.createCommandEncoder({ label: 'blocks' })
-      const pass = encoder.beginComputePass({ label: 'blocks' })
-      if (next === 0 && 'tokens' in request.input) for (const dispatch of this.#embed) encode(pass, dispatch, step)
-      for (const block of request.blocks.slice(next, end)) for (const dispatch of block) encode(pass, dispatch, step)
-      pass.end()
-      const last = end === request.blocks.length
-      if (last && readHidden) this.#readback.copy(encoder, this.#activations.hidden, this.#hiddenBytes(step.rows))
-      device.queue.submit([encoder.finish()])
-      // Waiting keeps one submit in flight and is what the pacer learns from; a GPU lost meanwhile is noticed by the caller.
-      await device.queue.onSubmittedWorkDone()
-      this.#pacer.record(step.rows, end - next, performance.now() - started)
-      next = end
+  #encodeBlock(
+    pass: GPUComputePassEncoder,
+    plan: BlockPlan,
+    { block, whole, shapes }: { block: number; whole: StepShape; shapes: readonly PartShape[] },
+  ): void {
+    for (const dispatch of plan.before) encode(pass, dispatch, whole)
+    for (const part of shapes) {
+      for (const dispatch of part.plan.attention[block] as readonly Dispatch[]) encode(pass, dispatch, part.step)
     }
-  }
-
-  async #readHidden(rows: number): Promise<Float32Array> {
-    return new Float32Array(await this.#readback.read(this.#hiddenBytes(rows)))
+    for (const dispatch of plan.after) encode(pass, dispatch, whole)
   }
 
   #hiddenBytes(rows: number): number {
     return rows * paddedWidth(this.#config.hiddenSize) * 4
   }
 
-  #pad(hidden: Float32Array, firstRow: number, rows: number): Float32Array<ArrayBuffer> {
+  #unpad(padded: Float32Array, rows: number): Float32Array {
     const width = this.#config.hiddenSize
     const stride = paddedWidth(width)
-    const out = new Float32Array(rows * stride)
-    for (let t = 0; t < rows; t += 1)
-      out.set(hidden.subarray((firstRow + t) * width, (firstRow + t + 1) * width), t * stride)
+    if (width === stride) return padded
+    const out = new Float32Array(rows * width)
+    for (let t = 0; t < rows; t += 1) out.set(padded.subarray(t * stride, t * stride + width), t * width)
     return out
-  }
-
-  #unpad(padded: Float32Array, rows: number, out: Float32Array, firstRow: number): void {
-    const width = this.#config.hiddenSize
-    const stride = paddedWidth(width)
-    for (let t = 0; t < rows; t += 1) out.set(padded.subarray(t * stride, t * stride + width), (firstRow + t) * width)
   }
 }
 

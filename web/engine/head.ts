@@ -1,9 +1,9 @@
 /**
- * The head: final norm and output projection of one row, and the best of its logits, chosen on the GPU so that a few kilobytes come
- * back and not the row. Only the last row of a step is ever asked for, so the buffers are one row.
+ * The head: final norm and output projection of the last rows of several sessions at once, and the best logits of each, chosen on the
+ * GPU so that a few kilobytes come back and not the row. Only the last row of a step is ever asked for: one row a session.
  */
 import { assert, SwarmError } from '../../swarm/errors.ts'
-import { MAX_TOP_K } from '../../swarm/limits.ts'
+import { MAX_SESSIONS, MAX_TOP_K } from '../../swarm/limits.ts'
 import type { LlamaConfig } from '../../swarm/model/config.ts'
 import { paddedWidth } from '../../swarm/model/span-bytes.ts'
 import type { LogitsRow } from '../../swarm/span-runner.ts'
@@ -18,21 +18,29 @@ import { refuseNotFinite } from './step-checks.ts'
 import { rowOfBest, TOP_K_HEADER, topLogits } from './top-k.ts'
 import type { SpanWeights } from './weights.ts'
 
-const ONE_ROW: StepShape = { rows: 1, position: 0, splits: 1 }
+const ONE_ROW: StepShape = { rows: 1, position: 0, splits: 0, first: 0 }
+
+export interface HeadRow {
+  /** Among the rows of `hidden`. */
+  row: number
+  /** Where the session's logits stay, `[vocabSize]`. */
+  keep: GPUBuffer
+  topK: number
+}
 
 export class Head {
   readonly #gpu: Gpu
   readonly #kernels: KernelSet
   readonly #dispatches: Dispatch[]
-  readonly #row: GPUBuffer
+  readonly #rows: GPUBuffer
   readonly #normed: GPUBuffer
   readonly #logits: GPUBuffer
   readonly #best: GPUBuffer
   readonly #readback: Readback
   readonly #vocabSize: number
   readonly #rowBytes: number
-  /** One for each k that was asked for: nearly always the same. */
-  readonly #topK = new Map<number, Dispatch>()
+  /** By the row that it chooses from: k is nearly always the same. */
+  readonly #topK = new Map<GPUBuffer, { k: number; dispatch: Dispatch }>()
 
   /** Call inside `allocating`. The weights must have the span's last block. */
   constructor(gpu: Gpu, kernels: KernelSet, config: LlamaConfig, weights: SpanWeights) {
@@ -43,13 +51,13 @@ export class Head {
     this.#kernels = kernels
     this.#vocabSize = vocabSize
     this.#rowBytes = paddedWidth(width) * 4
-    this.#row = storageBuffer(gpu, 'head row', this.#rowBytes)
-    this.#normed = storageBuffer(gpu, 'head normed', this.#rowBytes)
-    this.#logits = storageBuffer(gpu, 'logits', vocabSize * 4)
-    this.#best = storageBuffer(gpu, 'best logits', (TOP_K_HEADER + 2 * MAX_TOP_K) * 4)
-    this.#readback = new Readback(gpu, 'logits staging', Math.max(vocabSize, TOP_K_HEADER + 2 * MAX_TOP_K) * 4)
+    this.#rows = storageBuffer(gpu, 'head rows', MAX_SESSIONS * this.#rowBytes)
+    this.#normed = storageBuffer(gpu, 'head normed', MAX_SESSIONS * this.#rowBytes)
+    this.#logits = storageBuffer(gpu, 'logits', MAX_SESSIONS * vocabSize * 4)
+    this.#best = storageBuffer(gpu, 'best logits', bestBytes(MAX_TOP_K))
+    this.#readback = new Readback(gpu, 'logits staging', Math.max(vocabSize * 4, MAX_SESSIONS * bestBytes(MAX_TOP_K)))
     this.#dispatches = [
-      rmsNorm(kernels, 'final norm', { x: this.#row, weight: finalNorm, y: this.#normed, width, eps }),
+      rmsNorm(kernels, 'final norm', { x: this.#rows, weight: finalNorm, y: this.#normed, width, eps }),
       ...matMul(kernels, head, this.#normed, this.#logits, vocabSize),
     ]
   }
@@ -60,74 +68,110 @@ export class Head {
   }
 
   /**
-   * The best logits of row `row` of `hidden`, whose blocks have been submitted; the whole row stays in `keep`.
-   * @throws SwarmError NOT_FINITE
+   * The best logits of rows of `hidden`, whose blocks have been submitted; each whole row stays in its `keep`. At most MAX_SESSIONS
+   * rows. NOT_FINITE is the row's own, in its place.
    */
-  run(hidden: GPUBuffer, row: number, keep: GPUBuffer, topK: number): Promise<LogitsRow> {
+  async run(hidden: GPUBuffer, rows: readonly HeadRow[]): Promise<(LogitsRow | SwarmError)[]> {
+    if (rows.length === 0) return []
     const { device } = this.#gpu
-    this.#kernels.writeStep(ONE_ROW)
+    const step: StepShape = { ...ONE_ROW, rows: rows.length }
+    this.#kernels.writeStep(step)
     let encoder = device.createCommandEncoder({ label: 'head' })
-    encoder.copyBufferToBuffer(hidden, row * this.#rowBytes, this.#row, 0, this.#rowBytes)
+    for (const [i, { row }] of rows.entries()) {
+      encoder.copyBufferToBuffer(hidden, row * this.#rowBytes, this.#rows, i * this.#rowBytes, this.#rowBytes)
+    }
     for (const dispatch of this.#dispatches) {
       // A part of a large vocabulary takes a software adapter tens of milliseconds: a submit each keeps them short.
-      this.#encode(encoder, dispatch)
+      this.#encode(encoder, dispatch, step)
       device.queue.submit([encoder.finish()])
       encoder = device.createCommandEncoder({ label: 'head' })
     }
-    encoder.copyBufferToBuffer(this.#logits, 0, keep, 0, this.#vocabSize * 4)
-    return this.#readBest(encoder, topK)
+    const bytes = this.#vocabSize * 4
+    for (const [i, { keep }] of rows.entries()) encoder.copyBufferToBuffer(this.#logits, i * bytes, keep, 0, bytes)
+    device.queue.submit([encoder.finish()])
+    return this.#readBest(rows)
   }
 
-  /** The best of a row that `run` kept. */
-  again(keep: GPUBuffer, topK: number): Promise<LogitsRow> {
-    const encoder = this.#gpu.device.createCommandEncoder({ label: 'head again' })
-    encoder.copyBufferToBuffer(keep, 0, this.#logits, 0, this.#vocabSize * 4)
-    return this.#readBest(encoder, topK)
+  /** The best of a row that `run` kept. @throws SwarmError NOT_FINITE */
+  async again(keep: GPUBuffer, topK: number): Promise<LogitsRow> {
+    const [row] = await this.#readBest([{ row: 0, keep, topK }])
+    assert(row !== undefined, 'a row each')
+    if (row instanceof SwarmError) throw row
+    return row
+  }
+
+  /** To be called before `keep` is destroyed. */
+  forget(keep: GPUBuffer): void {
+    this.#topK.delete(keep)
   }
 
   destroy(): void {
-    for (const buffer of [this.#row, this.#normed, this.#logits, this.#best]) buffer.destroy()
+    for (const buffer of [this.#rows, this.#normed, this.#logits, this.#best]) buffer.destroy()
     this.#readback.destroy()
   }
 
-  /** Of what is in `#logits` after `encoder`. A whole row, or more than any frame asks for, is sorted on the CPU. */
-  async #readBest(encoder: GPUCommandEncoder, topK: number): Promise<LogitsRow> {
-    const k = Math.min(topK, this.#vocabSize)
-    const wholeRow = k === 0 || k > MAX_TOP_K
-    const bytes = (wholeRow ? this.#vocabSize : TOP_K_HEADER + 2 * k) * 4
-    if (!wholeRow) this.#encode(encoder, this.#topKDispatch(k))
-    this.#readback.copy(encoder, wholeRow ? this.#logits : this.#best, bytes)
-    this.#gpu.device.queue.submit([encoder.finish()])
-    const read = await this.#readback.read(bytes)
-    if (wholeRow) {
-      const logits = new Float32Array(read)
-      refuseNotFinite(logits, 'the logits')
-      return topLogits(logits, topK)
+  /** Of the kept rows. All that are chosen here come back together; a whole row comes alone and is sorted on the CPU. */
+  async #readBest(rows: readonly HeadRow[]): Promise<(LogitsRow | SwarmError)[]> {
+    const results: (LogitsRow | SwarmError)[] = []
+    const chosen: { index: number; k: number; at: number }[] = []
+    const encoder = this.#gpu.device.createCommandEncoder({ label: 'best logits' })
+    let at = 0
+    for (const [index, { keep, topK }] of rows.entries()) {
+      const k = Math.min(topK, this.#vocabSize)
+      if (k === 0 || k > MAX_TOP_K) continue
+      this.#encode(encoder, this.#topKDispatch(keep, k), ONE_ROW)
+      this.#readback.copy(encoder, this.#best, bestBytes(k), at)
+      chosen.push({ index, k, at })
+      at += bestBytes(k)
     }
-    const [notFinite] = new Uint32Array(read)
-    if (notFinite === 0) return rowOfBest(read, k, this.#vocabSize)
-    throw new SwarmError('NOT_FINITE', `${notFinite} of ${this.#vocabSize} logits are not finite numbers`)
+    if (chosen.length > 0) {
+      this.#gpu.device.queue.submit([encoder.finish()])
+      const read = await this.#readback.read(at)
+      for (const { index, k, at: begin } of chosen) {
+        results[index] = this.#best1(read.slice(begin, begin + bestBytes(k)), k)
+      }
+    }
+    for (const [index, { keep, topK }] of rows.entries()) results[index] ??= await this.#readWhole(keep, topK)
+    return results
   }
 
-  #topKDispatch(k: number): Dispatch {
-    let dispatch = this.#topK.get(k)
-    if (dispatch === undefined) {
-      // One workgroup, whatever the size.
-      dispatch = this.#kernels.dispatch(
-        'topK',
-        'top k',
-        { size: this.#vocabSize, k },
-        [this.#logits, this.#best],
-        () => 1,
-      )
-      this.#topK.set(k, dispatch)
+  #best1(read: ArrayBuffer, k: number): LogitsRow | SwarmError {
+    const [notFinite] = new Uint32Array(read)
+    if (notFinite === 0) return rowOfBest(read, k, this.#vocabSize)
+    return new SwarmError('NOT_FINITE', `${notFinite} of ${this.#vocabSize} logits are not finite numbers`)
+  }
+
+  async #readWhole(keep: GPUBuffer, topK: number): Promise<LogitsRow | SwarmError> {
+    const encoder = this.#gpu.device.createCommandEncoder({ label: 'logits' })
+    const bytes = this.#vocabSize * 4
+    this.#readback.copy(encoder, keep, bytes)
+    this.#gpu.device.queue.submit([encoder.finish()])
+    const logits = new Float32Array(await this.#readback.read(bytes))
+    try {
+      refuseNotFinite(logits, 'the logits')
+    } catch (error) {
+      if (error instanceof SwarmError) return error
+      throw error
     }
+    return topLogits(logits, topK)
+  }
+
+  #topKDispatch(keep: GPUBuffer, k: number): Dispatch {
+    const made = this.#topK.get(keep)
+    if (made?.k === k) return made.dispatch
+    // One workgroup, whatever the size.
+    const dispatch = this.#kernels.dispatch('topK', 'top k', { size: this.#vocabSize, k }, [keep, this.#best], () => 1)
+    this.#topK.set(keep, { k, dispatch })
     return dispatch
   }
 
-  #encode(encoder: GPUCommandEncoder, dispatch: Dispatch): void {
+  #encode(encoder: GPUCommandEncoder, dispatch: Dispatch, step: StepShape): void {
     const pass = encoder.beginComputePass({ label: dispatch.label })
-    encode(pass, dispatch, ONE_ROW)
+    encode(pass, dispatch, step)
     pass.end()
   }
+}
+
+function bestBytes(k: number): number {
+  return (TOP_K_HEADER + 2 * k) * 4
 }

@@ -16,17 +16,18 @@ import type {
 } from '../../swarm/span-runner.ts'
 import { allocating } from '../gpu/buffers.ts'
 import type { Gpu } from '../gpu/device.ts'
-import type { Dispatch } from '../gpu/kernel.ts'
 import { KernelSet } from '../gpu/kernels/kernel-set.ts'
 import type { MatMulVariant } from '../gpu/kernels/kernel-set.ts'
+import type { BatchSession, Job, JobPart, Results } from './batch.ts'
+import { commit, nextChunk, nextJobs } from './batch.ts'
+import type { SessionPlan } from './forward.ts'
 import { Forward } from './forward.ts'
+import type { HeadRow } from './head.ts'
 import { Head } from './head.ts'
 import { KvBudget } from './kv-cache.ts'
 import type { KvCache } from './kv-cache.ts'
 import { SerialWork } from './serial-work.ts'
 import { checkOpening, cutSession, findSession, gpuLost, noLogits } from './session-rules.ts'
-import type { SessionLimits } from './step-checks.ts'
-import { checkStep, failureOf, refuseNotFinite } from './step-checks.ts'
 import type { SpanWeights } from './weights.ts'
 
 export interface SpanRunnerOptions {
@@ -38,13 +39,11 @@ export interface SpanRunnerOptions {
   ropeFrequencies?: Float32Array
 }
 
-interface Session extends SessionLimits {
+interface Session extends BatchSession {
   cache: KvCache
-  blocks: Dispatch[][]
+  plan: SessionPlan
   /** Logits of the session's last step, on the GPU; null for a span without the head. */
   logits: GPUBuffer | null
-  /** Whether the last step asked for logits and nothing was cut since. */
-  hasLogits: boolean
 }
 
 /**
@@ -117,8 +116,8 @@ class GpuSpanRunner implements SpanRunner {
       const cache = await this.#budget.allocate(session, span, maxTokens)
       const head = span.end === this.#config.numHiddenLayers ? this.#head : null
       const { value: logits, ready } = allocating(this.#gpu, 'logits', () => head?.createRow() ?? null)
-      const blocks = this.#forward.sessionPlan(span, cache)
-      this.#sessions.set(session, { span, maxTokens, length: 0, cache, blocks, logits, hasLogits: false })
+      const plan = this.#forward.sessionPlan(cache)
+      this.#sessions.set(session, { span, maxTokens, length: 0, cache, plan, logits, hasLogits: false })
       try {
         await ready
       } catch (error) {
@@ -141,8 +140,12 @@ class GpuSpanRunner implements SpanRunner {
   step(batch: StepInput[]): Promise<(StepOutput | StepFailure)[]> {
     return this.#work.run(async () => {
       const started = performance.now()
-      const outputs: (StepOutput | StepFailure)[] = []
-      for (const input of batch) outputs.push(await this.#stepOrFailure(input))
+      const outputs: Results = []
+      for (let waiting = [...batch.keys()]; waiting.length > 0;) {
+        const { jobs, later } = nextJobs(batch, waiting, { sessions: this.#sessions, config: this.#config, outputs })
+        if (jobs.length > 0) await this.#runJobs(jobs, outputs)
+        waiting = later
+      }
       const computeMs = performance.now() - started
       return outputs.map((output) => ('error' in output ? output : { ...output, computeMs }))
     })
@@ -168,44 +171,50 @@ class GpuSpanRunner implements SpanRunner {
     for (const part of this.#parts.splice(0)) part.destroy()
   }
 
-  async #stepOrFailure(input: StepInput): Promise<StepOutput | StepFailure> {
-    try {
-      return await this.#runStep(input)
-    } catch (error) {
-      return failureOf(input, error)
+  /** All of the same span. */
+  async #runJobs(jobs: readonly Job<Session>[], outputs: Results): Promise<void> {
+    const { span } = (jobs[0] as Job<Session>).session
+    const readHidden = span.end !== this.#config.numHiddenLayers
+    for (;;) {
+      const chunk = nextChunk(jobs, this.#forward.maxRows, (position, rows) => this.#forward.fit(position, rows))
+      if (chunk.length === 0) return
+      const parts = chunk.map(({ job, from, rows, position }) => {
+        return { plan: job.session.plan, input: job.rows, from, rows, position }
+      })
+      const hidden = await this.#forward.run(span, parts, { readHidden, checkStopped: () => this.#work.check() })
+      await this.#finishChunk(chunk, hidden, outputs)
     }
   }
 
-  async #runStep(input: StepInput): Promise<StepOutput> {
-    const session = findSession(this.#sessions, input.session)
-    const rows = checkStep(input, session, this.#config)
-    const endsWithHead = session.span.end === this.#config.numHiddenLayers
-    const { hidden, lastRow } = await this.#forward.run({
-      blocks: session.blocks,
-      input: rows,
-      position: input.position,
-      rows: input.rows,
-      readHidden: !endsWithHead,
-      checkStopped: () => this.#work.check(),
-    })
-    const output: StepOutput = { session: input.session, position: input.position, rows: input.rows, computeMs: 0 }
-    if (hidden !== null) {
-      refuseNotFinite(hidden, `the hidden states after block ${session.span.end - 1}`)
-      output.hidden = hidden
-    } else if (input.logits !== undefined && this.#head !== null && session.logits !== null) {
+  /** `hidden`: `[rows of the chunk, hiddenSize]` where it was asked for. */
+  async #finishChunk(chunk: readonly JobPart<Session>[], hidden: Float32Array | null, outputs: Results): Promise<void> {
+    const { hiddenSize: width } = this.#config
+    const ended: Job<Session>[] = []
+    const asked: { job: Job<Session>; row: HeadRow }[] = []
+    let row = 0
+    for (const { job, rows } of chunk) {
+      if (hidden !== null) job.hidden?.set(hidden.subarray(row * width, (row + rows) * width), job.done * width)
+      row += rows
+      job.done += rows
+      if (job.done < job.input.rows) continue
+      ended.push(job)
+      const { logits: keep } = job.session
+      if (job.input.logits === undefined || keep === null) continue
       // Overwritten from here on, also when the new ones turn out not to be finite.
-      session.hasLogits = false
-      output.logits = await this.#head.run(this.#forward.hidden, lastRow, session.logits, input.logits.topK)
+      job.session.hasLogits = false
+      asked.push({ job, row: { row: row - 1, keep, topK: job.input.logits.topK } })
     }
-    // Committed only now: a failed step leaves the session as it was; what it wrote past its length is overwritten.
-    session.length += input.rows
-    session.hasLogits = output.logits !== undefined
-    return output
+    const heads = asked.map((each) => each.row)
+    const results = this.#head === null ? [] : await this.#head.run(this.#forward.hidden, heads)
+    const logits = new Map(asked.map(({ job }, i) => [job, results[i]]))
+    for (const job of ended) outputs[job.index] = commit(job, logits.get(job))
   }
 
   #free(session: string): void {
     const found = this.#sessions.get(session)
     found?.cache.free()
+    found?.plan.step.destroy()
+    if (found?.logits) this.#head?.forget(found.logits)
     found?.logits?.destroy()
     this.#sessions.delete(session)
   }

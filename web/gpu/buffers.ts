@@ -55,8 +55,9 @@ export class Readback {
     this.#buffer = gpu.device.createBuffer({ label, size: Math.ceil(bytes / 16) * 16, usage })
   }
 
-  copy(encoder: GPUCommandEncoder, source: GPUBuffer, bytes: number): void {
-    encoder.copyBufferToBuffer(source, 0, this.#buffer, 0, bytes)
+  /** `at`: where in the buffer, for several copies before one read. */
+  copy(encoder: GPUCommandEncoder, source: GPUBuffer, bytes: number, at = 0): void {
+    encoder.copyBufferToBuffer(source, 0, this.#buffer, at, bytes)
   }
 
   /** Resolves once the GPU has done what was submitted. @throws SwarmError GPU_LOST */

@@ -7,11 +7,15 @@
 import { assert, describeError } from '../../swarm/errors.ts'
 import type { Gpu } from './device.ts'
 
-/** What changes from chunk to chunk: rows T, position of the first row, attention splits that the last row reaches. */
+/**
+ * What changes from chunk to chunk: rows T, position of the first row, attention splits that the last row reaches, and where among
+ * the rows of a chunk those of one session begin. Only attention looks at the last three; other kernels take all rows alike.
+ */
 export interface StepShape {
   rows: number
   position: number
   splits: number
+  first: number
 }
 
 /** One dispatch, made at load or session start. */

@@ -6,7 +6,7 @@ import { SwarmError } from '../../swarm/errors.ts'
 import type { LlamaConfig } from '../../swarm/model/config.ts'
 import { ENGINE_MAX_ROWS, spanBytes } from '../../swarm/model/span-bytes.ts'
 import type { Span } from '../../swarm/span.ts'
-import { formatSpan, sameSpan } from '../../swarm/span.ts'
+import { formatSpan } from '../../swarm/span.ts'
 import type {
   LogitsRequest,
   LogitsRow,
@@ -17,11 +17,10 @@ import type {
   StepInput,
   StepOutput,
 } from '../../swarm/span-runner.ts'
+import type { BatchSession, Job, JobPart, Results } from '../engine/batch.ts'
+import { commit, nextChunk, nextJobs } from '../engine/batch.ts'
 import { SerialWork } from '../engine/serial-work.ts'
 import { checkOpening, cutSession, findSession, gpuLost, noLogits } from '../engine/session-rules.ts'
-import type { SessionLimits, StepRows } from '../engine/step-checks.ts'
-import { checkStep, failureOf, refuseNotFinite } from '../engine/step-checks.ts'
-import type { ChunkPart } from './forward.ts'
 import { WasmForward } from './forward.ts'
 import { WasmHead } from './head.ts'
 import { createKernels, type Kernels } from './kernels.ts'
@@ -46,24 +45,10 @@ export interface WasmRunnerOptions {
 /** So long a step may keep the Worker from its messages: pings are answered and a tab that stops is heard. */
 const BREATHE_EVERY_MS = 100
 
-interface Session extends SessionLimits {
+interface Session extends BatchSession {
   cache: WasmKv
   /** Logits of the session's last step; null for a span without the head. */
   logits: Float32Array | null
-  /** Whether the last step asked for logits and nothing was cut since. */
-  hasLogits: boolean
-}
-
-/** An input that passed its checks. */
-interface Job {
-  index: number
-  input: StepInput
-  rows: StepRows
-  session: Session
-  /** Rows that have been run. */
-  done: number
-  /** `[rows, hiddenSize]`; null where the session ends with the head. */
-  hidden: Float32Array | null
 }
 
 /**
@@ -177,9 +162,9 @@ class WasmSpanRunner implements SpanRunner {
     return this.#work.run(async () => {
       const started = performance.now()
       this.#breathedAt = started
-      const outputs: (StepOutput | StepFailure)[] = []
+      const outputs: Results = []
       for (let waiting = [...batch.keys()]; waiting.length > 0;) {
-        const { jobs, later } = this.#nextJobs(batch, waiting, outputs)
+        const { jobs, later } = nextJobs(batch, waiting, { sessions: this.#sessions, config: this.#config, outputs })
         if (jobs.length > 0) await this.#runJobs(jobs, outputs)
         waiting = later
       }
@@ -210,76 +195,43 @@ class WasmSpanRunner implements SpanRunner {
     this.#parts = null
   }
 
-  /**
-   * As many waiting inputs as go through the blocks together: of the same span, one a session. The others stay in order. Inputs that
-   * may not run get their failure.
-   */
-  #nextJobs(
-    batch: readonly StepInput[],
-    waiting: readonly number[],
-    outputs: (StepOutput | StepFailure)[],
-  ): { jobs: Job[]; later: number[] } {
-    const jobs: Job[] = []
-    const later: number[] = []
-    const seen = new Set<string>()
-    for (const index of waiting) {
-      const input = batch[index] as StepInput
-      const session = this.#sessions.get(input.session)
-      const first = jobs[0]
-      const isOther = first !== undefined && session !== undefined && !sameSpan(first.session.span, session.span)
-      if (seen.has(input.session) || isOther) {
-        later.push(index)
-        seen.add(input.session)
-        continue
-      }
-      seen.add(input.session)
-      try {
-        const found = findSession(this.#sessions, input.session)
-        const rows = checkStep(input, found, this.#config)
-        const hidden = this.#endsWithHead(found.span) ? null : new Float32Array(input.rows * this.#config.hiddenSize)
-        jobs.push({ index, input, rows, session: found, done: 0, hidden })
-      } catch (error) {
-        outputs[index] = failureOf(input, error)
-      }
-    }
-    return { jobs, later }
-  }
-
   /** All of the same span. */
-  async #runJobs(jobs: readonly Job[], outputs: (StepOutput | StepFailure)[]): Promise<void> {
-    const span = (jobs[0] as Job).session.span
+  async #runJobs(jobs: readonly Job<Session>[], outputs: Results): Promise<void> {
+    const { span } = (jobs[0] as Job<Session>).session
     for (;;) {
-      const chunk = nextChunk(jobs)
+      const chunk = nextChunk(jobs, ENGINE_MAX_ROWS)
       if (chunk.length === 0) return
       await this.#whole().forward.run(
         span,
-        chunk.map(({ part }) => part),
+        chunk.map(({ job, from, rows, position }) => {
+          return { cache: job.session.cache, input: job.rows, from, rows, position }
+        }),
         () => this.#breathe(),
       )
       this.#finishChunk(chunk, outputs)
     }
   }
 
-  #finishChunk(chunk: readonly JobPart[], outputs: (StepOutput | StepFailure)[]): void {
+  #finishChunk(chunk: readonly JobPart<Session>[], outputs: Results): void {
     const { forward } = this.#whole()
-    const ended: { job: Job; lastRow: number }[] = []
+    const ended: { job: Job<Session>; lastRow: number }[] = []
     let row = 0
-    for (const { job, part } of chunk) {
+    for (const { job, rows } of chunk) {
       if (job.hidden !== null) {
-        job.hidden.set(forward.readHidden(row, part.rows), job.done * this.#config.hiddenSize)
+        job.hidden.set(forward.readHidden(row, rows), job.done * this.#config.hiddenSize)
       }
-      row += part.rows
-      job.done += part.rows
+      row += rows
+      job.done += rows
       if (job.done === job.input.rows) ended.push({ job, lastRow: forward.hiddenRow(row - 1) })
     }
     const withLogits = ended.filter(({ job }) => job.hidden === null && job.input.logits !== undefined)
     const logits = this.#logitsOf(withLogits)
-    for (const { job } of ended) outputs[job.index] = this.#commit(job, logits.get(job))
+    for (const { job } of ended) outputs[job.index] = commit(job, logits.get(job))
   }
 
   /** The best logits of each job, or what is wrong with them. */
-  #logitsOf(ended: readonly { job: Job; lastRow: number }[]): Map<Job, LogitsRow | SwarmError> {
-    const rows = new Map<Job, LogitsRow | SwarmError>()
+  #logitsOf(ended: readonly { job: Job<Session>; lastRow: number }[]): Map<Job<Session>, LogitsRow | SwarmError> {
+    const rows = new Map<Job<Session>, LogitsRow | SwarmError>()
     const { head } = this.#whole()
     if (head === null) return rows
     for (let begin = 0; begin < ended.length; begin += head.maxRows) {
@@ -296,25 +248,6 @@ class WasmSpanRunner implements SpanRunner {
       }
     }
     return rows
-  }
-
-  #commit(job: Job, logits: LogitsRow | SwarmError | undefined): StepOutput | StepFailure {
-    const { input, session, hidden } = job
-    const output: StepOutput = { session: input.session, position: input.position, rows: input.rows, computeMs: 0 }
-    try {
-      if (logits instanceof SwarmError) throw logits
-      if (hidden !== null) {
-        refuseNotFinite(hidden, `the hidden states after block ${session.span.end - 1}`)
-        output.hidden = hidden
-      }
-    } catch (error) {
-      return failureOf(input, error)
-    }
-    if (logits !== undefined) output.logits = logits
-    // Committed only now: a failed step leaves the session as it was; what it wrote past its length is overwritten.
-    session.length += input.rows
-    session.hasLogits = output.logits !== undefined
-    return output
   }
 
   /** Lets messages in when their turn has come. @throws SwarmError GPU_LOST when one of them disposed of this runner */
@@ -335,26 +268,6 @@ class WasmSpanRunner implements SpanRunner {
     if (this.#parts === null) throw gpuLost(`blocks ${formatSpan(this.span)} were given up`)
     return this.#parts
   }
-}
-
-interface JobPart {
-  job: Job
-  part: ChunkPart
-}
-
-/** The next rows of the jobs in their order, as many as a chunk takes. */
-function nextChunk(jobs: readonly Job[]): JobPart[] {
-  const chunk: JobPart[] = []
-  let room = ENGINE_MAX_ROWS
-  for (const job of jobs) {
-    const rows = Math.min(room, job.input.rows - job.done)
-    if (rows === 0) continue
-    const { cache } = job.session
-    const part = { cache, input: job.rows, from: job.done, rows, position: job.input.position + job.done }
-    chunk.push({ job, part })
-    room -= rows
-  }
-  return chunk
 }
 
 function valueOrError<T>(work: () => T): T | SwarmError {

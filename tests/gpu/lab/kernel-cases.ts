@@ -14,7 +14,7 @@ import * as ops from '../../reference/ops.ts'
 import type { KernelLab } from './kernel-lab.ts'
 import { POISON } from './kernel-lab.ts'
 
-const step = (rows: number, position = 0) => ({ rows, position, splits: Math.ceil((position + rows) / 128) })
+const step = (rows: number, position = 0) => ({ rows, position, splits: Math.ceil((position + rows) / 128), first: 0 })
 
 async function embedCase(lab: KernelLab, rows: number, width: number, T: number, gpu: Gpu = lab.gpu): Promise<void> {
   const table = lab.random(rows * width)
@@ -114,11 +114,14 @@ interface AttentionCase {
   headDim: number
   /** Rows of the steps, one after another from position 0. */
   steps: number[]
+  /** Rows of other sessions before those of this one: they must stay as they are. */
+  first?: number
 }
 
 /** Rotary embedding, KV write and attention over several steps, against the reference over all rows at once. */
-async function attentionCase(lab: KernelLab, { heads, kvHeads, headDim, steps }: AttentionCase): Promise<void> {
-  const label = `attention ${heads}/${kvHeads}x${headDim} steps=${steps.join('+')}`
+async function attentionCase(lab: KernelLab, options: AttentionCase): Promise<void> {
+  const { heads, kvHeads, headDim, steps, first = 0 } = options
+  const label = `attention ${heads}/${kvHeads}x${headDim} steps=${steps.join('+')} from row ${first}`
   const config = { numAttentionHeads: heads, numKeyValueHeads: kvHeads, headDim } as LlamaConfig
   const total = steps.reduce((a, b) => a + b)
   const most = Math.max(...steps)
@@ -140,22 +143,34 @@ async function attentionCase(lab: KernelLab, { heads, kvHeads, headDim, steps }:
   const kv = { k: zeros(total * kvHeads * D), v: zeros(total * kvHeads * D) }
   let position = 0
   for (const rows of steps) {
-    const out = lab.output(rows * stride)
+    const out = lab.output((first + rows) * stride)
     const buffers = {
-      qkv: lab.upload(qkv.slice(position * width, (position + rows) * width)),
-      ropeTable: lab.upload(ropeTable(frequencies, position, rows)),
-      q: zeros(most * heads * D),
+      qkv: lab.upload(behind(first * width, qkv.subarray(position * width, (position + rows) * width), NaN)),
+      ropeTable: lab.upload(behind(first * headDim, ropeTable(frequencies, position, rows), NaN)),
+      q: zeros((first + most) * heads * D),
       // Poison: a masked score must never be read.
       scores: lab.output(units * 128),
       stats: lab.output(units * 2),
       partial: lab.output(units * D),
       out,
     }
-    lab.run(attention(lab.kernels, config, buffers, kv), step(rows, position))
-    const part = expected.slice(position * heads * headDim, (position + rows) * heads * headDim)
-    await lab.expectRows(`${label} at ${position}`, out, part, { width: heads * headDim, stride })
+    const own = lab.kernels.createStep()
+    const shape = { ...step(rows, position), first }
+    lab.kernels.writeStep(shape, own)
+    lab.run(attention(lab.kernels, config, buffers, kv, own), shape)
+    own.destroy()
+    const part = expected.subarray(position * heads * headDim, (position + rows) * heads * headDim)
+    const all = behind(first * heads * headDim, part, POISON)
+    await lab.expectRows(`${label} at ${position}`, out, all, { width: heads * headDim, stride })
     position += rows
   }
+}
+
+/** `values` behind `count` times `filler`. */
+function behind(count: number, values: ArrayLike<number>, filler: number): Float32Array {
+  const out = new Float32Array(count + values.length).fill(filler)
+  out.set(values, count)
+  return out
 }
 
 /** `top_k` chooses what a full sort chooses; values repeat, so that ties decide. */
@@ -235,6 +250,7 @@ export const KERNEL_CASES: Readonly<Record<string, Case[]>> = {
   attention: [
     (lab) => attentionCase(lab, { heads: 4, kvHeads: 4, headDim: 16, steps: [1, 1, 1] }),
     (lab) => attentionCase(lab, { heads: 9, kvHeads: 3, headDim: 16, steps: [40, 1, 7] }),
+    (lab) => attentionCase(lab, { heads: 4, kvHeads: 1, headDim: 18, steps: [126, 1, 5], first: 3 }),
     (lab) => attentionCase(lab, { heads: 6, kvHeads: 3, headDim: 14, steps: [5, 1] }),
     (lab) => attentionCase(lab, { heads: 8, kvHeads: 1, headDim: 24, steps: [64, 64, 1, 2, 64] }),
     (lab) => attentionCase(lab, { heads: 2, kvHeads: 2, headDim: 2, steps: [127, 1, 1, 1] }),

@@ -18,8 +18,10 @@ import { fixtureFolder, fixtureFrequencies, inFormat } from '../../reference/fix
 import type { ModelFiles, ReadFile } from '../../reference/model-files.ts'
 import { asF32, readJson, readModel, readSafetensors } from '../../reference/model-files.ts'
 import { createReferenceRunner } from '../../reference/runner.ts'
+import { randomInterleavings, type InterleavingResult } from '../../support/interleavings.ts'
 import { runnerRules, type MakeChain } from '../../support/runner-rules.ts'
 import { BufferCount } from './counted-gpu.ts'
+import { seededRandom } from '../../unit/swarm/planner/support.ts'
 import { KERNEL_CASES } from './kernel-cases.ts'
 import { measureMemory, type MemoryResult } from './memory-lab.ts'
 import { KernelLab } from './kernel-lab.ts'
@@ -249,6 +251,19 @@ export function createLab(read: ReadFile) {
         const make: MakeChain = (model, cacheTokens) =>
           Chain.create(found, model, { format: 'f32', cacheTokens, cuts: [] })
         return runnerRules(make, await readModel(read, fixtureFolder('untied-bf16-sharded')))
+      })
+    },
+
+    /** Sessions batched at random against each alone, on a small model. */
+    interleavings({ format, variant }: ModelOptions, tokens: number): Promise<InterleavingResult> {
+      return checked(async (found) => {
+        const model = await readModel(read, fixtureFolder('group3-bf16'))
+        const chain = await Chain.create(found, model, { format, matMulVariant: variant, cacheTokens: 240, cuts: [] })
+        const { vocabSize } = model.config
+        const options = { sessions: 5, tokens, vocabSize, random: seededRandom(7) }
+        const result = await randomInterleavings(chain.runners[0]!, options)
+        await chain.dispose()
+        return result
       })
     },
 

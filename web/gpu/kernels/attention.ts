@@ -31,12 +31,16 @@ export interface AttentionBuffers {
   out: GPUBuffer
 }
 
-/** The dispatches that touch a session's cache, then the two that do not. */
+/**
+ * Attention of one session's rows in one block. `step` (`KernelSet.createStep`) tells which rows of the chunk they are: sessions take
+ * turns, each with a cache and a position of its own, and share the scratch.
+ */
 export function attention(
   kernels: KernelSet,
   config: LlamaConfig,
   buffers: AttentionBuffers,
   kv: KvBuffers,
+  step: GPUBuffer,
 ): Dispatch[] {
   const { numAttentionHeads: heads, numKeyValueHeads, headDim } = config
   const group = heads / numKeyValueHeads
@@ -56,6 +60,7 @@ export function attention(
       },
       [buffers.qkv, buffers.ropeTable, buffers.q, kv.k, kv.v],
       ({ rows }) => (rows * allHeads * headDim) / 2,
+      step,
     ),
     kernels.dispatch(
       'attentionScores',
@@ -63,6 +68,7 @@ export function attention(
       { ...shape, scale: 1 / Math.sqrt(headDim) },
       [buffers.q, kv.k, buffers.scores],
       ({ rows, splits }) => rows * heads * splits * ATTENTION_SPLIT,
+      step,
     ),
     kernels.dispatch(
       'attentionSoftmax',
@@ -70,6 +76,7 @@ export function attention(
       { heads },
       [buffers.scores, buffers.stats],
       ({ rows, splits }) => rows * heads * splits,
+      step,
     ),
     kernels.dispatch(
       'attentionValues',
@@ -77,6 +84,7 @@ export function attention(
       shape,
       [buffers.scores, kv.v, buffers.partial],
       ({ rows, splits }) => rows * heads * splits * (dStride / 4),
+      step,
     ),
     kernels.dispatch(
       'attentionMerge',
@@ -84,6 +92,7 @@ export function attention(
       { heads, head_dim: headDim, d_stride: dStride, out_stride: paddedWidth(heads * headDim) },
       [buffers.stats, buffers.partial, buffers.out],
       ({ rows }) => rows * heads * headDim,
+      step,
     ),
   ]
 }

@@ -60,11 +60,13 @@ function sources(format: WeightFormat, variant: MatMulVariant) {
   }
 }
 
+const STEP_BYTES = 16
+
 export type KernelName = keyof ReturnType<typeof sources>
 
 export class KernelSet {
   readonly variant: MatMulVariant
-  /** `step` of every kernel; written once for each chunk of rows. */
+  /** `step` of every kernel that takes all rows of a chunk alike; written once for each chunk. */
   readonly #step: GPUBuffer
   readonly #gpu: Gpu
   readonly #kernels: Readonly<Record<KernelName, Kernel>>
@@ -75,8 +77,7 @@ export class KernelSet {
     this.#gpu = gpu
     this.variant = variant
     this.#kernels = kernels
-    const usage = GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST
-    this.#step = gpu.device.createBuffer({ label: 'step', size: 16, usage })
+    this.#step = this.createStep()
   }
 
   static async create(gpu: Gpu, format: WeightFormat, variant?: MatMulVariant): Promise<KernelSet> {
@@ -92,16 +93,17 @@ export class KernelSet {
     return this.#kernels[name]
   }
 
-  /** One dispatch of kernel `name`; `buffers` follow params and step in the order of the kernel's bindings. */
+  /** One dispatch of kernel `name`; `buffers` follow params and `step` in the order of the kernel's bindings. */
   dispatch(
     name: KernelName,
     label: string,
     params: Record<string, number>,
     buffers: readonly GPUBuffer[],
     invocations: (step: StepShape) => number,
+    step: GPUBuffer = this.#step,
   ): Dispatch {
     const kernel = this.#kernels[name]
-    const bindGroup = this.bindGroup(name, label, params, buffers)
+    const bindGroup = this.bindGroup(name, label, params, buffers, step)
     return { label, bindGroup, plan: (step) => ({ kernel, invocations: invocations(step) }) }
   }
 
@@ -110,14 +112,21 @@ export class KernelSet {
     label: string,
     params: Record<string, number>,
     buffers: readonly GPUBuffer[],
+    step: GPUBuffer = this.#step,
   ): GPUBindGroup {
     const kernel = this.#kernels[name]
-    return kernel.bind(label, [this.#paramsBuffer(kernel.packParams(params)), this.#step, ...buffers])
+    return kernel.bind(label, [this.#paramsBuffer(kernel.packParams(params)), step, ...buffers])
+  }
+
+  /** A `step` of a session's own, for its attention. The caller destroys it. */
+  createStep(): GPUBuffer {
+    const usage = GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST
+    return this.#gpu.device.createBuffer({ label: 'step', size: STEP_BYTES, usage })
   }
 
   /** For what is submitted after this call. */
-  writeStep(step: StepShape): void {
-    this.#gpu.device.queue.writeBuffer(this.#step, 0, new Uint32Array([step.rows, step.position, step.splits, 0]))
+  writeStep({ rows, position, splits, first }: StepShape, step: GPUBuffer = this.#step): void {
+    this.#gpu.device.queue.writeBuffer(step, 0, new Uint32Array([rows, position, splits, first]))
   }
 
   destroy(): void {

@@ -31,7 +31,7 @@ describe.each(files.filter((name) => !PIECES.includes(name)))('%s', (name) => {
 
   it('has params of four-byte scalars and the step that every kernel has', () => {
     expect(readParams(name, code).length).toBeGreaterThan(0)
-    expect(code).toContain('struct Step { rows: u32, position: u32, splits: u32 }')
+    expect(code).toContain('struct Step { rows: u32, position: u32, splits: u32, first: u32 }')
   })
 
   it('says in its header what it computes, how it is dispatched and what its reference is', () => {

@@ -5,7 +5,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { MAX_SESSIONS } from '../../../../swarm/limits.ts'
 import { WEIGHT_FORMATS, type WeightFormat } from '../../../../swarm/model/config.ts'
-import type { LogitsRow, SpanRunner, StepInput } from '../../../../swarm/span-runner.ts'
+import type { LogitsRow, SpanRunner } from '../../../../swarm/span-runner.ts'
 import { ENGINE_MAX_ROWS, spanBytes } from '../../../../swarm/model/span-bytes.ts'
 import { compileKernels } from '../../../../web/wasm/kernels.ts'
 import { createWasmSpanRunner, type WasmRunnerOptions } from '../../../../web/wasm/span-runner.ts'
@@ -17,6 +17,7 @@ import type { ModelFiles } from '../../../reference/model-files.ts'
 import { asF32, readJson, readModel, readSafetensors } from '../../../reference/model-files.ts'
 import { readRepositoryFile } from '../../../reference/node-files.ts'
 import { createReferenceRunner } from '../../../reference/runner.ts'
+import { randomInterleavings } from '../../../support/interleavings.ts'
 import { runnerRules } from '../../../support/runner-rules.ts'
 import {
   bitsThatDiffer,
@@ -135,69 +136,12 @@ it('keeps the rules of every runner on sessions, positions, budgets and bad inpu
 
 it.each(WEIGHT_FORMATS)('%s: random interleavings of sessions give each the bits it has alone', async (format) => {
   const model = await readFixture('group3-bf16')
-  const { vocabSize, numHiddenLayers } = model.config
-  const random = seededRandom(7)
-  const below = (limit: number): number => Math.floor(random() * limit)
   const [runner] = (await chainOf(model, format, { cacheTokens: 600 })).runners as [SpanRunner]
-  const texts = Array.from({ length: MAX_SESSIONS }, () => Array.from({ length: 60 }, () => below(vocabSize)))
-
-  const alone: LogitsRow[][] = []
-  const session = (i: number): string => i.toString(16).padStart(32, '0')
-  const stepOf = (i: number, position: number, rows: number): StepInput => ({
-    session: session(i),
-    position,
-    rows,
-    tokens: Uint32Array.from(texts[i]!.slice(position, position + rows)),
-    logits: { topK: 0 },
-  })
-  const whole = { start: 0, end: numHiddenLayers }
-  for (const [i, ids] of texts.entries()) {
-    await runner.openSession({ session: session(i), span: whole, maxTokens: ids.length })
-    const rows: LogitsRow[] = []
-    for (let position = 0; position < ids.length; position += 1) {
-      rows.push(ok((await runner.step([stepOf(i, position, 1)]))[0]).logits!)
-    }
-    alone.push(rows)
-    await runner.closeSession(session(i))
-  }
-
-  // Caches of other sizes, opened in another order: what lies where differs.
-  for (let i = MAX_SESSIONS - 1; i >= 0; i -= 1) {
-    await runner.openSession({ session: session(i), span: whole, maxTokens: 60 + i })
-  }
-  const lengths = texts.map(() => 0)
-  let compared = 0
-  while (lengths.some((length, i) => length < texts[i]!.length)) {
-    const batch: StepInput[] = []
-    for (const i of texts.keys()) {
-      // Sometimes two steps of one session in a batch.
-      for (let again = 0; again < 2 && random() < 0.7; again += 1) {
-        const rows = Math.min(1 + below(random() < 0.5 ? 1 : 30), texts[i]!.length - lengths[i]!)
-        if (rows === 0) break
-        batch.push(stepOf(i, lengths[i]!, rows))
-        lengths[i]! += rows
-      }
-    }
-    if (batch.length === 0) continue
-    const outputs = (await runner.step(batch)).map(ok)
-    for (const [at, output] of outputs.entries()) {
-      const { position, rows } = batch[at]!
-      const expected = alone[Number.parseInt(output.session, 16)]![position + rows - 1]!
-      expect(bitsThatDiffer(output.logits!, expected)).toBe(0)
-      compared += 1
-    }
-    // Now and then a session forgets and is replayed, and another moves to other memory.
-    const i = below(MAX_SESSIONS)
-    if (random() < 0.3) {
-      lengths[i] = below(lengths[i]! + 1)
-      await runner.truncateSession(session(i), lengths[i]!)
-    } else if (random() < 0.2) {
-      await runner.closeSession(session(i))
-      await runner.openSession({ session: session(i), span: whole, maxTokens: 60 + below(9) })
-      lengths[i] = 0
-    }
-  }
-  expect(compared).toBeGreaterThan(60)
+  const { vocabSize } = model.config
+  const options = { sessions: MAX_SESSIONS, tokens: 60, vocabSize, random: seededRandom(7) }
+  const { compared, differ, shared } = await randomInterleavings(runner, options)
+  expect(differ).toBe(0)
+  expect(Math.min(compared, 10 * shared)).toBeGreaterThan(60)
   await runner.dispose()
 })
 

@@ -1,0 +1,93 @@
+/**
+ * The same bits alone or batched: texts are run token by token, each alone, then in random batches of random chunks, with sessions
+ * that are cut and replayed or closed and opened again in between.
+ */
+import type { LogitsRow, SpanRunner, StepInput } from '../../swarm/span-runner.ts'
+import { bitsThatDiffer, ok } from './span-chain.ts'
+
+export interface InterleavingOptions {
+  sessions: number
+  /** Tokens of each text. */
+  tokens: number
+  vocabSize: number
+  /** Numbers in [0, 1), the same in every run. */
+  random: () => number
+}
+
+export interface InterleavingResult {
+  /** Rows of logits that were compared, and how many logits of them differ in a bit. */
+  compared: number
+  differ: number
+  /** Batches with rows of more than one session. */
+  shared: number
+}
+
+/** The runner holds a whole model and at least `sessions · (tokens + sessions)` cached tokens. */
+export async function randomInterleavings(
+  runner: SpanRunner,
+  { sessions, tokens, vocabSize, random }: InterleavingOptions,
+): Promise<InterleavingResult> {
+  const below = (limit: number): number => Math.floor(random() * limit)
+  const texts = Array.from({ length: sessions }, () => Array.from({ length: tokens }, () => below(vocabSize)))
+  const session = (i: number): string => i.toString(16).padStart(32, '0')
+  const open = (i: number, maxTokens: number): Promise<void> =>
+    runner.openSession({ session: session(i), span: runner.span, maxTokens })
+  const stepOf = (i: number, position: number, rows: number): StepInput => ({
+    session: session(i),
+    position,
+    rows,
+    tokens: Uint32Array.from(texts[i]!.slice(position, position + rows)),
+    logits: { topK: 0 },
+  })
+
+  const alone: LogitsRow[][] = []
+  for (const [i, ids] of texts.entries()) {
+    await open(i, ids.length)
+    const rows: LogitsRow[] = []
+    for (let position = 0; position < ids.length; position += 1) {
+      rows.push(ok((await runner.step([stepOf(i, position, 1)]))[0]).logits!)
+    }
+    alone.push(rows)
+    await runner.closeSession(session(i))
+  }
+
+  // Caches of other sizes, opened in another order: what lies where differs.
+  for (let i = sessions - 1; i >= 0; i -= 1) await open(i, tokens + i)
+  const lengths = texts.map(() => 0)
+  const result: InterleavingResult = { compared: 0, differ: 0, shared: 0 }
+  while (lengths.some((length) => length < tokens)) {
+    const batch: StepInput[] = []
+    for (const i of texts.keys()) {
+      // Sometimes two steps of one session in a batch.
+      for (let again = 0; again < 2 && random() < 0.7; again += 1) {
+        const rows = Math.min(1 + below(random() < 0.5 ? 1 : 30), tokens - lengths[i]!)
+        if (rows === 0) break
+        batch.push(stepOf(i, lengths[i]!, rows))
+        lengths[i]! += rows
+      }
+    }
+    if (batch.length === 0) continue
+    if (new Set(batch.map((input) => input.session)).size > 1) result.shared += 1
+    // One of no session among them: its failure is its own.
+    const stray = { ...batch[0]!, session: 'f'.repeat(32), tokens: Uint32Array.of(0), rows: 1 }
+    const outputs = await runner.step([stray, ...batch])
+    if (!('error' in outputs[0]!)) throw new Error('a step of an unknown session was run')
+    for (const [at, output] of outputs.slice(1).map(ok).entries()) {
+      const { position, rows } = batch[at]!
+      const expected = alone[Number.parseInt(output.session, 16)]![position + rows - 1]!
+      result.differ += bitsThatDiffer(output.logits!, expected)
+      result.compared += 1
+    }
+    // Now and then a session forgets and is replayed, and another moves to other memory.
+    const i = below(sessions)
+    if (random() < 0.3) {
+      lengths[i] = below(lengths[i]! + 1)
+      await runner.truncateSession(session(i), lengths[i]!)
+    } else if (random() < 0.2) {
+      await runner.closeSession(session(i))
+      await open(i, tokens + below(sessions))
+      lengths[i] = 0
+    }
+  }
+  return result
+}

@@ -1,0 +1,121 @@
+/**
+ * A batch of steps as every backend runs it: which inputs go through the blocks together, which rows of them are in the next chunk,
+ * and what becomes of a session when its rows are through.
+ */
+import { SwarmError } from '../../swarm/errors.ts'
+import type { LlamaConfig } from '../../swarm/model/config.ts'
+import { sameSpan } from '../../swarm/span.ts'
+import type { LogitsRow, StepFailure, StepInput, StepOutput } from '../../swarm/span-runner.ts'
+import { findSession } from './session-rules.ts'
+import type { SessionLimits, StepRows } from './step-checks.ts'
+import { checkStep, failureOf, refuseNotFinite } from './step-checks.ts'
+
+export interface BatchSession extends SessionLimits {
+  /** Whether the last step asked for logits and nothing was cut since. */
+  hasLogits: boolean
+}
+
+/** An input that passed its checks. */
+export interface Job<S extends BatchSession> {
+  index: number
+  input: StepInput
+  rows: StepRows
+  session: S
+  /** Rows that have been run. */
+  done: number
+  /** `[rows, hiddenSize]`; null where the session ends with the head. */
+  hidden: Float32Array | null
+}
+
+/** Rows of a job within a chunk. */
+export interface JobPart<S extends BatchSession> {
+  job: Job<S>
+  /** First row of the input that is in this chunk. */
+  from: number
+  rows: number
+  /** Of that row. */
+  position: number
+}
+
+/**
+ * As many waiting inputs as go through the blocks together: of the same span, one a session. The others stay in order. Inputs that
+ * may not run get their failure.
+ */
+export function nextJobs<S extends BatchSession>(
+  batch: readonly StepInput[],
+  waiting: readonly number[],
+  { sessions, config, outputs }: { sessions: ReadonlyMap<string, S>; config: LlamaConfig; outputs: Results },
+): { jobs: Job<S>[]; later: number[] } {
+  const jobs: Job<S>[] = []
+  const later: number[] = []
+  const seen = new Set<string>()
+  for (const index of waiting) {
+    const input = batch[index] as StepInput
+    const session = sessions.get(input.session)
+    const first = jobs[0]
+    const isOther = first !== undefined && session !== undefined && !sameSpan(first.session.span, session.span)
+    if (seen.has(input.session) || isOther) {
+      later.push(index)
+      seen.add(input.session)
+      continue
+    }
+    seen.add(input.session)
+    try {
+      const found = findSession(sessions, input.session)
+      const rows = checkStep(input, found, config)
+      const endsWithHead = found.span.end === config.numHiddenLayers
+      const hidden = endsWithHead ? null : new Float32Array(input.rows * config.hiddenSize)
+      jobs.push({ index, input, rows, session: found, done: 0, hidden })
+    } catch (error) {
+      outputs[index] = failureOf(input, error)
+    }
+  }
+  return { jobs, later }
+}
+
+/** What the batch has come to, by index of the input. */
+export type Results = (StepOutput | StepFailure)[]
+
+/**
+ * The next rows of the jobs in their order, at most `room` together. `fit` tells how many of a session's rows at a position may
+ * be in one chunk, at least one.
+ */
+export function nextChunk<S extends BatchSession>(
+  jobs: readonly Job<S>[],
+  room: number,
+  fit: (position: number, rows: number) => number = (_, rows) => rows,
+): JobPart<S>[] {
+  const chunk: JobPart<S>[] = []
+  let left = room
+  for (const job of jobs) {
+    const wanted = Math.min(left, job.input.rows - job.done)
+    if (wanted === 0) continue
+    const position = job.input.position + job.done
+    const rows = fit(position, wanted)
+    chunk.push({ job, from: job.done, rows, position })
+    left -= rows
+  }
+  return chunk
+}
+
+/** The job's output; commits its rows to the session unless what came out is an error or not finite. */
+export function commit<S extends BatchSession>(
+  { input, session, hidden }: Job<S>,
+  logits: LogitsRow | SwarmError | undefined,
+): StepOutput | StepFailure {
+  const output: StepOutput = { session: input.session, position: input.position, rows: input.rows, computeMs: 0 }
+  try {
+    if (logits instanceof SwarmError) throw logits
+    if (hidden !== null) {
+      refuseNotFinite(hidden, `the hidden states after block ${session.span.end - 1}`)
+      output.hidden = hidden
+    }
+  } catch (error) {
+    return failureOf(input, error)
+  }
+  if (logits !== undefined) output.logits = logits
+  // Committed only now: a failed step leaves the session as it was; what it wrote past its length is overwritten.
+  session.length += input.rows
+  session.hasLogits = output.logits !== undefined
+  return output
+}
