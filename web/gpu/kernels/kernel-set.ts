@@ -104,7 +104,7 @@ export class KernelSet {
   ): Dispatch {
     const kernel = this.#kernels[name]
     const bindGroup = this.bindGroup(name, label, params, buffers, step)
-    return { label, bindGroup, plan: (step) => ({ kernel, invocations: invocations(step) }) }
+    return { label, bindGroup, plan: (shape) => ({ kernel, invocations: invocations(shape) }) }
   }
 
   bindGroup(

@@ -1,0 +1,145 @@
+/** Our two engines over the same random block: steps at any position, without the tokens before it having been computed. */
+import type { SpanRunner, StepInput } from '../../../swarm/span-runner.ts'
+import type { LlamaConfig } from '../../../swarm/model/config.ts'
+import { Forward, type SessionPlan } from '../../../web/engine/forward.ts'
+import { KvBudget, type KvCache } from '../../../web/engine/kv-cache.ts'
+import { SpanWeights } from '../../../web/engine/weights.ts'
+import type { Gpu } from '../../../web/gpu/device.ts'
+import { KernelSet } from '../../../web/gpu/kernels/kernel-set.ts'
+import { compileKernels } from '../../../web/wasm/kernels.ts'
+import { createWasmSpanRunner } from '../../../web/wasm/span-runner.ts'
+import { WasmWeights } from '../../../web/wasm/weights.ts'
+import { ok } from '../../support/span-chain.ts'
+import { FIRST_BLOCK, putBlocks, randomValues, type BenchFormat, type BlockTensors } from './block-model.ts'
+
+export interface OursOptions {
+  config: LlamaConfig
+  tensors: BlockTensors
+  format: BenchFormat
+  blocks: number
+  sessions: number
+  /** Of each session. */
+  maxTokens: number
+}
+
+/** One engine, whichever. */
+export interface Ours {
+  /** `x` `[rows, hiddenSize]` for each of the first sessions, all at `position`; their hidden states after the blocks. */
+  step(xs: readonly Float32Array[], position: number): Promise<Float32Array[]>
+  dispose(): Promise<void>
+}
+
+/** The caches are zeros where nothing was computed: that changes no time. */
+export class OurGpu implements Ours {
+  readonly kernels: KernelSet
+  readonly weights: SpanWeights
+  readonly forward: Forward
+  readonly caches: KvCache[]
+  readonly plans: SessionPlan[]
+  readonly #config: LlamaConfig
+
+  private constructor(
+    config: LlamaConfig,
+    kernels: KernelSet,
+    weights: SpanWeights,
+    forward: Forward,
+    caches: KvCache[],
+  ) {
+    this.#config = config
+    this.kernels = kernels
+    this.weights = weights
+    this.forward = forward
+    this.caches = caches
+    this.plans = caches.map((cache) => forward.sessionPlan(cache))
+  }
+
+  static async create(gpu: Gpu, options: OursOptions): Promise<OurGpu> {
+    const { config, tensors, format, blocks, sessions, maxTokens } = options
+    const span = { start: FIRST_BLOCK, end: FIRST_BLOCK + blocks }
+    const weights = SpanWeights.create(gpu, config, span, format)
+    await putBlocks(weights, config, tensors, blocks)
+    weights.finish()
+    const kernels = await KernelSet.create(gpu, format)
+    const cacheTokens = sessions * maxTokens
+    const forward = new Forward(gpu, kernels, config, weights, { cacheTokens })
+    const budget = new KvBudget(gpu, config, span, cacheTokens)
+    const caches: KvCache[] = []
+    for (let i = 0; i < sessions; i += 1) caches.push(await budget.allocate(String(i), span, maxTokens))
+    return new OurGpu(config, kernels, weights, forward, caches)
+  }
+
+  async step(xs: readonly Float32Array[], position: number): Promise<Float32Array[]> {
+    const { hiddenSize: width } = this.#config
+    const outs = xs.map((x) => new Float32Array(x.length))
+    const rowsOf = xs.map((x) => x.length / width)
+    for (let done = 0; done < rowsOf[0]!;) {
+      const rows = Math.min(rowsOf[0]! - done, Math.floor(this.forward.maxRows / xs.length))
+      const parts = xs.map((hidden, i) => {
+        return { plan: this.plans[i]!, input: { hidden }, from: done, rows, position: position + done }
+      })
+      const run = { readHidden: true, checkStopped: () => undefined }
+      const hidden = (await this.forward.run(this.weights.span, parts, run))!
+      outs.forEach((out, i) => out.set(hidden.subarray(i * rows * width, (i + 1) * rows * width), done * width))
+      done += rows
+    }
+    return outs
+  }
+
+  async dispose(): Promise<void> {
+    for (const plan of this.plans) plan.step.destroy()
+    for (const cache of this.caches) cache.free()
+    for (const part of [this.forward, this.kernels, this.weights]) part.destroy()
+  }
+}
+
+export class OurWasm implements Ours {
+  readonly #runner: SpanRunner
+  readonly #config: LlamaConfig
+  /** Committed tokens of each session. */
+  readonly #lengths: number[]
+
+  private constructor(runner: SpanRunner, config: LlamaConfig, sessions: number) {
+    this.#runner = runner
+    this.#config = config
+    this.#lengths = Array.from({ length: sessions }, () => 0)
+  }
+
+  static async create(options: OursOptions): Promise<OurWasm> {
+    const { config, tensors, format, blocks, sessions, maxTokens } = options
+    const span = { start: FIRST_BLOCK, end: FIRST_BLOCK + blocks }
+    const weights = new WasmWeights(config, span, format)
+    await putBlocks(weights, config, tensors, blocks)
+    const runner = await createWasmSpanRunner(await compileKernels(), weights, { cacheTokens: sessions * maxTokens })
+    for (let i = 0; i < sessions; i += 1) await runner.openSession({ session: idOf(i), span, maxTokens })
+    return new OurWasm(runner, config, sessions)
+  }
+
+  /** Fills the caches of all sessions, at once, up to `length` tokens. */
+  async fill(length: number): Promise<void> {
+    for (let at = 0; at < length;) {
+      const rows = Math.min(64, length - at)
+      await this.step(
+        this.#lengths.map((_, i) => randomValues(rows * this.#config.hiddenSize, 1, at + i)),
+        at,
+      )
+      at += rows
+    }
+  }
+
+  async step(xs: readonly Float32Array[], position: number): Promise<Float32Array[]> {
+    const batch: StepInput[] = []
+    for (const [i, x] of xs.entries()) {
+      if (this.#lengths[i] !== position) await this.#runner.truncateSession(idOf(i), position)
+      batch.push({ session: idOf(i), position, rows: x.length / this.#config.hiddenSize, hidden: x })
+    }
+    const outs = (await this.#runner.step(batch)).map(ok)
+    outs.forEach(({ rows }, i) => (this.#lengths[i] = position + rows))
+    return outs.map(({ hidden }) => hidden!)
+  }
+
+  dispose(): Promise<void> {
+    return this.#runner.dispose()
+  }
+}
+
+const idOf = (index: number): string => index.toString(16).padStart(32, '0')
