@@ -6,11 +6,11 @@ import { KvBudget, type KvCache } from '../../../web/engine/kv-cache.ts'
 import { SpanWeights } from '../../../web/engine/weights.ts'
 import type { Gpu } from '../../../web/gpu/device.ts'
 import { KernelSet } from '../../../web/gpu/kernels/kernel-set.ts'
-import { compileKernels } from '../../../web/wasm/kernels.ts'
-import { createWasmSpanRunner } from '../../../web/wasm/span-runner.ts'
-import { WasmWeights } from '../../../web/wasm/weights.ts'
 import { ok } from '../../support/span-chain.ts'
 import { FIRST_BLOCK, putBlocks, randomValues, type BenchFormat, type BlockTensors } from './block-model.ts'
+
+/** As many as onnxruntime gets. */
+export const THREADS = 2
 
 export interface OursOptions {
   config: LlamaConfig
@@ -107,9 +107,14 @@ export class OurWasm implements Ours {
   static async create(options: OursOptions): Promise<OurWasm> {
     const { config, tensors, format, blocks, sessions, maxTokens } = options
     const span = { start: FIRST_BLOCK, end: FIRST_BLOCK + blocks }
-    const weights = new WasmWeights(config, span, format)
+    // With the threads of a real tab; loaded here, because only a browser has such Workers.
+    const { openWasmCompute } = await import('../../../web/donor/wasm-compute.ts')
+    const compute = await openWasmCompute('asked', THREADS)
+    const weights = await compute.createWeights(config, span, format)
     await putBlocks(weights, config, tensors, blocks)
-    const runner = await createWasmSpanRunner(await compileKernels(), weights, { cacheTokens: sessions * maxTokens })
+    const runner = await compute.createRunner(config, weights, sessions * maxTokens, (warning) => {
+      throw new Error(warning)
+    })
     for (let i = 0; i < sessions; i += 1) await runner.openSession({ session: idOf(i), span, maxTokens })
     return new OurWasm(runner, config, sessions)
   }

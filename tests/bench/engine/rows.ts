@@ -15,7 +15,7 @@ import {
   type BlockTensors,
   type Shape,
 } from './block-model.ts'
-import { OurGpu, OurWasm, type Ours } from './ours.ts'
+import { OurGpu, OurWasm, THREADS, type Ours } from './ours.ts'
 import { loadOrt, OrtBlock, type Ort } from './peers.ts'
 
 export interface BenchRow {
@@ -29,7 +29,6 @@ export interface BenchRow {
 
 const CONTEXT = 128
 const CHECKED_ROWS = 5
-const THREADS = 2
 /** Relative to the largest value of the reference. int8 activations (accuracy level 4) are coarse by design. */
 const TOLERANCE = { exact: 1e-4, int8Activations: 5e-2 }
 
@@ -43,7 +42,7 @@ let gpu: Promise<Gpu> | null = null
 const orts = new Map<string, Promise<Ort>>()
 let block: { key: string; tensors: BlockTensors } | null = null
 
-const theGpu = (): Promise<Gpu> => (gpu ??= openGpu({ backend: 'auto' }))
+const theGpu = (): Promise<Gpu> => (gpu ??= openGpu({ adapter: 'any' }))
 function theOrt(provider: 'webgpu' | 'wasm'): Promise<Ort> {
   const found = orts.get(provider) ?? loadOrt(provider, THREADS)
   orts.set(provider, found)
