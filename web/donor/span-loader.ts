@@ -88,7 +88,7 @@ export class SpanLoader {
   async reopen(reason: string): Promise<void> {
     if (this.#reopenings >= MAX_REOPENINGS) {
       throw new SwarmError('GPU_LOST', `${this.#what()} was lost again (${reason}), so this tab stopped donating.`, {
-        action: 'Close other heavy tabs and programs, then start again with fewer blocks.',
+        action: 'Close other heavy tabs and programs, reload the page and start again with fewer blocks.',
       })
     }
     this.#reopenings += 1

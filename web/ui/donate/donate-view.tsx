@@ -50,7 +50,11 @@ export function DonateView() {
         <p class={`donor-state donor-state-${state.status}`} data-testid="donate-state" role="status">
           {stateText(state, texts)}
         </p>
-        {state.status === 'failed' && <ErrorNote error={state.error} takesToken />}
+        {state.status === 'failed' && (
+          <ErrorNote error={state.error} takesToken>
+            {state.error.code === 'GPU_LOST' && <ReloadOffer />}
+          </ErrorNote>
+        )}
         <DonorBody state={state} />
         <PowerNotice state={state} />
         {!needsHelp && state.status !== 'serving' && <DonorButtons state={state} />}
@@ -59,6 +63,19 @@ export function DonateView() {
       <CacheList />
       <LogPanel />
     </section>
+  )
+}
+
+/** A GPU that was lost twice comes back with a page that is loaded anew, where it comes back at all. */
+function ReloadOffer() {
+  const { update } = useServices()
+  const { app } = useTexts().messages
+  return (
+    <p class="row">
+      <button type="button" class="button" data-testid="donate-reload" onClick={() => update.reload()}>
+        {app.reload}
+      </button>
+    </p>
   )
 }
 

@@ -27,7 +27,7 @@ export const errorsEn: Record<ErrorCode, ErrorText> = {
   GPU_LOST: {
     what: 'The graphics adapter, or the thread that computes in its place, stopped.',
     doing: 'The swarm goes on with other tabs.',
-    action: 'Start again; if it happens twice, restart the browser.',
+    action: 'Reload the page and start again; if it goes on, restart the browser.',
   },
   WRONG_RESULTS: {
     what: 'This device computes wrongly: a test block with a known answer gave another one. Nothing is served from it.',

@@ -18,7 +18,7 @@ export const errorsKo: Record<ErrorCode, ErrorText> = {
   GPU_LOST: {
     what: '계산을 맡은 그래픽 어댑터나 스레드가 멈췄습니다.',
     doing: '스웜은 다른 탭으로 계속됩니다.',
-    action: '다시 시작하세요. 되풀이되면 브라우저를 다시 시작하세요.',
+    action: '페이지를 새로 고치고 다시 시작하세요. 되풀이되면 브라우저를 다시 시작하세요.',
   },
   WRONG_RESULTS: {
     what: '이 장치의 계산 결과가 틀립니다. 정답이 정해진 시험 블록에서 다른 값이 나왔습니다. 이 탭은 블록을 제공하지 않습니다.',
