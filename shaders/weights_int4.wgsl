@@ -10,3 +10,16 @@ fn load_weights(index: u32) -> vec4f {
   let four = (weights[index >> 1u] >> ((index & 1u) * 4u)) & 0x0f0f0f0fu;
   return (vec4f(unpack4xU8(four)) - 8.0) * scale;
 }
+
+// Eight numbers along a row, still without their scale: for kernels that multiply a whole group by it once.
+struct Eight { low: vec4f, high: vec4f }
+
+fn load_eight(index: u32) -> Eight {
+  let word = weights[index];
+  return Eight(
+    vec4f(unpack4xU8(word & 0x0f0f0f0fu)) - 8.0,
+    vec4f(unpack4xU8((word >> 4u) & 0x0f0f0f0fu)) - 8.0,
+  );
+}
+
+fn load_scale(group: u32) -> f32 { return unpack2x16float(scales[group >> 1u])[group & 1u]; }

@@ -8,3 +8,12 @@ fn load_weights(index: u32) -> vec4f {
   let scale = unpack2x16float(scales[index >> 4u])[(index >> 3u) & 1u];
   return vec4f(unpack4xI8(weights[index])) * scale;
 }
+
+// Eight numbers along a row, still without their scale: for kernels that multiply a whole group by it once.
+struct Eight { low: vec4f, high: vec4f }
+
+fn load_eight(index: u32) -> Eight {
+  return Eight(vec4f(unpack4xI8(weights[2u * index])), vec4f(unpack4xI8(weights[2u * index + 1u])));
+}
+
+fn load_scale(group: u32) -> f32 { return unpack2x16float(scales[group >> 1u])[group & 1u]; }

@@ -11,8 +11,10 @@ import valuesSource from '../../../shaders/attention_values.wgsl?raw'
 import embedSource from '../../../shaders/embed.wgsl?raw'
 import fourRowsSource from '../../../shaders/four_rows.wgsl?raw'
 import matMulSource from '../../../shaders/mat_mul.wgsl?raw'
+import matMulGroupsSource from '../../../shaders/mat_mul_groups.wgsl?raw'
 import matMulLanesSource from '../../../shaders/mat_mul_lanes.wgsl?raw'
 import matVecSource from '../../../shaders/mat_vec.wgsl?raw'
+import matVecGroupsSource from '../../../shaders/mat_vec_groups.wgsl?raw'
 import rmsNormSource from '../../../shaders/rms_norm.wgsl?raw'
 import ropeSource from '../../../shaders/rope.wgsl?raw'
 import siluMulSource from '../../../shaders/silu_mul.wgsl?raw'
@@ -42,12 +44,14 @@ const WEIGHT_SOURCES: Readonly<Record<WeightFormat, string>> = {
 function sources(format: WeightFormat, variant: MatMulVariant) {
   const weights = WEIGHT_SOURCES[format]
   const lanes = (tokens: number): string => `const TOKENS = ${tokens}u;\n${weights}\n${matMulLanesSource}`
-  const threads = (source: string): string => `${weights}\n${fourRowsSource}\n${source}`
+  const hasScales = format === 'int8' || format === 'int4'
+  const threads = (source: string, ofGroups: string): string =>
+    `${weights}\n${fourRowsSource}\n${hasScales ? ofGroups : source}`
   return {
     embed: `${weights}\n${embedSource}`,
     rmsNorm: rmsNormSource,
-    matVec: variant === 'lanes' ? lanes(1) : threads(matVecSource),
-    matMul: variant === 'lanes' ? lanes(8) : threads(matMulSource),
+    matVec: variant === 'lanes' ? lanes(1) : threads(matVecSource, matVecGroupsSource),
+    matMul: variant === 'lanes' ? lanes(8) : threads(matMulSource, matMulGroupsSource),
     rope: ropeSource,
     attentionScores: scoresSource,
     attentionSoftmax: softmaxSource,
