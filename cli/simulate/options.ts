@@ -45,7 +45,11 @@ export const simulateOptions = {
     choices: ['expected', 'capacity'],
     default: 'expected',
   }),
-  maxHops: number('flow: most hops of a token, in the mean', { group: RULE, placeholder: 'X', check: atLeast(1) }),
+  maxHops: number('flow, --mode global: most hops of a token, in the mean', {
+    group: RULE,
+    placeholder: 'X',
+    check: atLeast(1),
+  }),
   balanceQuality: number('move when initial ÷ new falls below this; lower is calmer', {
     group: RULE,
     default: DEFAULT_BALANCE_QUALITY,
@@ -119,6 +123,15 @@ export function checkTogether({ values, given }: Parsed<typeof simulateOptions>)
     })
   }
   const isChurn = values.trace !== undefined || values.scenario !== undefined
+  if (values.maxHops !== undefined && (isChurn || values.mode !== 'global')) {
+    throw new SwarmError(
+      'BAD_OPTION',
+      '--max-hops is for a plan for all at once, and here peers choose for themselves',
+      {
+        action: 'Leave it out, or plan once with --mode global.',
+      },
+    )
+  }
   const useless = (isChurn ? STATIC_ONLY : CHURN_ONLY).filter((name) => given.has(name))
   if (useless.length === 0) return
   throw new SwarmError(

@@ -21,7 +21,7 @@ export function runChurn({ cluster, trace, seconds }: ChurnScenario, values: Sim
     const options: ChurnOptions = {
       cluster,
       trace,
-      rule: simulatedRule(name),
+      rule: simulatedRule(name, values.objective === 'capacity' ? 'capacity' : 'expected'),
       seed: values.seed,
       untilSeconds: values.untilSeconds ?? seconds,
       balanceQuality: values.balanceQuality,

@@ -2,9 +2,10 @@
  * What a simulated swarm is worth from moment to moment: capacity against the bound, coverage, and how soon it recovers from
  * a loss. Counts what is really served by peers that are really there, whatever others believe.
  */
-import { boundOf, capacityOf, petalsCapacityOf, type ModelPeer, type SwarmModel } from './measures.ts'
+import { boundOf, capacityOf, petalsCapacityOf } from '../planner/measures.ts'
+import { longestSpan, type ModelPeer, type SwarmModel } from '../planner/model.ts'
 import type { Span } from '../span.ts'
-import { longestSpan, type Cluster } from './cluster.ts'
+import type { Cluster } from './cluster.ts'
 import type { SimulatedPeer } from './simulated-peer.ts'
 import type { VirtualClock } from './virtual-clock.ts'
 import { WeightedValues } from './weighted.ts'

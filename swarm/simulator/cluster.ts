@@ -1,5 +1,5 @@
 /** A swarm as the simulator gets it: what there is to serve, who may serve it, and how far they are from each other. */
-import type { ModelPeer } from './measures.ts'
+import { longestSpan, type ModelPeer } from '../planner/model.ts'
 
 export interface ClusterPeer extends ModelPeer {
   /** Bandwidth for weights. */
@@ -29,12 +29,6 @@ export const DEFAULT_LEAVE_CHANCE = 0.1
 
 export function unitsOf(cluster: { unitWeights: readonly number[] }): number {
   return cluster.unitWeights.length
-}
-
-/** The longest span that a peer can hold, units: the end of its table, of its memory, or of the model. */
-export function longestSpan(peer: ModelPeer, units: number): number {
-  const known = peer.speed.kind === 'table' ? peer.speed.tokensPerSecond.length : Infinity
-  return Math.min(peer.maxBlocks, known, units)
 }
 
 /**

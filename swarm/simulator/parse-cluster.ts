@@ -2,7 +2,7 @@
  * A cluster file: `units`, `types` with speeds, `peers`. What a peer does not say its type says, and what its type does not
  * say the file says, and else a default; docs/simulator.md has the table.
  */
-import type { PeerSpeed } from './measures.ts'
+import type { PeerSpeed } from '../planner/model.ts'
 import {
   DEFAULT_BYTES_PER_UNIT,
   DEFAULT_DOWNLOAD_BYTES_PER_SECOND,

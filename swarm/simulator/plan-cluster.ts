@@ -2,10 +2,12 @@
  * A cluster planned once, without time: for all at once (`global`), or as peers arrive one after another, each choosing for
  * itself, with balance checks until nobody moves (`joins`).
  */
-import { boundOf, capacityOf, meanHopsOf, petalsCapacityOf, type Placement, type SwarmModel } from './measures.ts'
+import { boundOf, capacityOf, meanHopsOf, petalsCapacityOf } from '../planner/measures.ts'
+import { planAll, planJoins } from '../planner/flow/plan.ts'
+import { longestSpan, type Placement, type SwarmModel } from '../planner/model.ts'
 import type { PlannerPeer, SwarmView } from '../planner/types.ts'
 import type { Span } from '../span.ts'
-import { blockStepsOf, longestSpan, type Cluster, type ClusterPeer } from './cluster.ts'
+import { blockStepsOf, type Cluster, type ClusterPeer } from './cluster.ts'
 import { Random } from './random.ts'
 import { simulatedRule, type RuleName, type SimulatedRule } from './rules.ts'
 
@@ -51,7 +53,9 @@ export interface Plan {
 const MAX_SWEEPS = 50
 
 export function planCluster(options: StaticOptions): Plan {
-  return planByRule(simulatedRule(options.rule), options)
+  const { rule, cluster, mode, objective, maxHops } = options
+  if (rule !== 'flow') return planByRule(simulatedRule(rule), options)
+  return mode === 'global' ? planAll(cluster, { objective, maxHops }) : planJoins(cluster, { objective })
 }
 
 export function measurePlan(options: StaticOptions, { placement, moves }: Plan): StaticResult {

@@ -152,6 +152,7 @@ describe('what is refused', () => {
     [['--cluster', path('day.jsonl')], 'is not JSON'],
     [[...cluster, '--trace', path('swarm.json')], 'line 1'],
     [[...trace, '--report', path('no/such/folder.html')], 'cannot be written'],
+    [[...cluster, '--max-hops', '3'], '--max-hops is for a plan for all at once, and here peers choose for themselves'],
     [[...cluster, '--rule', 'petals', '--max-hops', '3'], '--max-hops is for the rule flow, and this run is of petals'],
     [[...cluster, 'flow'], 'takes no plain words'],
   ])('%j', async (args, sentence) => {

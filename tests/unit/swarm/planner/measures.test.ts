@@ -1,15 +1,10 @@
 import { describe, expect, test } from 'vitest'
-import { FlowNetwork } from '../../../../swarm/simulator/flow-network.ts'
+import { FlowNetwork } from '../../../../swarm/planner/flow-network.ts'
 import { randomCluster } from '../../../../swarm/simulator/generate.ts'
-import {
-  boundOf,
-  capacityOf,
-  meanHopsOf,
-  petalsCapacityOf,
-  type SwarmModel,
-} from '../../../../swarm/simulator/measures.ts'
+import { boundOf, capacityOf, meanHopsOf, petalsCapacityOf } from '../../../../swarm/planner/measures.ts'
+import type { SwarmModel } from '../../../../swarm/planner/model.ts'
 import { Random } from '../../../../swarm/simulator/random.ts'
-import { equalPeers } from './support.ts'
+import { equalPeers } from '../simulator/support.ts'
 
 const place = (spans: Record<string, [number, number]>) =>
   new Map(Object.entries(spans).map(([id, [start, end]]) => [id, { start, end }]))

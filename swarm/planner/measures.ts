@@ -1,31 +1,12 @@
 /**
- * What a placement is worth, worked out plainly: the simulator's own measuring stick. Capacity is the most tokens a second
+ * What a placement is worth, worked out plainly: the measuring stick of the rules and of the simulator. Capacity is the most tokens a second
  * that any routing can carry; the bound is what no placement can beat. Peers are described by block-steps a second (a peer
  * shifts its work within its span at will) or by a table (a peer passes so many tokens a second with a span of so many
  * units, whatever part of it a token uses). Swarms that mix both count each steps peer as the table that it amounts to.
  */
 import type { Span } from '../span.ts'
 import { FlowNetwork } from './flow-network.ts'
-
-export type PeerSpeed =
-  | { kind: 'steps'; blockStepsPerSecond: number }
-  | { kind: 'table'; tokensPerSecond: readonly number[] }
-
-export interface ModelPeer {
-  id: string
-  speed: PeerSpeed
-  maxBlocks: number
-  /** The chance that it leaves before a replacement could be loaded. */
-  leaveChance: number
-  fixed?: boolean
-}
-
-export interface SwarmModel {
-  unitWeights: readonly number[]
-  peers: readonly ModelPeer[]
-}
-
-export type Placement = ReadonlyMap<string, Span>
+import { longestSpan, type ModelPeer, type Placement, type SwarmModel } from './model.ts'
 
 /** Halvings of the interval that holds the answer: to one part in 10^12. */
 const HALVINGS = 40
@@ -40,7 +21,7 @@ export function boundOf({ unitWeights, peers }: SwarmModel): number {
   const units = unitWeights.length
   const mostOf = (peer: ModelPeer, flow: number): number => {
     let most = 0
-    for (let length = 1; length <= longestOf(peer, units); length += 1) {
+    for (let length = 1; length <= longestSpan(peer, units); length += 1) {
       most = Math.max(most, length * Math.min(tokensOf(peer, length, work / units), flow))
     }
     return most
@@ -97,6 +78,26 @@ export function petalsCapacityOf({ unitWeights, peers }: SwarmModel, placement: 
     for (let unit = span.start; unit < span.end; unit += 1) values[unit] = (values[unit] as number) + share
   }
   return values.reduce((least, value) => Math.min(least, value), Infinity)
+}
+
+/**
+ * Capacity now and after each possible single loss, weighted by the chance of it: `(1 − q)·F + q·Σ p_i·F(without i) ÷ Σ p_i`
+ * with `q = 1 − Π(1 − p_i)`, the chance that anybody leaves before a replacement could be loaded.
+ */
+export function expectedCapacityOf(model: SwarmModel, placement: Placement): number {
+  const whole = capacityOf(model, placement)
+  let stays = 1
+  let chances = 0
+  let lost = 0
+  for (const peer of model.peers) {
+    if (peer.leaveChance <= 0 || !placement.has(peer.id)) continue
+    stays *= 1 - peer.leaveChance
+    chances += peer.leaveChance
+    const others = new Map(placement)
+    others.delete(peer.id)
+    lost += peer.leaveChance * capacityOf(model, others)
+  }
+  return chances === 0 ? whole : stays * whole + ((1 - stays) * lost) / chances
 }
 
 interface Row {
@@ -177,10 +178,6 @@ function networkOf({ unitWeights, peers }: SwarmModel, placement: Placement): Fl
 function tokensOf({ speed }: ModelPeer, length: number, weight: number): number {
   if (speed.kind === 'steps') return speed.blockStepsPerSecond / (length * weight)
   return speed.tokensPerSecond[length - 1] ?? 0
-}
-
-function longestOf({ speed, maxBlocks }: ModelPeer, units: number): number {
-  return Math.min(maxBlocks, units, speed.kind === 'table' ? speed.tokensPerSecond.length : units)
 }
 
 function sum(values: readonly number[]): number {

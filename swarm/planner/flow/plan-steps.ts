@@ -1,0 +1,92 @@
+/** Placements of a whole swarm that is described by block-steps a second: one peer after another, and moves until nobody gains. */
+import type { Span } from '../../span.ts'
+import { longestSpan, type ModelPeer, type Objective, type Placement, type SwarmModel } from '../model.ts'
+import { isBetter, Placing, type PlacedPeer, type Worth } from './placing.ts'
+
+/** A placement, and the moves that led to it after everybody had joined. */
+export interface FlowPlan {
+  placement: Placement
+  moves: number
+}
+
+const GLOBAL_GAIN = 1e-4
+const MAX_SWEEPS = 50
+
+/** Peers arrive in the model's order, each choosing for itself; then all look around in turn until nobody gains enough. */
+export function planStepsJoins(model: SwarmModel, objective: Objective, gain: number): FlowPlan {
+  return settle(model, objective, peersOf(model), gain)
+}
+
+/** For all at once: joins in several orders, each settled to the end, and the best of them. */
+export function planSteps(model: SwarmModel, objective: Objective): FlowPlan {
+  const peers = peersOf(model)
+  const bySpeed = peers.toSorted((a, b) => b.blockSteps - a.blockSteps || compareText(a.id, b.id))
+  const byRoom = peers.toSorted((a, b) => b.longest - a.longest || compareText(a.id, b.id))
+  const orders = [peers, bySpeed, bySpeed.toReversed(), byRoom, interleaved(bySpeed)]
+  let best: { plan: FlowPlan; worth: Worth } | null = null
+  for (const order of orders) {
+    const placing = new Placing(model.unitWeights, objective)
+    const plan = settle(model, objective, order, GLOBAL_GAIN, placing)
+    const worth = placing.worth()
+    if (best === null || isBetter(worth, best.worth)) best = { plan, worth }
+  }
+  if (best === null) throw new Error('a plan of no order')
+  // Nobody has moved: it is where they start.
+  return { placement: best.plan.placement, moves: 0 }
+}
+
+function settle(
+  model: SwarmModel,
+  objective: Objective,
+  order: readonly PlacedPeer[],
+  gain: number,
+  placing = new Placing(model.unitWeights, objective),
+): FlowPlan {
+  for (const peer of order) placing.place(peer, placing.bestSpan(peer).span)
+  let moves = 0
+  for (let sweep = 0; sweep < MAX_SWEEPS; sweep += 1) {
+    const before = moves
+    for (const peer of order) {
+      if (peer.fixed) continue
+      const to = betterSpan(placing, peer, gain)
+      if (to === null) continue
+      placing.place(peer, to)
+      moves += 1
+    }
+    if (moves === before) break
+  }
+  return { placement: new Map(model.peers.map(({ id }) => [id, placing.spanOf(id) as Span])), moves }
+}
+
+/** Where a placed peer would raise what the swarm is worth by more than `gain`, relative; null: nowhere. */
+export function betterSpan(placing: Placing, peer: PlacedPeer, gain: number): Span | null {
+  const from = placing.spanOf(peer.id) as Span
+  const now = placing.worth()
+  placing.take(peer.id)
+  const { span, worth } = placing.bestSpan(peer)
+  placing.place(peer, from)
+  if (span.start === from.start && span.end === from.end) return null
+  if (worth.covered !== now.covered) return worth.covered > now.covered ? span : null
+  return worth.objective > now.objective * (1 + gain) ? span : null
+}
+
+function peersOf(model: SwarmModel): PlacedPeer[] {
+  return model.peers.map((peer) => placedPeer(peer, model.unitWeights.length))
+}
+
+export function placedPeer(peer: ModelPeer, units: number): PlacedPeer {
+  const longest = longestSpan(peer, units)
+  const { speed } = peer
+  const blockSteps =
+    speed.kind === 'steps' ? speed.blockStepsPerSecond : longest * (speed.tokensPerSecond[longest - 1] as number)
+  return { id: peer.id, blockSteps, longest, leaveChance: peer.leaveChance, fixed: peer.fixed === true }
+}
+
+/** Fast and slow in turn. */
+function interleaved<T>(sorted: readonly T[]): T[] {
+  return sorted.map((_, i) => sorted[i % 2 === 0 ? i / 2 : sorted.length - 1 - (i - 1) / 2] as T)
+}
+
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
+}

@@ -1,0 +1,97 @@
+/** The rule's quick sums against the plain measures, and its places against all there are. */
+import { expect, test } from 'vitest'
+import { planAll } from '../../../../../swarm/planner/flow/plan.ts'
+import { Placing } from '../../../../../swarm/planner/flow/placing.ts'
+import { placedPeer } from '../../../../../swarm/planner/flow/plan-steps.ts'
+import { Supplies } from '../../../../../swarm/planner/flow/supplies.ts'
+import { capacityOf, expectedCapacityOf } from '../../../../../swarm/planner/measures.ts'
+import type { ModelPeer, SwarmModel } from '../../../../../swarm/planner/model.ts'
+import { Random } from '../../../../../swarm/simulator/random.ts'
+import type { Span } from '../../../../../swarm/span.ts'
+
+function randomModel(random: Random, peers: number, units: number, most: number): SwarmModel & { peers: ModelPeer[] } {
+  return {
+    unitWeights: Array.from({ length: units }, (_, unit) => (unit === units - 1 && random.next() < 0.3 ? 2.4 : 1)),
+    peers: Array.from({ length: peers }, (_, i) => ({
+      id: `p${i}`,
+      speed: { kind: 'steps' as const, blockStepsPerSecond: random.logNormal(10, 0.8) },
+      maxBlocks: random.integer(2, Math.min(most, units)),
+      leaveChance: random.uniform(0, 0.2),
+    })),
+  }
+}
+
+function randomSpan(random: Random, length: number, units: number): Span {
+  const start = random.integer(0, units - length)
+  return { start, end: start + length }
+}
+
+test('capacity and what is expected of it are those of the plain measures, whatever was tried before', () => {
+  for (let seed = 1; seed <= 80; seed += 1) {
+    const random = new Random(seed, 'placing')
+    const units = random.integer(3, 14)
+    const model = randomModel(random, random.integer(2, 10), units, 6)
+    const placing = new Placing(model.unitWeights, 'expected')
+    const placement = new Map<string, Span>()
+    for (let round = 0; round < 3; round += 1) {
+      for (const peer of model.peers) {
+        const span = randomSpan(random, peer.maxBlocks, units)
+        placement.set(peer.id, span)
+        placing.place(placedPeer(peer, units), span)
+      }
+    }
+    const covered = placing.supplies.covered()
+    if (covered < units) continue
+    expect(placing.supplies.capacity()).toBeCloseTo(capacityOf(model, placement), 6)
+    expect(placing.worth().objective).toBeCloseTo(expectedCapacityOf(model, placement), 6)
+    expect(placing.mostOf()).toBeGreaterThanOrEqual(placing.worth().objective * (1 - 1e-9))
+  }
+})
+
+test('units without a holder are passed over while a swarm fills, and count as nothing held', () => {
+  const supplies = new Supplies([1, 1, 1, 1])
+  expect([supplies.covered(), supplies.capacity()]).toEqual([0, 0])
+  supplies.add({ start: 1, end: 3 }, 6)
+  expect([supplies.covered(), supplies.holdersOf(0), supplies.holdersOf(1)]).toEqual([2, 0, 1])
+  expect(supplies.capacity()).toBeCloseTo(3)
+  supplies.remove({ start: 1, end: 3 }, 6)
+  expect([supplies.covered(), supplies.capacity()]).toEqual([0, 0])
+})
+
+/** Every start of every peer; spans at their longest, which is exact in this form (`docs/planner.md`). */
+function exhaustive(model: SwarmModel): number {
+  const units = model.unitWeights.length
+  const supplies = new Supplies(model.unitWeights)
+  const peers = model.peers.map((peer) => placedPeer(peer, units))
+  let best = 0
+  const visit = (index: number): void => {
+    const peer = peers[index]
+    if (peer === undefined) {
+      if (supplies.covered() === units && supplies.carries(best * (1 + 1e-9))) best = supplies.capacity()
+      return
+    }
+    for (let start = 0; start + peer.longest <= units; start += 1) {
+      const span = { start, end: start + peer.longest }
+      supplies.add(span, peer.blockSteps)
+      visit(index + 1)
+      supplies.remove(span, peer.blockSteps)
+    }
+  }
+  visit(0)
+  return best
+}
+
+test('a plan for all at once is within five percent of the best there is, in small swarms', () => {
+  let compared = 0
+  for (let seed = 1; seed <= 60; seed += 1) {
+    const random = new Random(seed, 'tiny')
+    const units = random.integer(4, 10)
+    const model = randomModel(random, random.integer(2, 5), units, 6)
+    const best = exhaustive(model)
+    if (best === 0) continue
+    compared += 1
+    const { placement } = planAll(model, { objective: 'capacity' })
+    expect(capacityOf(model, placement), `seed ${seed}`).toBeGreaterThanOrEqual(0.95 * best)
+  }
+  expect(compared).toBeGreaterThan(30)
+})
