@@ -1,5 +1,6 @@
 /** Options that several subcommands share, in groups. The words of the original's command line are kept. */
 import { BACKEND_CHOICES } from '../../swarm/backend.ts'
+import { RULE_CHOICES } from '../../swarm/planner/rules.ts'
 import { WEIGHT_CHOICES } from '../../swarm/model/config.ts'
 import { above, atLeast, between, flag, integer, list, number, text } from './schema.ts'
 
@@ -68,6 +69,10 @@ export const placementOptions = {
   stage: integer('fixed mode: which part of the splits is served, 0 the first', { group: DONOR, check: atLeast(0) }),
   useLoadBalancing: flag('each tab picks its own blocks (also without it, unless splits and stage are given)', {
     group: DONOR,
+  }),
+  rule: text('how tabs pick their blocks: the published rule, or by what the swarm can carry (default petals)', {
+    group: DONOR,
+    choices: RULE_CHOICES,
   }),
   balanceQuality: number('move when initial ÷ new falls below this; lower is calmer (default 0.75)', {
     group: DONOR,

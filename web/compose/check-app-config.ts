@@ -12,6 +12,7 @@ const DONOR_TYPES: Record<Exclude<keyof DonorDefaults, 'initialPeers'>, 'string'
   splits: 'string',
   stage: 'number',
   useLoadBalancing: 'boolean',
+  rule: 'string',
   balanceQuality: 'number',
   meanBalanceCheckPeriod: 'number',
   weights: 'string',

@@ -7,7 +7,7 @@ import type { InferenceServer } from '../../net/types.ts'
 import { fixedSpan } from '../../swarm/donor-settings.ts'
 import type { DonorDefaults } from '../../swarm/app-config.ts'
 import { SwarmError, toPlainError } from '../../swarm/errors.ts'
-import { petalsRule } from '../../swarm/planner/petals.ts'
+import { placementRule } from '../../swarm/planner/rules.ts'
 import { DonorLog } from './donor-log.ts'
 import type { ModelRequest } from './donor-model.ts'
 import type { DonorEnvironment, Identity } from './environment.ts'
@@ -249,7 +249,7 @@ class TabDonor implements Donor {
         blockStepsPerSecond: member.fields.blockStepsPerSecond || 1,
       },
       fixed: settings.placement.mode === 'fixed' ? fixedSpan(settings.placement, plan.blocks) : null,
-      rule: petalsRule,
+      rule: placementRule(settings.rule),
       settings,
       loader,
       onSelected: (span) => {
@@ -315,7 +315,7 @@ class TabDonor implements Donor {
       model,
       sizing,
       settings,
-      rule: petalsRule,
+      rule: placementRule(settings.rule),
       log: this.#log,
       onChange: (figures) => {
         if (this.#ending === null) this.#set({ status: 'serving', plan, peerId: member.peerId, ...figures })

@@ -4,7 +4,7 @@
  */
 import type { DonorDefaults } from '../../swarm/app-config.ts'
 import { fixedSpan, makeDonorSettings, type DonorSettings } from '../../swarm/donor-settings.ts'
-import { petalsRule } from '../../swarm/planner/petals.ts'
+import { placementRule } from '../../swarm/planner/rules.ts'
 import { viewOf } from '../../swarm/planner/view.ts'
 import type { Span } from '../../swarm/span.ts'
 import type { DonorLog } from './donor-log.ts'
@@ -93,11 +93,11 @@ async function sizePlan(options: {
 
 function likelySpan(
   environment: DonorEnvironment,
-  { placement }: DonorSettings,
+  { placement, rule }: DonorSettings,
   { id }: DonorModel,
   { length }: Sizing,
 ): Span {
   if (placement.mode === 'fixed') return fixedSpan(placement, id.blocks)
   const view = viewOf(environment.knownRecords(id.digest), id.blocks)
-  return petalsRule.chooseSpan(view, { peerId: '', length, blockStepsPerSecond: 1 })
+  return placementRule(rule).chooseSpan(view, { peerId: '', length, blockStepsPerSecond: 1 })
 }

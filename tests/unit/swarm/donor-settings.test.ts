@@ -18,6 +18,7 @@ describe('donor settings', () => {
     expect(makeDonorSettings({})).toMatchObject({
       placement: { mode: 'load-balancing' },
       numBlocks: null,
+      rule: 'petals',
       balanceQuality: 0.75,
       meanBalanceCheckPeriodMs: 120_000,
       weights: 'auto',
@@ -103,7 +104,7 @@ describe('donor query', () => {
   it('reads every parameter of a link', () => {
     const query = new URLSearchParams(
       'donate&tab=2&model=org/name&num_blocks=8&total_blocks=32&splits=8,16&stage=1&use_load_balancing' +
-        '&balance_quality=0.9&mean_balance_check_period=2.5&dht_initial_peers=/ip4/1.2.3.4/tcp/1/p2p/x,%20/dns4/y&weights=f16&simulate_speed=100&threads=3',
+        '&balance_quality=0.9&mean_balance_check_period=2.5&dht_initial_peers=/ip4/1.2.3.4/tcp/1/p2p/x,%20/dns4/y&weights=f16&simulate_speed=100&threads=3&rule=flow',
     )
     expect(readDonorQuery(query)).toEqual({
       model: 'org/name',
@@ -118,17 +119,22 @@ describe('donor query', () => {
       weights: 'f16',
       simulateSpeed: 100,
       threads: 3,
+      rule: 'flow',
     })
     expect(readDonorQuery(new URLSearchParams('donate'))).toEqual({})
     expect(readDonorQuery(new URLSearchParams('use_load_balancing=false'))).toEqual({ useLoadBalancing: false })
   })
 
-  it.each(['num_blocks=eight', 'stage=0x1', 'balance_quality=', 'use_load_balancing=maybe', 'weights=int2'])(
-    '%s',
-    (text) => {
-      const query = new URLSearchParams(text)
-      if (text.endsWith('=')) expect(readDonorQuery(query)).toEqual({})
-      else expect(refusal(() => readDonorQuery(query)).code).toBe('BAD_OPTION')
-    },
-  )
+  it.each([
+    'num_blocks=eight',
+    'stage=0x1',
+    'balance_quality=',
+    'use_load_balancing=maybe',
+    'weights=int2',
+    'rule=random',
+  ])('%s', (text) => {
+    const query = new URLSearchParams(text)
+    if (text.endsWith('=')) expect(readDonorQuery(query)).toEqual({})
+    else expect(refusal(() => readDonorQuery(query)).code).toBe('BAD_OPTION')
+  })
 })
