@@ -24,8 +24,8 @@ export interface OursOptions {
 
 /** One engine, whichever. */
 export interface Ours {
-  /** `x` `[rows, hiddenSize]` for each of the first sessions, all at `position`; their hidden states after the blocks. */
-  step(xs: readonly Float32Array[], position: number): Promise<Float32Array[]>
+  /** `x` `[rows, hiddenSize]` for as many sessions from `first` on, all at `position`; their hidden states after the blocks. */
+  step(xs: readonly Float32Array[], position: number, first?: number): Promise<Float32Array[]>
   dispose(): Promise<void>
 }
 
@@ -68,14 +68,14 @@ export class OurGpu implements Ours {
     return new OurGpu(config, kernels, weights, forward, caches)
   }
 
-  async step(xs: readonly Float32Array[], position: number): Promise<Float32Array[]> {
+  async step(xs: readonly Float32Array[], position: number, first = 0): Promise<Float32Array[]> {
     const { hiddenSize: width } = this.#config
     const outs = xs.map((x) => new Float32Array(x.length))
     const rowsOf = xs.map((x) => x.length / width)
     for (let done = 0; done < rowsOf[0]!;) {
       const rows = Math.min(rowsOf[0]! - done, Math.floor(this.forward.maxRows / xs.length))
       const parts = xs.map((hidden, i) => {
-        return { plan: this.plans[i]!, input: { hidden }, from: done, rows, position: position + done }
+        return { plan: this.plans[first + i]!, input: { hidden }, from: done, rows, position: position + done }
       })
       const run = { readHidden: true, checkStopped: () => undefined }
       const hidden = (await this.forward.run(this.weights.span, parts, run))!
@@ -119,26 +119,26 @@ export class OurWasm implements Ours {
     return new OurWasm(runner, config, sessions)
   }
 
-  /** Fills the caches of all sessions, at once, up to `length` tokens. */
-  async fill(length: number): Promise<void> {
-    for (let at = 0; at < length;) {
-      const rows = Math.min(64, length - at)
-      await this.step(
-        this.#lengths.map((_, i) => randomValues(rows * this.#config.hiddenSize, 1, at + i)),
-        at,
-      )
-      at += rows
+  /** Fills the cache of each session up to its length of tokens. */
+  async fill(lengths: readonly number[]): Promise<void> {
+    for (const [session, length] of lengths.entries()) {
+      for (let at = 0; at < length;) {
+        const rows = Math.min(64, length - at)
+        await this.step([randomValues(rows * this.#config.hiddenSize, 1, at + session)], at, session)
+        at += rows
+      }
     }
   }
 
-  async step(xs: readonly Float32Array[], position: number): Promise<Float32Array[]> {
+  async step(xs: readonly Float32Array[], position: number, first = 0): Promise<Float32Array[]> {
     const batch: StepInput[] = []
-    for (const [i, x] of xs.entries()) {
+    for (const [index, x] of xs.entries()) {
+      const i = first + index
       if (this.#lengths[i] !== position) await this.#runner.truncateSession(idOf(i), position)
       batch.push({ session: idOf(i), position, rows: x.length / this.#config.hiddenSize, hidden: x })
     }
     const outs = (await this.#runner.step(batch)).map(ok)
-    outs.forEach(({ rows }, i) => (this.#lengths[i] = position + rows))
+    outs.forEach(({ rows }, i) => (this.#lengths[first + i] = position + rows))
     return outs.map(({ hidden }) => hidden!)
   }
 

@@ -151,13 +151,20 @@ async function ortWork(
 
 async function ourEngine(
   kind: 'wgsl' | 'wasm',
-  options: { shape: Shape; format: BenchFormat; sessions?: number; maxTokens?: number; fill?: number },
+  options: {
+    shape: Shape
+    format: BenchFormat
+    sessions?: number
+    maxTokens?: number
+    fill?: number | readonly number[]
+  },
 ): Promise<Ours> {
   const { shape, format, sessions = 1, maxTokens = CONTEXT, fill = 0 } = options
   const made = { config: SHAPES[shape], tensors: blockOf(shape), format, blocks: 1, sessions, maxTokens }
   const ours = kind === 'wgsl' ? await OurGpu.create(await theGpu(), made) : await OurWasm.create(made)
   await checkOurs(`${kind} ${shape} ${format}`, ours, shape, format)
-  if (ours instanceof OurWasm) await ours.fill(fill)
+  if (ours instanceof OurWasm)
+    await ours.fill(typeof fill === 'number' ? Array.from({ length: sessions }, () => fill) : fill)
   return ours
 }
 
@@ -196,7 +203,10 @@ async function batch8(id: string, kind: 'wgsl' | 'wasm'): Promise<BenchRow> {
 
 async function context4k(id: string, kind: 'wgsl' | 'wasm'): Promise<BenchRow> {
   const config = SHAPES['1b']
-  const ours = await ourEngine(kind, { shape: '1b', format: 'int4', maxTokens: 4096, fill: 4095 })
+  // A session for each context: the WebAssembly engine goes back in a session, and never ahead.
+  const contexts = [8, CONTEXT, 1024, 4096]
+  const fill = contexts.map((context) => context - 1)
+  const ours = await ourEngine(kind, { shape: '1b', format: 'int4', sessions: contexts.length, maxTokens: 4096, fill })
   const x = (): Float32Array => randomValues(config.hiddenSize, 1, 3)
   const notes: string[] = []
   for (const context of [8, 1024]) {
@@ -208,7 +218,7 @@ async function context4k(id: string, kind: 'wgsl' | 'wasm'): Promise<BenchRow> {
     notes.push(`context ${context} ${median(b).toFixed(1)} ms`)
   }
   function at(context: number): Promise<unknown> {
-    return ours.step([x()], context - 1)
+    return ours.step([x()], context - 1, contexts.indexOf(context))
   }
   const samples = await interleaved(
     () => at(CONTEXT),
