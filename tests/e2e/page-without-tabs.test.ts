@@ -59,7 +59,8 @@ describe('a model that nobody serves', () => {
     await page.goto(url)
     await page.getByTestId('chat-input').fill('안녕, 떠나지 마.')
     await page.getByTestId('chat-send').click()
-    await page.locator('[data-testid="chat-status"]:not([data-phase="idle"])').waitFor()
+    // While it opens, message and answer are on their way to the disk; from then on they are there.
+    await page.locator('[data-testid="chat-status"]:not([data-phase="idle"]):not([data-phase="opening"])').waitFor()
     await page.reload()
     await page.getByTestId('chat-message-user').getByText('안녕, 떠나지 마.').waitFor()
     await page.locator('[data-testid="chat-message-assistant"][data-state="interrupted"]').waitFor()
