@@ -39,7 +39,7 @@ export function boundOf({ unitWeights, peers }: SwarmModel): number {
 
 /** Tokens a second of a placement under the best routing; 0 where a unit is held by nobody. */
 export function capacityOf(model: SwarmModel, placement: Placement): number {
-  if (model.peers.some(({ speed }) => speed.kind === 'table')) return networkOf(model, placement).most()
+  if (model.peers.some(({ speed }) => speed.kind === 'table')) return poorestUnit(model, placement)
   return stepsFlow(model, placement).flow
 }
 
@@ -156,8 +156,25 @@ function poorest({ unitWeights }: SwarmModel, rows: readonly Row[], covering: re
   )
 }
 
+/**
+ * The max flow of a swarm in table form is what its poorest unit's holders pass together. No flow is more: each token passes that
+ * unit by one of them. And none less: of any cut, the peers that hold the unit after the last boundary on its near side are cut too
+ * (a span is entered anywhere and left at its end), so a cut by one unit is never dearer. Tests hold it against the network.
+ */
+function poorestUnit({ unitWeights, peers }: SwarmModel, placement: Placement): number {
+  const sums = new Float64Array(unitWeights.length)
+  for (const peer of peers) {
+    const span = placement.get(peer.id)
+    if (span === undefined) continue
+    const weight = sum(unitWeights.slice(span.start, span.end)) / (span.end - span.start)
+    const tokens = tokensOf(peer, span.end - span.start, weight)
+    for (let unit = span.start; unit < span.end; unit += 1) sums[unit] = (sums[unit] as number) + tokens
+  }
+  return sums.reduce((least, tokens) => Math.min(least, tokens), Infinity)
+}
+
 /** Tokens go from boundary 0 to boundary N: into a span anywhere in it, and out at its end. Each peer passed costs 1. */
-function networkOf({ unitWeights, peers }: SwarmModel, placement: Placement): FlowNetwork {
+export function networkOf({ unitWeights, peers }: SwarmModel, placement: Placement): FlowNetwork {
   const units = unitWeights.length
   const placed = peers.flatMap((peer) => {
     const span = placement.get(peer.id)

@@ -1,7 +1,7 @@
 /**
  * Placements of swarms whose peers are described by tables: what a peer passes falls faster than its span grows, so the length
- * is as much a choice as the start. While places are tried the swarm is judged by its poorest unit (what all holders of it
- * pass together), which no flow can exceed; what comes out is measured by max flow.
+ * is as much a choice as the start. The flow is what the holders of the poorest unit pass together; while places are tried
+ * all units count, the poorer the more.
  */
 import type { Span } from '../../span.ts'
 import { boundOf, capacityOf, meanHopsOf } from '../measures.ts'

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { FlowNetwork } from '../../../../swarm/planner/flow-network.ts'
 import { randomCluster } from '../../../../swarm/simulator/generate.ts'
-import { boundOf, capacityOf, meanHopsOf, petalsCapacityOf } from '../../../../swarm/planner/measures.ts'
+import { boundOf, capacityOf, meanHopsOf, networkOf, petalsCapacityOf } from '../../../../swarm/planner/measures.ts'
 import type { SwarmModel } from '../../../../swarm/planner/model.ts'
 import { Random } from '../../../../swarm/simulator/random.ts'
 import { equalPeers } from '../simulator/support.ts'
@@ -79,6 +79,27 @@ describe('tables', () => {
     // a and c both end in b, which passes 45 in all.
     expect(capacityOf(model, placement)).toBe(45)
     expect(meanHopsOf(model, placement)).toBe(2)
+  })
+
+  test('the poorest unit is the max flow, on any placement', () => {
+    for (let seed = 1; seed <= 60; seed += 1) {
+      const random = new Random(seed, 'cuts')
+      const units = random.integer(2, 9)
+      const peers = Array.from({ length: random.integer(2, 9) }, (_, i) => ({
+        id: `p${i}`,
+        speed: { kind: 'table' as const, tokensPerSecond: Array.from({ length: units }, () => random.integer(1, 99)) },
+        maxBlocks: units,
+        leaveChance: 0,
+      }))
+      const model = { unitWeights: Array.from({ length: units }, () => 1), peers }
+      const placement = new Map(
+        peers.map(({ id }) => {
+          const start = random.integer(0, units - 1)
+          return [id, { start, end: random.integer(start + 1, units) }] as const
+        }),
+      )
+      expect(capacityOf(model, placement)).toBeCloseTo(networkOf(model, placement).most(), 6)
+    }
   })
 
   test('the bound lets each peer take its best length', () => {
