@@ -177,6 +177,28 @@ describe('a chat on the page', () => {
     expect(drawn[0]).toBe(drawn[1])
   })
 
+  test('keeps what is being typed in a setting when the model has been read meanwhile', async () => {
+    let read: () => void = () => undefined
+    const asked = new Promise<void>((resolve) => (read = resolve))
+    await page.route('**/tokenizer.json', async (route) => {
+      await asked
+      await route.continue()
+    })
+    await page.reload()
+    await page.getByTestId('chat-settings').click()
+    const temperature = page.getByTestId('setting-temperature')
+    await temperature.fill('0.25')
+    read()
+    // The model's own values stand in the empty fields once it has been read.
+    await page.locator('[data-testid="setting-topP"][placeholder*=":"]').waitFor()
+    expect(await temperature.inputValue()).toBe('0.25')
+    await temperature.blur()
+    expect(await temperature.inputValue()).toBe('0.25')
+    await temperature.fill('7')
+    await temperature.blur()
+    expect(await temperature.inputValue(), 'out of range: the value before it').toBe('0.25')
+  })
+
   test('is renamed and deleted, and stays so after a reload', async () => {
     await chat.send('Hello!')
     await chat.finished(0)

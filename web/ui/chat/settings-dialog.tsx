@@ -1,6 +1,7 @@
 /** Sampling settings and the system prompt. An empty field means the model's own value, which stands in its place. */
 import type { ComponentChildren } from 'preact'
 import { Dialog } from '../parts/dialog.tsx'
+import { useDraft } from '../parts/use-draft.ts'
 import { useServices, useTexts } from '../services.ts'
 import { DEFAULT_SETTINGS, type ChatSettings } from '../state/chat-types.ts'
 import { readStopTexts } from '../state/preferences.ts'
@@ -18,6 +19,7 @@ const RANGES: Record<NumberKey, { min: number; max: number; step: number | 'any'
 export function SettingsDialog({ open, onClose }: { open: boolean; onClose: () => void }) {
   const { preferences } = useServices()
   const { settings } = useTexts().messages
+  const stop = useDraft(preferences.settings.value.stop.join('\n'))
   return (
     <Dialog open={open} title={settings.title} onClose={onClose} class="dialog-settings">
       <form class="fields" method="dialog">
@@ -35,10 +37,10 @@ export function SettingsDialog({ open, onClose }: { open: boolean; onClose: () =
             data-testid="setting-stop"
             aria-describedby="set-stop-help"
             rows={2}
-            value={preferences.settings.value.stop.join('\n')}
+            {...stop}
             onChange={(event) => {
-              const stop = readStopTexts(event.currentTarget.value)
-              preferences.settings.value = { ...preferences.settings.value, stop }
+              const texts = readStopTexts(event.currentTarget.value)
+              preferences.settings.value = { ...preferences.settings.value, stop: texts }
             }}
           />
         </Field>
@@ -78,6 +80,7 @@ function NumberField({ name, help }: { name: NumberKey; help: string }) {
   const { messages, formats } = useTexts()
   const { settings } = messages
   const value = preferences.settings.value[name]
+  const draft = useDraft(value ?? '')
   const range = RANGES[name]
   const own = name === 'maxTokens' ? undefined : models.opened.value?.defaults[name]
   const placeholder =
@@ -97,7 +100,7 @@ function NumberField({ name, help }: { name: NumberKey; help: string }) {
         min={range.min}
         max={range.max}
         step={range.step}
-        value={value ?? ''}
+        {...draft}
         placeholder={placeholder}
         onChange={(event) => {
           preferences.settings.value = changed(preferences.settings.value, name, event.currentTarget)

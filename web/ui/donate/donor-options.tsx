@@ -1,6 +1,7 @@
 /** What may be chosen before the start: model, number of blocks, memory, weights, and a token for gated models. */
 import { WEIGHT_CHOICES } from '../../../swarm/model/config.ts'
 import { useServices, useTexts } from '../services.ts'
+import { useDraft } from '../parts/use-draft.ts'
 import { ModelPicker } from '../chat/model-bar.tsx'
 import { isRunning, type PlannedChoices } from '../state/donating.ts'
 import { MemorySlider } from './memory-slider.tsx'
@@ -14,6 +15,7 @@ export function DonorOptions() {
   const set = (change: Partial<PlannedChoices>) => {
     donating.choices.value = { ...choices, ...change }
   }
+  const typedBlocks = useDraft(choices.numBlocks ?? '')
   const chosen = models.chosen.value
   const blocks = chosen?.blocks ?? null
   return (
@@ -33,7 +35,7 @@ export function DonorOptions() {
           step={1}
           disabled={disabled || fixed}
           placeholder={donate.blocksAuto}
-          value={choices.numBlocks ?? ''}
+          {...typedBlocks}
           aria-describedby="donate-blocks-help"
           onChange={(event) => {
             const input = event.currentTarget
