@@ -5,25 +5,21 @@
  */
 import type { Span } from '../../span.ts'
 import { boundOf } from '../measures.ts'
-import { longestSpan, type ModelPeer, type Placement, type SwarmModel } from '../model.ts'
+import type { Placement, SwarmModel } from '../model.ts'
+import { tablePeer, type TablePeer } from './tables.ts'
 
 const HALVINGS = 30
 
 interface Group {
-  peers: readonly Tabled[]
+  peers: readonly TablePeer[]
   /** The most units that the group passes the flow through. */
   length: number
-}
-
-interface Tabled {
-  id: string
-  tokens: readonly number[]
 }
 
 /** One layout for each way of grouping: peers alone, and those that reach less than 2, 3, … units alone put together. */
 export function layoutsOf(model: SwarmModel, maxHops: number): Placement[] {
   const units = model.unitWeights.length
-  const peers = model.peers.map((peer) => tabled(peer, units))
+  const peers = model.peers.map((peer) => tablePeer(peer, units))
   const longest = Math.max(...peers.map(({ tokens }) => tokens.length))
   const layouts: Placement[] = []
   for (let least = 1; least <= longest; least += 1) {
@@ -46,12 +42,18 @@ export function layoutsOf(model: SwarmModel, maxHops: number): Placement[] {
 }
 
 /** Groups that reach over all units in at most `maxHops` spans, the longest first; null: they do not. */
-function chain(peers: readonly Tabled[], flow: number, least: number, units: number, maxHops: number): Group[] | null {
+function chain(
+  peers: readonly TablePeer[],
+  flow: number,
+  least: number,
+  units: number,
+  maxHops: number,
+): Group[] | null {
   const alone = peers
     .map((peer) => ({ peer, reach: reachOf([peer], flow) }))
     .toSorted((a, b) => b.reach - a.reach || (b.peer.tokens[0] as number) - (a.peer.tokens[0] as number))
   const groups: Group[] = []
-  let open: Tabled[] = []
+  let open: TablePeer[] = []
   for (const { peer, reach } of alone) {
     if (reach >= least) {
       groups.push({ peers: [peer], length: reach })
@@ -74,7 +76,7 @@ function chain(peers: readonly Tabled[], flow: number, least: number, units: num
   return covered >= units && used.length <= maxHops ? used : null
 }
 
-function reachOf(peers: readonly Tabled[], flow: number): number {
+function reachOf(peers: readonly TablePeer[], flow: number): number {
   const longest = Math.min(...peers.map(({ tokens }) => tokens.length))
   for (let length = longest; length >= 1; length -= 1) {
     if (peers.reduce((sum, { tokens }) => sum + (tokens[length - 1] as number), 0) >= flow) return length
@@ -82,7 +84,7 @@ function reachOf(peers: readonly Tabled[], flow: number): number {
   return 0
 }
 
-function laidOut(groups: readonly Group[], peers: readonly Tabled[], units: number): Placement {
+function laidOut(groups: readonly Group[], peers: readonly TablePeer[], units: number): Placement {
   const lengths = groups.map(({ length }) => length)
   let surplus = lengths.reduce((sum, length) => sum + length, 0) - units
   // What is more than needed is taken from the ends of the longest: shorter spans pass more.
@@ -118,12 +120,4 @@ function laidOut(groups: readonly Group[], peers: readonly Tabled[], units: numb
     poorest.passes += tokens[poorest.span.end - poorest.span.start - 1] as number
   }
   return placement
-}
-
-function tabled(peer: ModelPeer, units: number): Tabled {
-  const { speed } = peer
-  const tokens = Array.from({ length: longestSpan(peer, units) }, (_, i) =>
-    speed.kind === 'table' ? (speed.tokensPerSecond[i] as number) : speed.blockStepsPerSecond / (i + 1),
-  )
-  return { id: peer.id, tokens }
 }

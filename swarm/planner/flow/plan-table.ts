@@ -5,9 +5,10 @@
  */
 import type { Span } from '../../span.ts'
 import { boundOf, capacityOf, meanHopsOf } from '../measures.ts'
-import { longestSpan, type ModelPeer, type Placement, type SwarmModel } from '../model.ts'
+import type { Placement, SwarmModel } from '../model.ts'
 import { layoutsOf } from './layouts.ts'
 import type { FlowPlan } from './plan-steps.ts'
+import { tablePeer, type TablePeer } from './tables.ts'
 
 /** How strongly the poorest units count before the others; 2 as in block-steps form, where evenness is a sum of squares. */
 const EVEN = 2
@@ -17,13 +18,6 @@ const EQUAL = 1e-9
 /** Of the bound: a plan that good is not looked at further. */
 const NEAR_BOUND = 0.995
 const MAX_SWEEPS = 60
-
-interface TablePeer {
-  id: string
-  /** `[length - 1]`: tokens a second with a span of so many units. */
-  tokens: readonly number[]
-  fixed: boolean
-}
 
 /**
  * Peers arrive in the model's order, each choosing for itself; then all look around in turn until nobody gains more than
@@ -101,15 +95,6 @@ function moveBySums(sums: UnitSums, spans: Map<string, Span>, peer: TablePeer, g
 function put(sums: UnitSums, spans: Map<string, Span>, peer: TablePeer, span: Span): void {
   spans.set(peer.id, span)
   sums.add(span, tokensOf(peer, span))
-}
-
-export function tablePeer(peer: ModelPeer, units: number): TablePeer {
-  const { speed } = peer
-  const longest = longestSpan(peer, units)
-  const tokens = Array.from({ length: longest }, (_, i) =>
-    speed.kind === 'table' ? (speed.tokensPerSecond[i] as number) : speed.blockStepsPerSecond / (i + 1),
-  )
-  return { id: peer.id, tokens, fixed: peer.fixed === true }
 }
 
 function tokensOf({ tokens }: TablePeer, { start, end }: Span): number {

@@ -7,8 +7,6 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { planAll, planJoins } from '../../../swarm/planner/flow/plan.ts'
-import { placedPeer } from '../../../swarm/planner/flow/plan-steps.ts'
-import { Supplies } from '../../../swarm/planner/flow/supplies.ts'
 import {
   boundOf,
   capacityOf,
@@ -23,6 +21,7 @@ import { parseCluster } from '../../../swarm/simulator/parse-cluster.ts'
 import { planCluster } from '../../../swarm/simulator/plan-cluster.ts'
 import { Random } from '../../../swarm/simulator/random.ts'
 import { REPO_ROOT } from '../../support/processes.ts'
+import { bestCapacity } from '../../support/exhaustive-plan.ts'
 
 const SEEDS = Array.from({ length: 200 }, (_, i) => i + 1)
 /** The expected objective tries each loss: fewer seeds. */
@@ -115,7 +114,7 @@ test('against every placement there is, in small swarms, global', () => {
   const shares: number[] = []
   for (let seed = 1; shares.length < 300; seed += 1) {
     const model = tiny(seed)
-    const best = exhaustive(model)
+    const best = bestCapacity(model)
     if (best === 0) continue
     shares.push(capacityOf(model, planAll(model, { objective: 'capacity' }).placement) / best)
   }
@@ -139,29 +138,6 @@ function tiny(seed: number): SwarmModel {
       leaveChance: 0.1,
     })),
   }
-}
-
-/** Every start of every peer at its longest span, which is exact: a longer span can do all that a part of it can. */
-function exhaustive(model: SwarmModel): number {
-  const units = model.unitWeights.length
-  const supplies = new Supplies(model.unitWeights)
-  const peers = model.peers.map((peer) => placedPeer(peer, units))
-  let best = 0
-  const visit = (index: number): void => {
-    const peer = peers[index]
-    if (peer === undefined) {
-      if (supplies.covered() === units && supplies.carries(best * (1 + 1e-9))) best = supplies.capacity()
-      return
-    }
-    for (let start = 0; start + peer.longest <= units; start += 1) {
-      const span = { start, end: start + peer.longest }
-      supplies.add(span, peer.blockSteps)
-      visit(index + 1)
-      supplies.remove(span, peer.blockSteps)
-    }
-  }
-  visit(0)
-  return best
 }
 
 function median(values: readonly number[]): number {

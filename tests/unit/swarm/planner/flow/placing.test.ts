@@ -8,6 +8,7 @@ import { capacityOf, expectedCapacityOf } from '../../../../../swarm/planner/mea
 import type { ModelPeer, SwarmModel } from '../../../../../swarm/planner/model.ts'
 import { Random } from '../../../../../swarm/simulator/random.ts'
 import type { Span } from '../../../../../swarm/span.ts'
+import { bestCapacity } from '../../../../support/exhaustive-plan.ts'
 
 function randomModel(random: Random, peers: number, units: number, most: number): SwarmModel & { peers: ModelPeer[] } {
   return {
@@ -58,36 +59,13 @@ test('units without a holder are passed over while a swarm fills, and count as n
   expect([supplies.covered(), supplies.capacity()]).toEqual([0, 0])
 })
 
-/** Every start of every peer; spans at their longest, which is exact in this form (`docs/planner.md`). */
-function exhaustive(model: SwarmModel): number {
-  const units = model.unitWeights.length
-  const supplies = new Supplies(model.unitWeights)
-  const peers = model.peers.map((peer) => placedPeer(peer, units))
-  let best = 0
-  const visit = (index: number): void => {
-    const peer = peers[index]
-    if (peer === undefined) {
-      if (supplies.covered() === units && supplies.carries(best * (1 + 1e-9))) best = supplies.capacity()
-      return
-    }
-    for (let start = 0; start + peer.longest <= units; start += 1) {
-      const span = { start, end: start + peer.longest }
-      supplies.add(span, peer.blockSteps)
-      visit(index + 1)
-      supplies.remove(span, peer.blockSteps)
-    }
-  }
-  visit(0)
-  return best
-}
-
 test('a plan for all at once is within five percent of the best there is, in small swarms', () => {
   let compared = 0
   for (let seed = 1; seed <= 60; seed += 1) {
     const random = new Random(seed, 'tiny')
     const units = random.integer(4, 10)
     const model = randomModel(random, random.integer(2, 5), units, 6)
-    const best = exhaustive(model)
+    const best = bestCapacity(model)
     if (best === 0) continue
     compared += 1
     const { placement } = planAll(model, { objective: 'capacity' })
