@@ -33,3 +33,13 @@ export function longestSpan(peer: ModelPeer, units: number): number {
   const known = peer.speed.kind === 'table' ? peer.speed.tokensPerSecond.length : Infinity
   return Math.min(peer.maxBlocks, known, units)
 }
+
+/**
+ * Petals knows one figure for a peer, block-steps a second; of a table it is what the longest span gives, because that is
+ * the span that Petals' servers take.
+ */
+export function blockStepsOf(peer: ModelPeer, units: number): number {
+  if (peer.speed.kind === 'steps') return peer.speed.blockStepsPerSecond
+  const length = longestSpan(peer, units)
+  return length * (peer.speed.tokensPerSecond[length - 1] as number)
+}

@@ -1,5 +1,5 @@
 /** A swarm as the simulator gets it: what there is to serve, who may serve it, and how far they are from each other. */
-import { longestSpan, type ModelPeer } from '../planner/model.ts'
+import type { ModelPeer } from '../planner/model.ts'
 
 export interface ClusterPeer extends ModelPeer {
   /** Bandwidth for weights. */
@@ -29,14 +29,4 @@ export const DEFAULT_LEAVE_CHANCE = 0.1
 
 export function unitsOf(cluster: { unitWeights: readonly number[] }): number {
   return cluster.unitWeights.length
-}
-
-/**
- * Petals knows one figure for a peer, block-steps a second; of a table it is what the longest span gives, because that is
- * the span that Petals' servers take.
- */
-export function blockStepsOf(peer: ModelPeer, units: number): number {
-  if (peer.speed.kind === 'steps') return peer.speed.blockStepsPerSecond
-  const length = longestSpan(peer, units)
-  return length * (peer.speed.tokensPerSecond[length - 1] as number)
 }

@@ -4,21 +4,20 @@
  */
 import { boundOf, capacityOf, meanHopsOf, petalsCapacityOf } from '../planner/measures.ts'
 import { planAll, planJoins } from '../planner/flow/plan.ts'
-import { longestSpan, type Placement, type SwarmModel } from '../planner/model.ts'
+import { blockStepsOf, longestSpan, type Objective, type Placement, type SwarmModel } from '../planner/model.ts'
 import type { PlannerPeer, SwarmView } from '../planner/types.ts'
 import type { Span } from '../span.ts'
-import { blockStepsOf, type Cluster, type ClusterPeer } from './cluster.ts'
+import type { Cluster, ClusterPeer } from './cluster.ts'
 import { Random } from './random.ts'
 import { simulatedRule, type RuleName, type SimulatedRule } from './rules.ts'
 
 export type PlanMode = 'global' | 'joins'
-export type ObjectiveName = 'expected' | 'capacity'
 
 export interface StaticOptions {
   cluster: Cluster
   rule: RuleName
   mode: PlanMode
-  objective: ObjectiveName
+  objective: Objective
   /** Bound of the mean hops of the capacity flow. */
   maxHops?: number
   seed: number
@@ -29,7 +28,7 @@ export interface StaticOptions {
 export interface StaticResult {
   rule: RuleName
   mode: PlanMode
-  objective: ObjectiveName
+  objective: Objective
   placements: { peer: string; start: number; end: number }[]
   /** Tokens a second in the rule's own measure: max flow, or Petals' poorest block. */
   capacity: number

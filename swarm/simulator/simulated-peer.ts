@@ -1,8 +1,8 @@
 /** One peer of a simulated swarm: what it serves, what it loads, what it has kept. */
 import type { PlannerPeer } from '../planner/types.ts'
 import type { Span } from '../span.ts'
-import { longestSpan } from '../planner/model.ts'
-import { blockStepsOf, type Cluster, type ClusterPeer } from './cluster.ts'
+import { blockStepsOf, longestSpan } from '../planner/model.ts'
+import type { Cluster, ClusterPeer } from './cluster.ts'
 
 export interface Claim {
   span: Span

@@ -1,6 +1,6 @@
 /** Placements of a whole swarm that is described by block-steps a second: one peer after another, and moves until nobody gains. */
 import type { Span } from '../../span.ts'
-import { longestSpan, type ModelPeer, type Objective, type Placement, type SwarmModel } from '../model.ts'
+import { blockStepsOf, longestSpan, type ModelPeer, type Objective, type Placement, type SwarmModel } from '../model.ts'
 import { isBetter, Placing, type PlacedPeer, type Worth } from './placing.ts'
 
 /** A placement, and the moves that led to it after everybody had joined. */
@@ -75,11 +75,13 @@ function peersOf(model: SwarmModel): PlacedPeer[] {
 }
 
 export function placedPeer(peer: ModelPeer, units: number): PlacedPeer {
-  const longest = longestSpan(peer, units)
-  const { speed } = peer
-  const blockSteps =
-    speed.kind === 'steps' ? speed.blockStepsPerSecond : longest * (speed.tokensPerSecond[longest - 1] as number)
-  return { id: peer.id, blockSteps, longest, leaveChance: peer.leaveChance, fixed: peer.fixed === true }
+  return {
+    id: peer.id,
+    blockSteps: blockStepsOf(peer, units),
+    longest: longestSpan(peer, units),
+    leaveChance: peer.leaveChance,
+    fixed: peer.fixed === true,
+  }
 }
 
 /** Fast and slow in turn. */
