@@ -28,6 +28,8 @@ export const MAX_STEP_ROWS = 512
 export const MAX_CHUNK_BYTES = 256 * KIB
 export const DEFAULT_TOP_K = 256
 export const MAX_TOP_K = 1024
+/** Rows of one step whose logits come back: a token and the guesses that are tried with it. 132 KiB at MAX_TOP_K. */
+export const MAX_LOGITS_ROWS = 16
 
 // --- donor
 export const MAX_SESSIONS = 8

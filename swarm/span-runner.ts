@@ -11,21 +11,25 @@ import type { Span } from './span.ts'
 export interface StepInput {
   /** 32 hex digits. */
   session: string
-  /** Index of the first new token; must equal the session's committed length. */
+  /** Index of the first new token; must equal the session's committed length, or with `cut` be at most that. */
   position: number
+  /** Tokens from `position` on are forgotten first: guesses of the step before that were wrong. */
+  cut?: true
   /** Number of new tokens T, 1..MAX_STEP_ROWS. */
   rows: number
   /** Token ids `[T]`, for the runner whose session span starts at block 0. */
   tokens?: Uint32Array
   /** Hidden states `[T, hiddenSize]` row-major f32, for every other runner. */
   hidden?: Float32Array
-  /** Asked of the last hop: logits of the last row. Without it a last hop returns nothing but `computeMs` (prefill chunks before the last). */
+  /** Asked of the last hop: logits of the last row or rows. Without it a last hop returns nothing but `computeMs` (prefill chunks before the last). */
   logits?: LogitsRequest
 }
 
 export interface LogitsRequest {
   /** The best `topK` logits come back; 0 asks for the whole row. */
   topK: number
+  /** Of how many rows, the step's last ones: 1 where it is left out, at most MAX_LOGITS_ROWS. Of several not more than MAX_TOP_K each. */
+  rows?: number
 }
 
 export interface StepOutput {
@@ -34,7 +38,10 @@ export interface StepOutput {
   rows: number
   /** Hidden states `[T, hiddenSize]` f32 after the session span's last block; absent when the span ends with the head. */
   hidden?: Float32Array
+  /** Of the last row. */
   logits?: LogitsRow
+  /** Of the rows before it, in order, where more than one was asked for. */
+  earlierLogits?: LogitsRow[]
   /** Time on the device for the batch this step was in, milliseconds. */
   computeMs: number
 }
@@ -78,7 +85,7 @@ export interface SpanRunner {
    * session) gives a `StepFailure` in its place and leaves its session as it was; the others are not touched by it.
    */
   step(batch: StepInput[]): Promise<(StepOutput | StepFailure)[]>
-  /** The best `topK` logits of the session's last step again, without running it again. */
+  /** The best `topK` logits of the last row of the session's last step again, without running it again. */
   lastLogits(session: string, request: LogitsRequest): Promise<LogitsRow>
   status(): RunnerStatus
   /** Frees everything; pending steps reject with GPU_LOST. */

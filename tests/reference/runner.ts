@@ -3,7 +3,7 @@
  * the whole contract (budget, positions, failures), is exact in f64 and slow: for small models.
  */
 import { SwarmError, toPlainError } from '../../swarm/errors.ts'
-import { MAX_STEP_ROWS } from '../../swarm/limits.ts'
+import { MAX_LOGITS_ROWS, MAX_STEP_ROWS } from '../../swarm/limits.ts'
 import type { LlamaConfig } from '../../swarm/model/config.ts'
 import type { Span } from '../../swarm/span.ts'
 import { containsSpan, formatSpan, isValidSpan, spanLength } from '../../swarm/span.ts'
@@ -52,8 +52,8 @@ export function createReferenceRunner(
     return session
   }
 
-  function logitsOf(lastRow: Float64Array): Float32Array {
-    const normed = ops.rmsNorm(lastRow, tensor('model.norm.weight'), config.rmsNormEps)
+  function logitsOf(row: Float64Array): Float32Array {
+    const normed = ops.rmsNorm(row, tensor('model.norm.weight'), config.rmsNormEps)
     const head = tensor(config.tieWordEmbeddings ? 'model.embed_tokens.weight' : 'lm_head.weight')
     return Float32Array.from(ops.matMul(normed, head, vocabSize, hiddenSize))
   }
@@ -61,6 +61,7 @@ export function createReferenceRunner(
   function runStep(input: StepInput): StepOutput {
     const session = find(input.session)
     checkStep(config, session, input)
+    session.length = input.position
     const fromTokens = session.span.start === 0
     let x = fromTokens
       ? ops.embed(tensor('model.embed_tokens.weight'), hiddenSize, input.tokens!)
@@ -73,8 +74,14 @@ export function createReferenceRunner(
     if (session.span.end !== numHiddenLayers) {
       output.hidden = refuseNotFinite(Float32Array.from(x), 'the hidden states')
     } else if (input.logits !== undefined) {
-      logits = refuseNotFinite(logitsOf(x.subarray(x.length - hiddenSize)), 'the logits')
-      output.logits = best(logits, input.logits.topK)
+      const { rows = 1, topK } = input.logits
+      const found: LogitsRow[] = []
+      for (let row = input.rows - rows; row < input.rows; row += 1) {
+        logits = refuseNotFinite(logitsOf(x.subarray(row * hiddenSize, (row + 1) * hiddenSize)), 'the logits')
+        found.push(best(logits, topK))
+      }
+      output.logits = found.pop()!
+      if (found.length > 0) output.earlierLogits = found
     }
     session.length += input.rows
     session.lastLogits = logits
@@ -205,13 +212,15 @@ function runBlock(
 }
 
 function checkStep(config: LlamaConfig, session: Session, input: StepInput): void {
-  const { rows, position, tokens, hidden } = input
+  const { rows, position, tokens, hidden, cut, logits } = input
   const fail = (code: 'BAD_FRAME' | 'WRONG_POSITION' | 'CACHE_FULL' | 'BAD_TOKEN_ID', message: string): never => {
     throw new SwarmError(code, message)
   }
   if (!Number.isInteger(rows) || rows < 1 || rows > MAX_STEP_ROWS) fail('BAD_FRAME', `${rows} rows`)
-  if (position !== session.length) fail('WRONG_POSITION', `position ${position}, the session is at ${session.length}`)
+  if (cut ? position > session.length : position !== session.length)
+    fail('WRONG_POSITION', `position ${position}, the session is at ${session.length}`)
   if (position + rows > session.maxTokens) fail('CACHE_FULL', `${position + rows} of ${session.maxTokens} tokens`)
+  if ((logits?.rows ?? 1) > Math.min(rows, MAX_LOGITS_ROWS)) fail('BAD_FRAME', `logits of ${logits?.rows} rows`)
   if (input.logits !== undefined && session.span.end !== config.numHiddenLayers) fail('BAD_FRAME', 'no head here')
   if (session.span.start === 0) {
     if (tokens?.length !== rows || hidden !== undefined) fail('BAD_FRAME', `${rows} token ids expected`)

@@ -22,6 +22,14 @@ export interface InterleavingResult {
   shared: number
 }
 
+/** Of steps that ask for several rows. */
+const BEST = 40
+
+function best(row: LogitsRow, topK: number): LogitsRow {
+  const count = topK === 0 ? row.vocabSize : topK
+  return { ...row, ids: row.ids.slice(0, count), values: row.values.slice(0, count) }
+}
+
 /** The runner holds a whole model and at least `sessions · (tokens + sessions)` cached tokens. */
 export async function randomInterleavings(
   runner: SpanRunner,
@@ -62,7 +70,10 @@ export async function randomInterleavings(
       for (let again = 0; again < 2 && random() < 0.7; again += 1) {
         const rows = Math.min(1 + below(random() < 0.5 ? 1 : 30), tokens - lengths[i]!)
         if (rows === 0) break
-        batch.push(stepOf(i, lengths[i]!, rows))
+        const step = stepOf(i, lengths[i]!, rows)
+        // Half of them ask for the logits of several rows.
+        if (rows > 1 && random() < 0.5) step.logits = { topK: BEST, rows: Math.min(rows, 1 + below(8)) }
+        batch.push(step)
         lengths[i]! += rows
       }
     }
@@ -73,10 +84,14 @@ export async function randomInterleavings(
     const outputs = await runner.step([stray, ...batch])
     if (!('error' in outputs[0]!)) throw new Error('a step of an unknown session was run')
     for (const [at, output] of outputs.slice(1).map(ok).entries()) {
-      const { position, rows } = batch[at]!
-      const expected = alone[Number.parseInt(output.session, 16)]![position + rows - 1]!
-      result.differ += bitsThatDiffer(output.logits!, expected)
-      result.compared += 1
+      const { position, rows, logits } = batch[at]!
+      const expected = alone[Number.parseInt(output.session, 16)]!.slice(0, position + rows)
+      const found = [...(output.earlierLogits ?? []), output.logits!]
+      if (found.length !== (logits!.rows ?? 1)) throw new Error(`${found.length} rows of logits came`)
+      for (const [back, row] of found.toReversed().entries()) {
+        result.differ += bitsThatDiffer(row, best(expected.at(-1 - back)!, logits!.topK))
+        result.compared += 1
+      }
     }
     // Now and then a session forgets and is replayed, and another moves to other memory.
     const i = below(sessions)

@@ -1,6 +1,6 @@
 /** The rules of `SpanRunner` that other parts rely on, tried on a real runner: each broken rule is one line. */
 import { SwarmError } from '../../swarm/errors.ts'
-import type { SpanRunner, StepInput } from '../../swarm/span-runner.ts'
+import type { LogitsRow, SpanRunner, StepInput } from '../../swarm/span-runner.ts'
 import type { ModelFiles } from '../reference/model-files.ts'
 import { bitsThatDiffer, ok, type SpanChain } from './span-chain.ts'
 
@@ -137,6 +137,8 @@ async function batchRules(
   const [replayed] = await runner.step([tokens(A, 3, ids.slice(3))])
   expect('a cut session continues with the same bits', bitsThatDiffer(ok(replayed).logits!, row) === 0)
 
+  await severalRows(runner, expect, tokens, row)
+
   const before = runner.status().cacheTokensLeft
   await runner.closeSession(A)
   await runner.closeSession(A)
@@ -149,6 +151,70 @@ async function batchRules(
     'a prefill chunk without logits returns nothing',
     ok(silent).logits === undefined && ok(silent).hidden === undefined,
   )
+}
+
+/** Session A has run `ids` of 8 tokens, `row` after the last. Leaves it so. */
+async function severalRows(
+  runner: SpanRunner,
+  expect: (rule: string, holds: boolean) => void,
+  tokens: (session: string, position: number, ids: number[], topK?: number) => StepInput,
+  row: LogitsRow,
+): Promise<void> {
+  const K = 40
+  const guesses = [7, 7, 2, 9, 30, 31, 32, 33, 34, 35, 36, 37]
+  const alone: LogitsRow[] = []
+  for (const [i, id] of guesses.entries()) {
+    alone.push(ok((await runner.step([{ ...tokens(A, 8 + i, [id], K) }]))[0]).logits!)
+  }
+  const asked = (position: number, ids: number[], rows: number): StepInput => ({
+    ...tokens(A, position, ids),
+    cut: true,
+    logits: { topK: K, rows },
+  })
+  const all = ok((await runner.step([asked(8, guesses, guesses.length)]))[0])
+  const same = (found: LogitsRow[], wanted: LogitsRow[]): boolean =>
+    found.length === wanted.length && found.every((each, i) => sameBest(each, wanted[i]!))
+  expect('all rows of a step have the bits of single steps', same([...all.earlierLogits!, all.logits!], alone))
+  const [again] = [await runner.lastLogits(A, { topK: K })]
+  expect('the last logits are those of the last row', sameBest(again, alone.at(-1)!))
+
+  const wrong = ok((await runner.step([asked(9, [1, 1, 1, 1], 2)]))[0])
+  expect('only the rows asked for come', wrong.earlierLogits?.length === 1)
+  const right = ok((await runner.step([asked(9, guesses.slice(1, 4), 3)]))[0])
+  expect('a step that cuts forgets what was guessed', same([...right.earlierLogits!, right.logits!], alone.slice(1, 4)))
+  const stays = ok((await runner.step([{ ...asked(12, [30], 1) }]))[0])
+  expect('a step may say that it cuts and cut nothing', sameBest(stays.logits!, alone[4]!))
+
+  const refused = [
+    asked(14, [1], 1),
+    asked(13, [1, 2], 3),
+    asked(13, [1, 2], 0),
+    { ...asked(13, [1, 2], 2), logits: { topK: 0, rows: 2 } },
+    asked(
+      13,
+      Array.from({ length: 17 }, () => 1),
+      17,
+    ),
+    { ...tokens(A, 12, [1]) },
+  ]
+  const codes: string[] = []
+  for (const input of refused) {
+    const output = (await runner.step([input]))[0]!
+    codes.push('error' in output ? output.error.code : 'none')
+  }
+  const bad = 'BAD_FRAME'
+  expect(
+    'steps past the limits of several rows are refused',
+    codes.join() === ['WRONG_POSITION', bad, bad, bad, bad, 'WRONG_POSITION'].join(),
+  )
+  const next = ok((await runner.step([asked(13, [31], 1)]))[0])
+  expect('a refused step leaves the session as it was', sameBest(next.logits!, alone[5]!))
+  const back = ok((await runner.step([{ ...tokens(A, 7, [6]), cut: true }]))[0])
+  expect('back to where it began, with the same bits', bitsThatDiffer(back.logits!, row) === 0)
+}
+
+function sameBest(a: LogitsRow, b: LogitsRow): boolean {
+  return a.ids.join() === b.ids.join() && a.values.every((value, i) => Object.is(value, b.values[i]))
 }
 
 /** The code of a step through a model one of whose matrices holds the largest bf16 everywhere. */

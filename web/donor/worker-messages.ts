@@ -83,17 +83,17 @@ export function transfersOf(values: readonly (StepInput | StepOutput | StepFailu
   const add = (array: Uint32Array | Float32Array | undefined): void => {
     if (array?.buffer instanceof ArrayBuffer) buffers.add(array.buffer)
   }
+  const addRow = (row: LogitsRow): void => {
+    add(row.ids)
+    add(row.values)
+  }
   for (const value of values) {
-    if ('ids' in value) {
-      add(value.ids)
-      add(value.values)
-    } else if (!('error' in value)) {
+    if ('ids' in value) addRow(value)
+    else if (!('error' in value)) {
       add(value.hidden)
       if ('tokens' in value) add(value.tokens)
-      if (value.logits !== undefined && 'ids' in value.logits) {
-        add(value.logits.ids)
-        add(value.logits.values)
-      }
+      if (value.logits !== undefined && 'ids' in value.logits) addRow(value.logits)
+      if ('earlierLogits' in value) value.earlierLogits?.forEach(addRow)
     }
   }
   return [...buffers]

@@ -2,11 +2,11 @@
  * A batch of steps as every backend runs it: which inputs go through the blocks together, which rows of them are in the next chunk,
  * and what becomes of a session when its rows are through.
  */
-import { SwarmError } from '../../swarm/errors.ts'
+import type { SwarmError } from '../../swarm/errors.ts'
 import type { LlamaConfig } from '../../swarm/model/config.ts'
 import { sameSpan } from '../../swarm/span.ts'
 import type { LogitsRow, StepFailure, StepInput, StepOutput } from '../../swarm/span-runner.ts'
-import { findSession } from './session-rules.ts'
+import { cutSession, findSession } from './session-rules.ts'
 import type { SessionLimits, StepRows } from './step-checks.ts'
 import { checkStep, failureOf, refuseNotFinite } from './step-checks.ts'
 
@@ -25,6 +25,10 @@ export interface Job<S extends BatchSession> {
   done: number
   /** `[rows, hiddenSize]`; null where the session ends with the head. */
   hidden: Float32Array | null
+  /** Of the rows asked for that have been run, in order. */
+  logits: LogitsRow[]
+  /** What is wrong with them. */
+  failure: SwarmError | null
 }
 
 /** Rows of a job within a chunk. */
@@ -63,9 +67,10 @@ export function nextJobs<S extends BatchSession>(
     try {
       const found = findSession(sessions, input.session)
       const rows = checkStep(input, found, config)
+      if (input.position < found.length) cutSession(found, input.position)
       const endsWithHead = found.span.end === config.numHiddenLayers
       const hidden = endsWithHead ? null : new Float32Array(input.rows * config.hiddenSize)
-      jobs.push({ index, input, rows, session: found, done: 0, hidden })
+      jobs.push({ index, input, rows, session: found, done: 0, hidden, logits: [], failure: null })
     } catch (error) {
       outputs[index] = failureOf(input, error)
     }
@@ -98,14 +103,43 @@ export function nextChunk<S extends BatchSession>(
   return chunk
 }
 
+/** A row whose logits are asked for. */
+export interface AskedRow<S extends BatchSession> {
+  job: Job<S>
+  /** Among the rows of the chunk. */
+  row: number
+}
+
+/** In order: the last one of a job comes after its others. */
+export function askedRows<S extends BatchSession>(chunk: readonly JobPart<S>[]): AskedRow<S>[] {
+  const asked: AskedRow<S>[] = []
+  let first = 0
+  for (const { job, from, rows } of chunk) {
+    const { logits, rows: all } = job.input
+    const begin = logits === undefined ? rows : Math.max(0, all - (logits.rows ?? 1) - from)
+    for (let row = begin; row < rows; row += 1) asked.push({ job, row: first + row })
+    first += rows
+  }
+  return asked
+}
+
+/** Takes what the head gave for a row, rows of a job in their order. */
+export function takeLogits<S extends BatchSession>(job: Job<S>, result: LogitsRow | SwarmError): void {
+  if ('ids' in result) job.logits.push(result)
+  else job.failure ??= result
+}
+
 /** The job's output; commits its rows to the session unless what came out is an error or not finite. */
-export function commit<S extends BatchSession>(
-  { input, session, hidden }: Job<S>,
-  logits: LogitsRow | SwarmError | undefined,
-): StepOutput | StepFailure {
+export function commit<S extends BatchSession>({
+  input,
+  session,
+  hidden,
+  logits,
+  failure,
+}: Job<S>): StepOutput | StepFailure {
   const output: StepOutput = { session: input.session, position: input.position, rows: input.rows, computeMs: 0 }
   try {
-    if (logits instanceof SwarmError) throw logits
+    if (failure !== null) throw failure
     if (hidden !== null) {
       refuseNotFinite(hidden, `the hidden states after block ${session.span.end - 1}`)
       output.hidden = hidden
@@ -113,7 +147,9 @@ export function commit<S extends BatchSession>(
   } catch (error) {
     return failureOf(input, error)
   }
-  if (logits !== undefined) output.logits = logits
+  const last = logits.pop()
+  if (last !== undefined) output.logits = last
+  if (logits.length > 0) output.earlierLogits = logits
   // Committed only now: a failed step leaves the session as it was; what it wrote past its length is overwritten.
   session.length += input.rows
   session.hasLogits = output.logits !== undefined

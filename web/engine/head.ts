@@ -1,6 +1,6 @@
 /**
  * The head: final norm and output projection of the last rows of several sessions at once, and the best logits of each, chosen on the
- * GPU so that a few kilobytes come back and not the row. Only the last row of a step is ever asked for: one row a session.
+ * GPU so that a few kilobytes come back and not the row. The whole row stays of the last one of each session.
  */
 import { assert, SwarmError } from '../../swarm/errors.ts'
 import { MAX_SESSIONS, MAX_TOP_K } from '../../swarm/limits.ts'
@@ -18,13 +18,16 @@ import { refuseNotFinite } from './step-checks.ts'
 import { rowOfBest, TOP_K_HEADER, topLogits } from './top-k.ts'
 import type { SpanWeights } from './weights.ts'
 
+/** One of each session, or a few of one. */
+const ROWS_AT_ONCE = MAX_SESSIONS
 const ONE_ROW: StepShape = { rows: 1, position: 0, splits: 0, first: 0 }
 
 export interface HeadRow {
   /** Among the rows of `hidden`. */
   row: number
-  /** Where the session's logits stay, `[vocabSize]`. */
+  /** Where the session's logits stay, `[vocabSize]`: those of its last row here. */
   keep: GPUBuffer
+  /** Of a row that another one of its session follows, 1 to MAX_TOP_K. */
   topK: number
 }
 
@@ -51,11 +54,11 @@ export class Head {
     this.#kernels = kernels
     this.#vocabSize = vocabSize
     this.#rowBytes = paddedWidth(width) * 4
-    this.#rows = storageBuffer(gpu, 'head rows', MAX_SESSIONS * this.#rowBytes)
-    this.#normed = storageBuffer(gpu, 'head normed', MAX_SESSIONS * this.#rowBytes)
-    this.#logits = storageBuffer(gpu, 'logits', MAX_SESSIONS * vocabSize * 4)
+    this.#rows = storageBuffer(gpu, 'head rows', ROWS_AT_ONCE * this.#rowBytes)
+    this.#normed = storageBuffer(gpu, 'head normed', ROWS_AT_ONCE * this.#rowBytes)
+    this.#logits = storageBuffer(gpu, 'logits', ROWS_AT_ONCE * vocabSize * 4)
     this.#best = storageBuffer(gpu, 'best logits', bestBytes(MAX_TOP_K))
-    this.#readback = new Readback(gpu, 'logits staging', Math.max(vocabSize * 4, MAX_SESSIONS * bestBytes(MAX_TOP_K)))
+    this.#readback = new Readback(gpu, 'logits staging', Math.max(vocabSize * 4, ROWS_AT_ONCE * bestBytes(MAX_TOP_K)))
     this.#dispatches = [
       rmsNorm(kernels, 'final norm', { x: this.#rows, weight: finalNorm, y: this.#normed, width, eps }),
       ...matMul(kernels, head, this.#normed, this.#logits, vocabSize),
@@ -67,12 +70,19 @@ export class Head {
     return storageBuffer(this.#gpu, 'kept logits', this.#vocabSize * 4)
   }
 
-  /**
-   * The best logits of rows of `hidden`, whose blocks have been submitted; each whole row stays in its `keep`. At most MAX_SESSIONS
-   * rows. NOT_FINITE is the row's own, in its place.
-   */
+  /** The best logits of rows of `hidden`, whose blocks have been submitted. NOT_FINITE is the row's own, in its place. */
   async run(hidden: GPUBuffer, rows: readonly HeadRow[]): Promise<(LogitsRow | SwarmError)[]> {
-    if (rows.length === 0) return []
+    const results: (LogitsRow | SwarmError)[] = []
+    for (let begin = 0; begin < rows.length; begin += ROWS_AT_ONCE) {
+      const some = rows.slice(begin, begin + ROWS_AT_ONCE)
+      this.#project(hidden, some)
+      results.push(...(await this.#readBest(some, this.#logits)))
+    }
+    return results
+  }
+
+  /** Of at most ROWS_AT_ONCE rows. */
+  #project(hidden: GPUBuffer, rows: readonly HeadRow[]): void {
     const { device } = this.#gpu
     const step: StepShape = { ...ONE_ROW, rows: rows.length }
     this.#kernels.writeStep(step)
@@ -86,15 +96,11 @@ export class Head {
       device.queue.submit([encoder.finish()])
       encoder = device.createCommandEncoder({ label: 'head' })
     }
-    const bytes = this.#vocabSize * 4
-    for (const [i, { keep }] of rows.entries()) encoder.copyBufferToBuffer(this.#logits, i * bytes, keep, 0, bytes)
-    device.queue.submit([encoder.finish()])
-    return this.#readBest(rows)
   }
 
   /** The best of a row that `run` kept. @throws SwarmError NOT_FINITE */
   async again(keep: GPUBuffer, topK: number): Promise<LogitsRow> {
-    const [row] = await this.#readBest([{ row: 0, keep, topK }])
+    const [row] = await this.#readBest([{ row: 0, keep, topK }], null)
     assert(row !== undefined, 'a row each')
     if (row instanceof SwarmError) throw row
     return row
@@ -110,13 +116,18 @@ export class Head {
     this.#readback.destroy()
   }
 
-  /** Of the kept rows. All that are chosen here come back together; a whole row comes alone and is sorted on the CPU. */
-  async #readBest(rows: readonly HeadRow[]): Promise<(LogitsRow | SwarmError)[]> {
+  /**
+   * Of the rows in `logits`, each of which goes to its `keep` first; null: of what is kept. All that are chosen here come back together;
+   * a whole row comes alone and is sorted on the CPU.
+   */
+  async #readBest(rows: readonly HeadRow[], logits: GPUBuffer | null): Promise<(LogitsRow | SwarmError)[]> {
     const results: (LogitsRow | SwarmError)[] = []
     const chosen: { index: number; k: number; at: number }[] = []
     const encoder = this.#gpu.device.createCommandEncoder({ label: 'best logits' })
+    const bytes = this.#vocabSize * 4
     let at = 0
     for (const [index, { keep, topK }] of rows.entries()) {
+      if (logits !== null) encoder.copyBufferToBuffer(logits, index * bytes, keep, 0, bytes)
       const k = Math.min(topK, this.#vocabSize)
       if (k === 0 || k > MAX_TOP_K) continue
       this.#encode(encoder, this.#topKDispatch(keep, k), ONE_ROW)
@@ -124,8 +135,8 @@ export class Head {
       chosen.push({ index, k, at })
       at += bestBytes(k)
     }
+    this.#gpu.device.queue.submit([encoder.finish()])
     if (chosen.length > 0) {
-      this.#gpu.device.queue.submit([encoder.finish()])
       const read = await this.#readback.read(at)
       for (const { index, k, at: begin } of chosen) {
         results[index] = this.#best1(read.slice(begin, begin + bestBytes(k)), k)

@@ -2,6 +2,7 @@
  * `SpanRunner` on WebGPU: sessions, their order and their failures. The compute is in `forward.ts` and `head.ts`. Runs wherever
  * `navigator.gpu` is, normally in a dedicated Worker; the Worker's message passing is not here.
  */
+import type { SwarmError } from '../../swarm/errors.ts'
 import type { LlamaConfig } from '../../swarm/model/config.ts'
 import type { Span } from '../../swarm/span.ts'
 import type {
@@ -19,10 +20,9 @@ import type { Gpu } from '../gpu/device.ts'
 import { KernelSet } from '../gpu/kernels/kernel-set.ts'
 import type { MatMulVariant } from '../gpu/kernels/kernel-set.ts'
 import type { BatchSession, Job, JobPart, Results } from './batch.ts'
-import { commit, nextChunk, nextJobs } from './batch.ts'
+import { askedRows, commit, nextChunk, nextJobs, takeLogits } from './batch.ts'
 import type { SessionPlan } from './forward.ts'
 import { Forward } from './forward.ts'
-import type { HeadRow } from './head.ts'
 import { Head } from './head.ts'
 import { KvBudget } from './kv-cache.ts'
 import type { KvCache } from './kv-cache.ts'
@@ -189,25 +189,26 @@ class GpuSpanRunner implements SpanRunner {
   /** `hidden`: `[rows of the chunk, hiddenSize]` where it was asked for. */
   async #finishChunk(chunk: readonly JobPart<Session>[], hidden: Float32Array | null, outputs: Results): Promise<void> {
     const { hiddenSize: width } = this.#config
-    const ended: Job<Session>[] = []
-    const asked: { job: Job<Session>; row: HeadRow }[] = []
     let row = 0
     for (const { job, rows } of chunk) {
       if (hidden !== null) job.hidden?.set(hidden.subarray(row * width, (row + rows) * width), job.done * width)
       row += rows
       job.done += rows
-      if (job.done < job.input.rows) continue
-      ended.push(job)
-      const { logits: keep } = job.session
-      if (job.input.logits === undefined || keep === null) continue
-      // Overwritten from here on, also when the new ones turn out not to be finite.
-      job.session.hasLogits = false
-      asked.push({ job, row: { row: row - 1, keep, topK: job.input.logits.topK } })
     }
-    const heads = asked.map((each) => each.row)
-    const results = this.#head === null ? [] : await this.#head.run(this.#forward.hidden, heads)
-    const logits = new Map(asked.map(({ job }, i) => [job, results[i]]))
-    for (const job of ended) outputs[job.index] = commit(job, logits.get(job))
+    await this.#runHead(chunk)
+    for (const { job } of chunk) if (job.done === job.input.rows) outputs[job.index] = commit(job)
+  }
+
+  async #runHead(chunk: readonly JobPart<Session>[]): Promise<void> {
+    const asked = askedRows(chunk)
+    if (this.#head === null || asked.length === 0) return
+    const rows = asked.map(({ job: { session, input }, row }) => {
+      // Overwritten from here on, also when the new ones turn out not to be finite.
+      session.hasLogits = false
+      return { row, keep: session.logits as GPUBuffer, topK: (input.logits as LogitsRequest).topK }
+    })
+    const results = await this.#head.run(this.#forward.hidden, rows)
+    for (const [i, { job }] of asked.entries()) takeLogits(job, results[i] as LogitsRow | SwarmError)
   }
 
   #free(session: string): void {

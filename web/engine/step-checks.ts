@@ -1,9 +1,9 @@
 /** What a step must fulfil before it may touch the GPU: everything in it may come from a stranger. */
 import { SwarmError, toPlainError } from '../../swarm/errors.ts'
-import { MAX_STEP_ROWS } from '../../swarm/limits.ts'
+import { MAX_LOGITS_ROWS, MAX_STEP_ROWS, MAX_TOP_K } from '../../swarm/limits.ts'
 import type { LlamaConfig } from '../../swarm/model/config.ts'
 import type { Span } from '../../swarm/span.ts'
-import type { StepFailure, StepInput } from '../../swarm/span-runner.ts'
+import type { LogitsRequest, StepFailure, StepInput } from '../../swarm/span-runner.ts'
 
 /** Exactly one of the two. */
 export type StepRows = { tokens: Uint32Array } | { hidden: Float32Array }
@@ -17,11 +17,11 @@ export interface SessionLimits {
 
 /** The step's rows. @throws SwarmError WRONG_POSITION, CACHE_FULL, BAD_FRAME, BAD_TOKEN_ID, NOT_FINITE */
 export function checkStep(input: StepInput, session: SessionLimits, config: LlamaConfig): StepRows {
-  const { position, rows } = input
+  const { position, rows, cut, logits } = input
   if (!Number.isInteger(rows) || rows < 1 || rows > MAX_STEP_ROWS) {
     throw new SwarmError('BAD_FRAME', `a step of ${rows} rows; 1 to ${MAX_STEP_ROWS} are allowed`)
   }
-  if (position !== session.length) {
+  if (position !== session.length && !(cut === true && position < session.length)) {
     throw new SwarmError('WRONG_POSITION', `the step is at position ${position}, the session is at ${session.length}`, {
       details: { position, expected: session.length },
     })
@@ -30,10 +30,27 @@ export function checkStep(input: StepInput, session: SessionLimits, config: Llam
     const message = `the step ends at ${position + rows} tokens, the session's cache holds ${session.maxTokens}`
     throw new SwarmError('CACHE_FULL', message, { details: { asked: position + rows, limit: session.maxTokens } })
   }
-  if (input.logits !== undefined && session.span.end !== config.numHiddenLayers) {
+  if (logits !== undefined && session.span.end !== config.numHiddenLayers) {
     throw new SwarmError('BAD_FRAME', `logits were asked of a session that ends at block ${session.span.end}`)
   }
+  if (logits !== undefined) checkLogits(logits, rows)
   return session.span.start === 0 ? { tokens: checkTokens(input, config) } : { hidden: checkHidden(input, config) }
+}
+
+function checkLogits({ rows: asked = 1, topK }: LogitsRequest, rows: number): void {
+  if (!Number.isInteger(asked) || asked < 1 || asked > Math.min(rows, MAX_LOGITS_ROWS)) {
+    const most = Math.min(rows, MAX_LOGITS_ROWS)
+    throw new SwarmError(
+      'BAD_FRAME',
+      `logits of ${asked} rows were asked of a step of ${rows}; 1 to ${most} are allowed`,
+    )
+  }
+  if (asked > 1 && !(topK >= 1 && topK <= MAX_TOP_K)) {
+    throw new SwarmError(
+      'BAD_FRAME',
+      `the best ${topK} logits of several rows were asked; 1 to ${MAX_TOP_K} are allowed`,
+    )
+  }
 }
 
 function checkTokens({ tokens, hidden, rows }: StepInput, config: LlamaConfig): Uint32Array {

@@ -18,7 +18,7 @@ import type {
   StepOutput,
 } from '../../swarm/span-runner.ts'
 import type { BatchSession, Job, JobPart, Results } from '../engine/batch.ts'
-import { commit, nextChunk, nextJobs } from '../engine/batch.ts'
+import { askedRows, commit, nextChunk, nextJobs, takeLogits } from '../engine/batch.ts'
 import { SerialWork } from '../engine/serial-work.ts'
 import { checkOpening, cutSession, findSession, gpuLost, noLogits } from '../engine/session-rules.ts'
 import { WasmForward } from './forward.ts'
@@ -214,7 +214,6 @@ class WasmSpanRunner implements SpanRunner {
 
   #finishChunk(chunk: readonly JobPart<Session>[], outputs: Results): void {
     const { forward } = this.#whole()
-    const ended: { job: Job<Session>; lastRow: number }[] = []
     let row = 0
     for (const { job, rows } of chunk) {
       if (job.hidden !== null) {
@@ -222,32 +221,29 @@ class WasmSpanRunner implements SpanRunner {
       }
       row += rows
       job.done += rows
-      if (job.done === job.input.rows) ended.push({ job, lastRow: forward.hiddenRow(row - 1) })
     }
-    const withLogits = ended.filter(({ job }) => job.hidden === null && job.input.logits !== undefined)
-    const logits = this.#logitsOf(withLogits)
-    for (const { job } of ended) outputs[job.index] = commit(job, logits.get(job))
+    this.#runHead(chunk)
+    for (const { job } of chunk) if (job.done === job.input.rows) outputs[job.index] = commit(job)
   }
 
-  /** The best logits of each job, or what is wrong with them. */
-  #logitsOf(ended: readonly { job: Job<Session>; lastRow: number }[]): Map<Job<Session>, LogitsRow | SwarmError> {
-    const rows = new Map<Job<Session>, LogitsRow | SwarmError>()
-    const { head } = this.#whole()
-    if (head === null) return rows
-    for (let begin = 0; begin < ended.length; begin += head.maxRows) {
-      const some = ended.slice(begin, begin + head.maxRows)
-      head.run(some.map(({ lastRow }) => lastRow))
+  #runHead(chunk: readonly JobPart<Session>[]): void {
+    const { forward, head } = this.#whole()
+    if (head === null) return
+    const asked = askedRows(chunk)
+    for (let begin = 0; begin < asked.length; begin += head.maxRows) {
+      const some = asked.slice(begin, begin + head.maxRows)
+      head.run(some.map(({ row }) => forward.hiddenRow(row)))
       for (const [i, { job }] of some.entries()) {
         // Overwritten from here on, also when the new ones turn out not to be finite.
         job.session.hasLogits = false
         const keep = job.session.logits as Float32Array
-        rows.set(
+        const { topK } = job.input.logits as LogitsRequest
+        takeLogits(
           job,
-          valueOrError(() => head.best(i, (job.input.logits as LogitsRequest).topK, keep)),
+          valueOrError(() => head.best(i, topK, keep)),
         )
       }
     }
-    return rows
   }
 
   /** Lets messages in when their turn has come. @throws SwarmError GPU_LOST when one of them disposed of this runner */
