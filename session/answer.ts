@@ -4,6 +4,7 @@
  * from the text.
  */
 import { toPlainError, type SwarmError } from '../swarm/errors.ts'
+import { Speculation, type DraftTokens } from './speculate.ts'
 import { StopText } from './stop-text.ts'
 import type { DecodeStream, FinishReason, GenerateEvent, GenerateRequest, PromptModel, ServedHop } from './types.ts'
 
@@ -23,6 +24,7 @@ export class Answer {
   finish: FinishReason | null = null
   failovers = 0
   reusedTokens = 0
+  readonly speculation: Speculation
   readonly #model: PromptModel
   readonly #request: GenerateRequest
   readonly #now: () => number
@@ -34,13 +36,14 @@ export class Answer {
   #lastTokenMs = 0
   #timedTokens = 0
 
-  constructor(model: PromptModel, request: GenerateRequest, now: () => number) {
+  constructor(model: PromptModel, request: GenerateRequest, now: () => number, draft?: DraftTokens) {
     this.#model = model
     this.#request = request
     this.#now = now
     this.#startedMs = now()
     this.#decoder = model.tokenizer?.stream() ?? null
     this.#stop = new StopText(request.stopSequences)
+    this.speculation = new Speculation(request.speculate ?? 'off', draft)
     this.ids = [...request.promptIds]
     this.seen = new Set(this.ids)
     this.maxLength = Math.min(model.maxPositionEmbeddings, this.ids.length + request.maxTokens)
@@ -66,6 +69,7 @@ export class Answer {
   end(route: RouteSummary, error: SwarmError | null): GenerateEvent {
     const first = this.#firstTokenMs
     const decodeMs = first === null ? 0 : this.#lastTokenMs - first
+    const { report } = this.speculation
     return {
       type: 'end',
       finish: this.finish ?? 'error',
@@ -82,6 +86,7 @@ export class Answer {
         reusedTokens: this.reusedTokens,
         generatedTokens: this.length,
         failovers: this.failovers,
+        ...(report === null ? {} : { speculation: report }),
       },
       ...(error === null ? {} : { error: toPlainError(error) }),
     }

@@ -3,6 +3,8 @@
  *
  *   route → prefill what the hops do not hold yet → logits → sample → token → run that token → logits → …
  *
+ * Guesses at the tokens after that one may run with it (`speculate.ts`): their logits are used as far as they turn out right.
+ *
  * Running "all ids that the hops do not hold" is the one operation: on a fresh session it is the prefill, within an
  * answer it is one decode step, on a replacement route it replays prompt and answer. So a lost hop needs no bookkeeping:
  * the same tokens run again, greedy text comes out the same, and a sampled token is drawn with the same number.
@@ -10,7 +12,9 @@
  */
 import type { SwarmNode } from '../net/types.ts'
 import { assert, SwarmError } from '../swarm/errors.ts'
+import { MAX_TOP_K } from '../swarm/limits.ts'
 import { spanLength } from '../swarm/span.ts'
+import type { LogitsRow } from '../swarm/span-runner.ts'
 import { Answer, type RouteSummary } from './answer.ts'
 import { Bans } from './bans.ts'
 import { checkSampling } from './model/defaults.ts'
@@ -18,6 +22,7 @@ import { checkPrompt } from './prompt.ts'
 import { blame, cancelled, connect, FIRST_ROUTE_GRACE_MS, isFault, type Connector } from './recover.ts'
 import type { RouteSession } from './route-session.ts'
 import { firstTopK, sampleToken } from './sampler.ts'
+import { checkSpeculate, type DraftTokens } from './speculate.ts'
 import type { GenerateEvent, GenerateRequest, PromptModel, ServedHop } from './types.ts'
 
 export interface ChatSessionOptions {
@@ -32,11 +37,22 @@ export interface ChatSessionOptions {
   reserveTokens?: number
   /** Lets hops of different weight formats follow one another; without it an answer keeps to one. */
   mixWeights?: boolean
+  /** What guesses at tokens ahead, for requests that want it; the text itself where it is left out. */
+  draft?: DraftTokens
 }
 
 const DEFAULT_RESERVE_TOKENS = 2048
 /** Peers that break the rules one after another at the same token: more of it helps nobody. */
 const MAX_FAULTS_PER_TOKEN = 5
+
+/** What one pass through the swarm brought. */
+interface Lap {
+  /** Logits after the last token, then after each guess. */
+  rows: readonly LogitsRow[]
+  drafts: readonly number[]
+  ms: number
+  isDecode: boolean
+}
 
 /** One chat: keeps the route and the KV caches between turns, and gives them up on `close`. One answer at a time. */
 export class ChatSession {
@@ -52,6 +68,8 @@ export class ChatSession {
   #isBusy = false
   /** Where the chunks of the lost session ended, and of those that stood in for it. */
   #chunkEnds: number[] = []
+  /** A guess hung on logits that the hop did not send: they are asked for after that token alone. */
+  #isAlone = false
 
   constructor(node: SwarmNode, model: PromptModel, options: ChatSessionOptions) {
     this.#model = model
@@ -79,9 +97,10 @@ export class ChatSession {
     checkPrompt(this.#model, request.promptIds, this.#turns > 0)
     checkSampling(request.sampling)
     checkMaxTokens(request.maxTokens)
+    checkSpeculate(request.speculate ?? 'off')
     this.#isBusy = true
     this.#turns += 1
-    const answer = new Answer(this.#model, request, this.#options.now)
+    const answer = new Answer(this.#model, request, this.#options.now, this.#options.draft)
     const stop = (): void => void this.#dropRoute()
     request.signal.addEventListener('abort', stop, { once: true })
     let failure: SwarmError | null = null
@@ -112,7 +131,7 @@ export class ChatSession {
       try {
         const route = yield* this.#reachRoute(answer, request.signal)
         while (answer.finish === null) {
-          yield* this.#nextToken(route, answer, request)
+          yield* this.#nextTokens(route, answer, request)
           faults = 0
         }
       } catch (error) {
@@ -163,35 +182,77 @@ export class ChatSession {
       isRecovery,
     })
     answer.reusedTokens = 0
+    answer.speculation.onNewRoute()
     const { hops, weights, backend, servedHops } = this.#route
     this.#weights = this.#connector.node.directory.get(hops[0]?.peerId ?? '')?.weights ?? null
     this.#lastRoute = { hops: servedHops, weights, backend }
     return this.#route
   }
 
-  async *#nextToken(
+  /** One token at least; one for each guess before it that was right. */
+  async *#nextTokens(
     route: RouteSession,
     answer: Answer,
     request: GenerateRequest,
   ): AsyncGenerator<GenerateEvent, void> {
     const { sampling } = request
+    const { rows, drafts, ms, isDecode } = yield* this.#runLap(route, answer, request)
+    this.#isAlone = false
+    for (const hop of route.hops) this.#connector.bans.forgive(hop.peerId)
+    const tokens: number[] = []
+    for (const [i, row] of rows.entries()) {
+      let sample = sampleToken(row, answer.seen, sampling, answer.length)
+      // Only of the last row the hop has more. After any other the token is run once more, alone.
+      while ('moreLogits' in sample && i === drafts.length) {
+        sample = sampleToken(await route.moreLogits(sample.moreLogits), answer.seen, sampling, answer.length)
+      }
+      if (request.signal.aborted) throw cancelled()
+      if ('moreLogits' in sample) {
+        this.#isAlone = true
+        break
+      }
+      tokens.push(sample.id)
+      yield answer.push(sample.id)
+      if (answer.finish !== null || sample.id !== drafts[i]) break
+    }
+    const accepted = tokens.filter((id, i) => id === drafts[i]).length
+    answer.speculation.add({ drafted: drafts.length, accepted, ms }, isDecode)
+  }
+
+  async *#runLap(
+    route: RouteSession,
+    answer: Answer,
+    { sampling }: GenerateRequest,
+  ): AsyncGenerator<GenerateEvent, Lap> {
+    const { now } = this.#options
+    const topK = firstTopK(sampling)
+    // Guesses that were wrong, and a token that is run once more.
+    if (route.tokens.length >= answer.ids.length) route.rewind(answer.ids.length - 1)
     const reused = route.tokens.length
     const total = answer.ids.length - reused
+    const drafts = total === 1 ? this.#guess(route, answer, topK) : []
+    const startedMs = now()
+    if (drafts.length > 0) {
+      const rows = await route.tryRows([...answer.ids.slice(-1), ...drafts], topK)
+      return { rows, drafts, ms: now() - startedMs, isDecode: true }
+    }
     if (total > 1) yield { type: 'prefill', done: 0, total, reused }
-    const feed = route.feed(answer.ids, firstTopK(sampling), this.#mustRepeatChunks(route) ? this.#chunkEnds : [])
+    const feed = route.feed(answer.ids, topK, this.#isInexact(route) ? this.#chunkEnds : [])
     let progress = await feed.next()
     while (progress.done !== true) {
       yield { type: 'prefill', done: progress.value.done, total, reused }
       progress = await feed.next()
     }
+    const ms = now() - startedMs
     if (total > 1) yield { type: 'prefill', done: total, total, reused }
-    let sample = sampleToken(progress.value, answer.seen, sampling, answer.length)
-    while ('moreLogits' in sample) {
-      sample = sampleToken(await route.moreLogits(sample.moreLogits), answer.seen, sampling, answer.length)
-    }
-    if (request.signal.aborted) throw cancelled()
-    for (const hop of route.hops) this.#connector.bans.forgive(hop.peerId)
-    yield answer.push(sample.id)
+    return { rows: [progress.value], drafts, ms, isDecode: total === 1 }
+  }
+
+  /** Nothing where a row's logits would not be those of the row alone, or where whole rows are wanted. */
+  #guess(route: RouteSession, answer: Answer, topK: number): readonly number[] {
+    if (this.#isAlone || topK < 1 || topK > MAX_TOP_K || this.#isInexact(route)) return []
+    const room = Math.min(route.maxTryRows, answer.maxLength - answer.ids.length) - 1
+    return answer.speculation.next(answer.ids, room)
   }
 
   /** Of a replay that was lost itself, what it had not reached yet stays. */
@@ -201,8 +262,8 @@ export class ChatSession {
     this.#chunkEnds = [...ends, ...this.#chunkEnds.filter((end) => end > reached)]
   }
 
-  /** Where rows change in their last bits with the steps they come in, a replay has to come in the same ones. */
-  #mustRepeatChunks(route: RouteSession): boolean {
+  /** Where rows change in their last bits with the steps they come in: a replay has to come in the same ones. */
+  #isInexact(route: RouteSession): boolean {
     const { directory } = this.#connector.node
     return route.hops.some(({ peerId }) => directory.get(peerId)?.exact === false)
   }

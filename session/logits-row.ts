@@ -1,4 +1,4 @@
-/** A `logits` frame → a row the sampler may rely on: right vocabulary, as many as asked for, best first, no id twice. */
+/** A `logits` frame → rows the sampler may rely on: right vocabulary, as many as asked for, best first, no id twice. */
 import { readLogits, type Frame } from '../swarm/codec.ts'
 import { SwarmError } from '../swarm/errors.ts'
 import type { LogitsRow } from '../swarm/span-runner.ts'
@@ -6,9 +6,23 @@ import type { LogitsRow } from '../swarm/span-runner.ts'
 /** f32 rounding of a log-sum-exp over half a million values, relative to its size. */
 const LOG_SUM_SLACK = 1e-3
 
-/** `topK` 0: the whole row. @throws SwarmError BAD_FRAME, NOT_FINITE */
-export function readLogitsRow(frame: Frame, vocabSize: number, topK: number): LogitsRow {
-  const row = readLogits(frame)
+export interface AskedLogits {
+  vocabSize: number
+  /** 0: the whole row. */
+  topK: number
+  /** How many rows. */
+  rows: number
+}
+
+/** @throws SwarmError BAD_FRAME, NOT_FINITE */
+export function readLogitsRows(frame: Frame, asked: AskedLogits): LogitsRow[] {
+  const rows = readLogits(frame)
+  if (rows.length !== asked.rows) throw bad(`logits of ${rows.length} rows, ${asked.rows} were asked for`)
+  for (const row of rows) checkRow(row, asked)
+  return rows
+}
+
+function checkRow(row: LogitsRow, { vocabSize, topK }: AskedLogits): void {
   if (row.vocabSize !== vocabSize) throw bad(`logits of ${row.vocabSize} tokens, the model has ${vocabSize}`)
   const expected = topK === 0 ? vocabSize : Math.min(topK, vocabSize)
   if (row.ids.length !== expected) throw bad(`${row.ids.length} logits, ${expected} were asked for`)
@@ -23,7 +37,6 @@ export function readLogitsRow(frame: Frame, vocabSize: number, topK: number): Lo
   if (row.logSumExp < best - LOG_SUM_SLACK * Math.max(1, Math.abs(best))) {
     throw bad(`log-sum-exp ${row.logSumExp} is below the best logit ${best}`)
   }
-  return row
 }
 
 function bad(message: string): SwarmError {

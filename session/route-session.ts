@@ -7,6 +7,8 @@
 import type { SwarmNode } from '../net/types.ts'
 import {
   emptyFrame,
+  FLAG_ALL_ROWS,
+  FLAG_CUT,
   FLAG_TOP_K_MASK,
   FLAG_WANTS_LOGITS,
   jsonFrame,
@@ -16,12 +18,12 @@ import {
   type OpenMessage,
 } from '../swarm/codec.ts'
 import { assert, SwarmError } from '../swarm/errors.ts'
-import { DIAL_TOTAL_MS, MAX_CHUNK_BYTES, OPEN_TIMEOUT_MS } from '../swarm/limits.ts'
+import { DIAL_TOTAL_MS, MAX_CHUNK_BYTES, MAX_LOGITS_ROWS, OPEN_TIMEOUT_MS } from '../swarm/limits.ts'
 import type { RouteHop } from '../swarm/planner/types.ts'
 import { PROTOCOL_VERSION } from '../swarm/protocol.ts'
 import type { LogitsRow } from '../swarm/span-runner.ts'
 import { HopStream, asLoss } from './hop-stream.ts'
-import { readLogitsRow } from './logits-row.ts'
+import { readLogitsRows } from './logits-row.ts'
 import type { PromptModel, ServedHop } from './types.ts'
 
 export interface RouteSessionOptions {
@@ -78,6 +80,8 @@ export class RouteSession {
   backend = ''
   /** The hops with what each said of itself. */
   servedHops: readonly ServedHop[] = []
+  /** Rows of a `tryRows` step: 1 where a hop knows none of it. */
+  maxTryRows = 1
   /** By hop: how many other sessions it had when it opened this one. A hop that does not say is left out. */
   readonly sessionsBefore = new Map<string, number>()
   readonly #options: RouteSessionOptions
@@ -88,6 +92,8 @@ export class RouteSession {
   readonly #chunkEnds: number[] = []
   #waiters: Waiter[] = []
   #step = 0
+  /** The hops may hold more than `#tokens`: the next step says so. */
+  #mustCut = false
   #slowestStepMs = 0
   /** Hops that reach their next one through a relay. */
   readonly #relaysOn = new Set<number>()
@@ -167,7 +173,7 @@ export class RouteSession {
       const answer = this.#sendStep(chunk, isLast ? topK : null)
       if (isLast) {
         for (const earlier of inFlight) await earlier.answer
-        return this.#readLogits(await answer, topK)
+        return (await this.#readLogits(answer, topK, 1))[0] as LogitsRow
       }
       inFlight.push({ answer, rows: chunk.length })
       if (inFlight.length >= CHUNKS_IN_FLIGHT) {
@@ -184,7 +190,24 @@ export class RouteSession {
     const { session, epoch } = this.#options
     const answer = this.#expect(this.hops.length - 1, 'logits', this.#step)
     this.#last.send({ ...emptyFrame('moreLogits', session, epoch), step: this.#step, columns: topK })
-    return this.#readLogits(await answer, topK)
+    return (await this.#readLogits(answer, topK, 1))[0] as LogitsRow
+  }
+
+  /**
+   * Runs `tokens`, of which the later ones are guesses, in one step and returns the logits after each. At most `maxTryRows`; `topK` is
+   * 1 to MAX_TOP_K.
+   */
+  async tryRows(tokens: readonly number[], topK: number): Promise<LogitsRow[]> {
+    assert(tokens.length <= this.maxTryRows, `${tokens.length} rows to try, the hops take ${this.maxTryRows}`)
+    assert(this.#tokens.length + tokens.length <= this.maxTokens, 'guesses past the end of the session')
+    return await this.#readLogits(this.#sendStep(tokens, topK, true), topK, tokens.length)
+  }
+
+  /** Forgets tokens from `length` on with the next step, without a round trip of its own. Only where `maxTryRows` is above 1. */
+  rewind(length: number): void {
+    assert(this.isIdle && this.maxTryRows > 1, 'between steps, where every hop takes steps that cut')
+    this.#forget(length)
+    this.#mustCut = true
   }
 
   /** Forgets tokens from `length` on, at every hop. */
@@ -198,14 +221,18 @@ export class RouteSession {
       const peerId = (this.hops[hop] as RouteHop).peerId
       throw this.#fault(badFrame(`it forgot tokens from ${frame.position} on, ${length} was asked`, peerId))
     }
-    this.#tokens.length = length
-    while ((this.#chunkEnds.at(-1) ?? 0) > length) this.#chunkEnds.pop()
+    this.#forget(length)
   }
 
   /** Frees the cache at every hop; resolves within half a second and never rejects. */
   async close(): Promise<void> {
     this.#end(new SwarmError('CANCELLED', 'the session is over'))
     await Promise.all(this.#streams.filter((stream) => stream !== undefined).map((stream) => stream.close()))
+  }
+
+  #forget(length: number): void {
+    this.#tokens.length = length
+    while ((this.#chunkEnds.at(-1) ?? 0) > length) this.#chunkEnds.pop()
   }
 
   get #last(): HopStream {
@@ -232,6 +259,7 @@ export class RouteSession {
         weights: wordOf(weights),
         backend: wordOf(backend),
       }))
+      this.maxTryRows = Math.min(...opened.map((message) => rowsOf(message['logitsRows'])))
       for (const [index, message] of opened.entries()) {
         if (message['nextDirect'] === false) this.#relaysOn.add(index)
         const sessions = message['sessions']
@@ -298,7 +326,7 @@ export class RouteSession {
   }
 
   /** `topK` null: no logits wanted. */
-  #sendStep(tokens: readonly number[], topK: number | null): Promise<Frame> {
+  #sendStep(tokens: readonly number[], topK: number | null, allRows = false): Promise<Frame> {
     if (this.#error !== null) return Promise.reject(this.#error)
     const { session, epoch, now } = this.#options
     this.#step += 1
@@ -312,7 +340,7 @@ export class RouteSession {
     const first = this.#streams[0] as HopStream
     first.send({
       ...emptyFrame('step', session, epoch),
-      flags: topK === null ? 0 : FLAG_WANTS_LOGITS | (topK & FLAG_TOP_K_MASK),
+      flags: flagsOf(topK) | (allRows ? FLAG_ALL_ROWS : 0) | (this.#mustCut ? FLAG_CUT : 0),
       step: this.#step,
       position: this.#tokens.length,
       rows: tokens.length,
@@ -320,14 +348,16 @@ export class RouteSession {
       dtype: 'u32',
       payload: tokensPayload(Uint32Array.from(tokens)),
     })
+    this.#mustCut = false
     this.#tokens.push(...tokens)
     this.#chunkEnds.push(this.#tokens.length)
     return answer
   }
 
-  #readLogits(frame: Frame, topK: number): LogitsRow {
+  async #readLogits(answer: Promise<Frame>, topK: number, rows: number): Promise<LogitsRow[]> {
+    const frame = await answer
     try {
-      return readLogitsRow(frame, this.#options.model.vocabSize, topK)
+      return readLogitsRows(frame, { vocabSize: this.#options.model.vocabSize, topK, rows })
     } catch (error) {
       throw this.#fault(asLoss(error, this.#last.hop.peerId))
     }
@@ -399,6 +429,15 @@ export class RouteSession {
       waiter.reject(error)
     }
   }
+}
+
+function flagsOf(topK: number | null): number {
+  return topK === null ? 0 : FLAG_WANTS_LOGITS | (topK & FLAG_TOP_K_MASK)
+}
+
+/** What a hop says of `logitsRows`, as far as it may be believed. */
+function rowsOf(value: unknown): number {
+  return typeof value === 'number' && Number.isInteger(value) && value > 1 ? Math.min(value, MAX_LOGITS_ROWS) : 1
 }
 
 function badFrame(message: string, peerId: string): SwarmError {

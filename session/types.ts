@@ -2,6 +2,7 @@
 import type { PlainError } from '../swarm/errors.ts'
 import type { ModelId } from '../swarm/peer-record.ts'
 import type { RouteHop } from '../swarm/planner/types.ts'
+import type { Speculate, SpeculationReport } from './speculate.ts'
 
 export interface ChatMessage {
   role: 'system' | 'user' | 'assistant'
@@ -68,6 +69,8 @@ export interface GenerateRequest {
    * count as the first tokens of the answer.
    */
   generatedIds?: readonly number[]
+  /** Guesses at tokens ahead; off where it is left out. The text is the same. */
+  speculate?: Speculate
 }
 
 export type FinishReason = 'stop' | 'length' | 'cancel' | 'error'
@@ -83,6 +86,8 @@ export interface Timings {
   reusedTokens: number
   generatedTokens: number
   failovers: number
+  /** Absent where nothing was to be guessed. */
+  speculation?: SpeculationReport
 }
 
 /** A hop and what it said of itself when the session was opened; '' where it did not say. */

@@ -12,7 +12,15 @@
  * by `assertFinite`, which the serving end calls where hidden states arrive.
  */
 import { SwarmError, type ErrorCode, type PlainError } from './errors.ts'
-import { MAX_FRAME_BYTES, MAX_HIDDEN_SIZE, MAX_JSON_FRAME_BYTES, MAX_STEP_ROWS, MAX_VOCAB_SIZE } from './limits.ts'
+import {
+  MAX_FRAME_BYTES,
+  MAX_HIDDEN_SIZE,
+  MAX_JSON_FRAME_BYTES,
+  MAX_LOGITS_ROWS,
+  MAX_STEP_ROWS,
+  MAX_TOP_K,
+  MAX_VOCAB_SIZE,
+} from './limits.ts'
 import { STATUS_OF_CODE } from './protocol.ts'
 import type { LogitsRow } from './span-runner.ts'
 
@@ -31,7 +39,7 @@ export const FRAME_TYPES = {
   step: 5,
   /** last hop → requester: the step ran and no logits were asked for. */
   done: 6,
-  /** last hop → requester: best logits of the last row. */
+  /** last hop → requester: best logits of the last row, or of all rows. */
   logits: 7,
   /** requester → last hop: the last step's logits again, with `columns` = k. */
   moreLogits: 8,
@@ -55,6 +63,10 @@ const DTYPE_NAMES = new Map<number, FrameDtype>(Object.entries(DTYPES).map(([nam
 /** Set on a `step` whose last row's logits are wanted; `topK` stands in the low 11 bits of flags. */
 export const FLAG_WANTS_LOGITS = 0x8000
 export const FLAG_TOP_K_MASK = 0x07ff
+/** Beside it: the logits of every row are wanted. On `logits`: they are. Only where all hops said `logitsRows`. */
+export const FLAG_ALL_ROWS = 0x4000
+/** Set on a `step` that may begin before the end of what a hop holds: tokens from there on are forgotten first. As above. */
+export const FLAG_CUT = 0x2000
 
 export interface Frame {
   type: FrameType
@@ -96,6 +108,8 @@ export interface OpenedMessage {
   nextDirect?: boolean
   /** Other sessions at this hop when it opened this one, those just opening included. */
   sessions: number
+  /** The hop takes steps that cut, and gives the logits of so many rows of one; absent at peers that do neither. */
+  logitsRows?: number
 }
 
 export interface FailureMessage extends PlainError {
@@ -183,6 +197,7 @@ function checkShape(frame: Frame): void {
     if (columns < 1 || columns > MAX_HIDDEN_SIZE) throw bad(`${columns} columns in a step (1 to ${MAX_HIDDEN_SIZE})`)
     if (dtype === 'u32' && columns !== 1) throw bad(`${columns} columns of token ids (expected 1)`)
     const expected = rows * columns * (dtype === 'f16' ? 2 : 4)
+    if ((frame.flags & FLAG_ALL_ROWS) !== 0) checkAllRows(frame)
     if (payload.byteLength !== expected) {
       throw bad(`a step of ${rows} × ${columns} ${dtype} says ${expected} bytes and has ${payload.byteLength}`)
     }
@@ -190,11 +205,24 @@ function checkShape(frame: Frame): void {
   if (dtype === 'logits') {
     if (type !== 'logits') throw bad(`a ${type} frame with logits data`)
     if (columns < 1 || columns > MAX_VOCAB_SIZE) throw bad(`${columns} logits (1 to ${MAX_VOCAB_SIZE})`)
-    const expected = LOGITS_PREFIX_BYTES + columns * 8
+    const count = logitsRows(frame)
+    if (count < 1 || count > MAX_LOGITS_ROWS) throw bad(`logits of ${count} rows (1 to ${MAX_LOGITS_ROWS})`)
+    const expected = count * logitsRowBytes(columns)
     if (payload.byteLength !== expected) {
-      throw bad(`${columns} logits say ${expected} bytes and have ${payload.byteLength}`)
+      throw bad(`${count} rows of ${columns} logits say ${expected} bytes and have ${payload.byteLength}`)
     }
   }
+}
+
+function checkAllRows({ flags, rows }: Frame): void {
+  const topK = flags & FLAG_TOP_K_MASK
+  if (rows > MAX_LOGITS_ROWS) throw bad(`logits of ${rows} rows are asked (1 to ${MAX_LOGITS_ROWS})`)
+  if (topK < 1 || topK > MAX_TOP_K) throw bad(`${topK} logits of each row are asked (1 to ${MAX_TOP_K})`)
+}
+
+/** How many rows of logits a frame holds. */
+function logitsRows({ flags, rows }: Frame): number {
+  return (flags & FLAG_ALL_ROWS) === 0 ? 1 : rows
 }
 
 /** Parsed JSON of a frame: an object. @throws SwarmError BAD_FRAME */
@@ -243,7 +271,7 @@ export function assertFinite(values: Float32Array): void {
   }
 }
 
-/** logSumExp f64, vocabSize u32, zero u32, then k ids u32, then k values f32. */
+/** Of each row: logSumExp f64, vocabSize u32, zero u32, then k ids u32, then k values f32. */
 const LOGITS_PREFIX_BYTES = 16
 
 export function logitsPayload(row: LogitsRow): Uint8Array {
@@ -259,10 +287,33 @@ export function logitsPayload(row: LogitsRow): Uint8Array {
   return bytes
 }
 
-/** @throws SwarmError BAD_FRAME, NOT_FINITE */
-export function readLogits(frame: Frame): LogitsRow {
+/** Of several rows, each with as many logits. */
+export function logitsRowsPayload(rows: readonly LogitsRow[]): Uint8Array {
+  const each = rows.map(logitsPayload)
+  const bytes = new Uint8Array(each.reduce((sum, { length }) => sum + length, 0))
+  let at = 0
+  for (const part of each) {
+    bytes.set(part, at)
+    at += part.length
+  }
+  return bytes
+}
+
+/** One row, or with FLAG_ALL_ROWS as many as the frame says. @throws SwarmError BAD_FRAME, NOT_FINITE */
+export function readLogits(frame: Frame): LogitsRow[] {
   if (frame.dtype !== 'logits') throw bad(`expected logits, got ${frame.dtype}`)
-  const { payload, columns: k } = frame
+  const { payload, columns } = frame
+  const size = logitsRowBytes(columns)
+  return Array.from({ length: logitsRows(frame) }, (_, i) =>
+    readRow(payload.subarray(i * size, (i + 1) * size), columns),
+  )
+}
+
+function logitsRowBytes(columns: number): number {
+  return LOGITS_PREFIX_BYTES + columns * 8
+}
+
+function readRow(payload: Uint8Array, k: number): LogitsRow {
   const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
   const row: LogitsRow = {
     logSumExp: view.getFloat64(0, true),

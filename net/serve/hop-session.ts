@@ -7,11 +7,13 @@ import {
   assertFinite,
   emptyFrame,
   failureFrame,
+  FLAG_ALL_ROWS,
+  FLAG_CUT,
   FLAG_TOP_K_MASK,
   FLAG_WANTS_LOGITS,
   hiddenPayload,
   jsonFrame,
-  logitsPayload,
+  logitsRowsPayload,
   readHidden,
   readTokens,
   type Frame,
@@ -111,7 +113,8 @@ export class HopSession {
     if (this.isEnded || frame.epoch < this.epoch || (frame.epoch === this.epoch && frame.step <= this.#lastStep)) return
     this.touch()
     if (frame.epoch > this.epoch) throw bad(`a step of epoch ${frame.epoch} in epoch ${this.epoch}`)
-    if (frame.position !== this.#expectedPosition) {
+    const cuts = (frame.flags & FLAG_CUT) !== 0 && frame.position < this.#expectedPosition
+    if (frame.position !== this.#expectedPosition && !cuts) {
       throw new SwarmError(
         'WRONG_POSITION',
         `a step at position ${frame.position}; this hop has ${this.#expectedPosition} tokens`,
@@ -128,8 +131,9 @@ export class HopSession {
       throw new SwarmError('BUSY', `${this.#underWay} steps of this session wait already`, { retryable: true })
     }
     const input = this.#inputOf(frame)
+    if (cuts) input.cut = true
     this.#lastStep = frame.step
-    this.#expectedPosition += frame.rows
+    this.#expectedPosition = frame.position + frame.rows
     this.#underWay += 1
     const job: Job = {
       input,
@@ -161,7 +165,7 @@ export class HopSession {
     if (this.next !== null) throw bad('more logits are asked of a hop that has none')
     this.#then(async () => {
       const row = await this.runner.lastLogits(this.id, { topK: frame.columns })
-      this.#send(this.#logitsFrame(frame, row))
+      this.#send(this.#logitsFrame(frame, [row], 0))
     })
   }
 
@@ -211,7 +215,8 @@ export class HopSession {
       assertFinite(input.hidden)
     }
     if (this.next === null && (frame.flags & FLAG_WANTS_LOGITS) !== 0) {
-      input.logits = { topK: frame.flags & FLAG_TOP_K_MASK }
+      const topK = frame.flags & FLAG_TOP_K_MASK
+      input.logits = wantsAllRows(frame) ? { topK, rows: frame.rows } : { topK }
     }
     return input
   }
@@ -236,7 +241,10 @@ export class HopSession {
   #answerOf(frame: Frame, output: StepOutput): Frame {
     const { epoch, step, position, rows, flags } = frame
     if (this.next === null) {
-      if (output.logits !== undefined) return this.#logitsFrame(frame, output.logits)
+      if (output.logits !== undefined) {
+        const found = [...(output.earlierLogits ?? []), output.logits]
+        return this.#logitsFrame(frame, found, wantsAllRows(frame) ? FLAG_ALL_ROWS : 0)
+      }
       return { ...emptyFrame('done', this.id, epoch), step, position, rows }
     }
     const { hidden } = output
@@ -247,10 +255,10 @@ export class HopSession {
     return { ...base, dtype: 'f32', payload: hiddenPayload(hidden) }
   }
 
-  #logitsFrame(frame: Frame, row: LogitsRow): Frame {
-    const base = emptyFrame('logits', this.id, frame.epoch)
-    const { step, position, rows } = frame
-    return { ...base, step, position, rows, columns: row.ids.length, dtype: 'logits', payload: logitsPayload(row) }
+  #logitsFrame({ epoch, step, position, rows }: Frame, found: readonly LogitsRow[], flags: number): Frame {
+    const base = { ...emptyFrame('logits', this.id, epoch), flags, step, position, rows }
+    const columns = found[0]?.ids.length ?? 0
+    return { ...base, columns, dtype: 'logits', payload: logitsRowsPayload(found) }
   }
 
   /** In the order of the calls, without holding up the runner: it computes while the last result is on its way. */
@@ -284,6 +292,10 @@ export class HopSession {
         this.#controls -= 1
       })
   }
+}
+
+function wantsAllRows({ flags }: Frame): boolean {
+  return (flags & FLAG_ALL_ROWS) !== 0
 }
 
 export function openedFrame(session: HopSession, message: object): Frame {

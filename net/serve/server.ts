@@ -5,7 +5,13 @@
  */
 import { jsonFrame, type Frame, type OpenedMessage } from '../../swarm/codec.ts'
 import { SwarmError } from '../../swarm/errors.ts'
-import { ATTACH_TIMEOUT_MS, OPEN_TIMEOUT_MS, SESSION_IDLE_MS, SESSION_LIFE_MS } from '../../swarm/limits.ts'
+import {
+  ATTACH_TIMEOUT_MS,
+  MAX_LOGITS_ROWS,
+  OPEN_TIMEOUT_MS,
+  SESSION_IDLE_MS,
+  SESSION_LIFE_MS,
+} from '../../swarm/limits.ts'
 import type { PeerRecord } from '../../swarm/peer-record.ts'
 import { PROTOCOL_VERSION } from '../../swarm/protocol.ts'
 import { containsSpan, formatSpan } from '../../swarm/span.ts'
@@ -163,6 +169,7 @@ export class FrameServer implements InferenceServer {
           backend,
           connectMs,
           sessions,
+          logitsRows: MAX_LOGITS_ROWS,
           ...(nextDirect === null ? {} : { nextDirect }),
         } satisfies OpenedMessage),
       )

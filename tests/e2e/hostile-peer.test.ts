@@ -107,7 +107,7 @@ async function expectWorks({ asking, pushing }: { asking: FrameStream; pushing: 
   await pushing.send(steps([row(0.5)], { step: 1, position: 0, topK: 4 }))
   const answer = await next(asking)
   expect(answer.type).toBe('logits')
-  expect(readLogits(answer).ids).toHaveLength(4)
+  expect(readLogits(answer)[0]!.ids).toHaveLength(4)
   await asking.close()
 }
 
@@ -118,7 +118,7 @@ test('the two tabs answer the reference’s greedy ids to a well-behaved client'
   expect((await next(head)).type).toBe('opened')
   expect((await next(tail)).type).toBe('opened')
   await head.send(mine(tokensFrame(ids, { step: 1, position: 0, topK: 1 })))
-  expect(readLogits(await next(tail)).ids[0]).toBe(REFERENCE.greedy[0])
+  expect(readLogits(await next(tail))[0]!.ids[0]).toBe(REFERENCE.greedy[0])
   await Promise.all([head.close(), tail.close()])
 })
 

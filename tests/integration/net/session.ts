@@ -35,7 +35,7 @@ export async function openSession(
     token: async (id) => {
       await first.send(tokensFrame([id], { step: position + 1, position, topK: 1, session }))
       position += 1
-      return readLogits(await next(last)).ids[0] as number
+      return readLogits(await next(last))[0]!.ids[0] as number
     },
     close: async () => {
       await Promise.all(streams.map((stream) => stream.send(emptyFrame('close', session, 0)).catch(() => undefined)))

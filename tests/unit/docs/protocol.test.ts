@@ -64,7 +64,7 @@ test('the logits are what they say, and these bytes', () => {
   const bytes = bytesOf(LOGITS)
   const frame = decodeFrame(bytes)
   expect(frame).toMatchObject({ type: 'logits', epoch: 1, step: 3, position: 7, rows: 2, columns: 2 })
-  const { ids, values, logSumExp, vocabSize } = readLogits(frame)
+  const { ids, values, logSumExp, vocabSize } = readLogits(frame)[0]!
   expect([[...ids], [...values], logSumExp, vocabSize]).toEqual([[9, 3], [2.5, -1], 2.625, 2048])
   expect(encodeFrame(frame)).toEqual(bytes)
 })

@@ -89,9 +89,10 @@ export class FakeRunner implements SpanRunner {
   }
 
   #run(input: StepInput): StepOutput | StepFailure {
-    const { session, position, rows } = input
+    const { session, position, rows, cut } = input
     try {
       const state = this.#session(session)
+      if (cut === true && position < state.values.length) state.values.length = position
       if (position !== state.values.length) throw new SwarmError('WRONG_POSITION', `at ${state.values.length}`)
       const width = this.#hiddenSize
       const sum = blocksOf(state.span).reduce((total, block) => total + block, 0)
@@ -103,9 +104,13 @@ export class FakeRunner implements SpanRunner {
       const base = { session, position, rows, computeMs: 1 }
       const endsHere = this.hasHead && state.span.end === this.span.end
       if (!endsHere) return { ...base, hidden }
-      return input.logits === undefined
-        ? base
-        : { ...base, logits: logitsOf(hidden[(rows - 1) * width] ?? 0, input.logits) }
+      const { logits: asked } = input
+      if (asked === undefined) return base
+      const found = Array.from({ length: asked.rows ?? 1 }, (_, i) => {
+        return logitsOf(hidden[(rows - (asked.rows ?? 1) + i) * width] ?? 0, asked)
+      })
+      const logits = found.pop() as LogitsRow
+      return { ...base, logits, ...(found.length === 0 ? {} : { earlierLogits: found }) }
     } catch (error) {
       return { session, position, error: toPlainError(error) }
     }

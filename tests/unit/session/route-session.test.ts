@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { readLogitsRow } from '../../../session/logits-row.ts'
+import { readLogitsRows, type AskedLogits } from '../../../session/logits-row.ts'
 import { RouteSession } from '../../../session/route-session.ts'
 import { emptyFrame, failureFrame, logitsPayload, type Frame } from '../../../swarm/codec.ts'
 import { SwarmError, toPlainError } from '../../../swarm/errors.ts'
@@ -54,6 +54,8 @@ function logits(row: LogitsRow, step = 1): Frame {
   const frame = emptyFrame('logits', SESSION, 3)
   return { ...frame, step, columns: row.ids.length, dtype: 'logits', payload: logitsPayload(row) }
 }
+
+const ask = (topK: number, rows = 1): AskedLogits => ({ vocabSize: FAKE_VOCAB, topK, rows })
 
 describe('what a hop may not send', () => {
   const good = logitsOf(1, 4)
@@ -160,12 +162,12 @@ describe('a logits row', () => {
     ['a sum below its greatest part', swap({ logSumExp: row.values[0]! - 1 }), 'BAD_FRAME'],
     ['not a number', swap({ values: Float32Array.of(NaN, 1, 0, -1) }), 'NOT_FINITE'],
   ])('%s is refused', (_, frame, code) => {
-    expect(() => readLogitsRow(frame, FAKE_VOCAB, 4)).toThrow(expect.objectContaining({ code }))
+    expect(() => readLogitsRows(frame, ask(4))).toThrow(expect.objectContaining({ code }))
   })
 
   test('as asked for is taken, the whole row too', () => {
-    expect(readLogitsRow(logits(row), FAKE_VOCAB, 4)).toEqual(row)
-    expect(readLogitsRow(logits(logitsOf(2, 0)), FAKE_VOCAB, 0).ids.length).toBe(FAKE_VOCAB)
-    expect(readLogitsRow(logits(logitsOf(2, 0)), FAKE_VOCAB, 1000).ids.length).toBe(FAKE_VOCAB)
+    expect(readLogitsRows(logits(row), ask(4))).toEqual([row])
+    expect(readLogitsRows(logits(logitsOf(2, 0)), ask(0))[0]!.ids.length).toBe(FAKE_VOCAB)
+    expect(readLogitsRows(logits(logitsOf(2, 0)), ask(1000))[0]!.ids.length).toBe(FAKE_VOCAB)
   })
 })

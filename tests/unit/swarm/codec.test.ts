@@ -115,7 +115,7 @@ test('logits survive the way', () => {
     dtype: 'logits',
     payload: logitsPayload(row),
   }
-  expect(readLogits(decodeFrame(encodeFrame(frame)))).toEqual(row)
+  expect(readLogits(decodeFrame(encodeFrame(frame)))).toEqual([row])
 })
 
 test.each([

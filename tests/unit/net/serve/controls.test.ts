@@ -24,7 +24,7 @@ describe('controls', () => {
     expect(await next(stream)).toMatchObject({ type: 'truncated', epoch: 1, position: 2 })
     const answer = await next(stream)
     expect(answer).toMatchObject({ type: 'logits', step: 5, epoch: 1, position: 2 })
-    expect([...readLogits(answer).ids]).toEqual([45])
+    expect([...readLogits(answer)[0]!.ids]).toEqual([45])
     expect(runner.sessions.get(SESSION)?.values).toEqual([37, 38, 45])
   })
 

@@ -37,7 +37,7 @@ describe('steps', () => {
     await before.send(hiddenFrame([[3, 3]], { step: 2, position: 2, topK: 3 }))
     const answer = await next(stream)
     expect(answer).toMatchObject({ type: 'logits', step: 2, position: 2, columns: 3 })
-    expect([...readLogits(answer).ids]).toEqual([24, 25, 26])
+    expect([...readLogits(answer)[0]!.ids]).toEqual([24, 25, 26])
   })
 
   test('where two hops cannot connect, the requesting peer stands between them', async () => {

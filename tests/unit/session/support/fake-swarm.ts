@@ -9,11 +9,13 @@ import {
   emptyFrame,
   encodeFrame,
   failureFrame,
+  FLAG_ALL_ROWS,
+  FLAG_CUT,
   FLAG_TOP_K_MASK,
   FLAG_WANTS_LOGITS,
   hiddenPayload,
   jsonFrame,
-  logitsPayload,
+  logitsRowsPayload,
   readHidden,
   readJson,
   readTokens,
@@ -54,6 +56,8 @@ export class FakePeer {
   rowsRun = 0
   /** Every step that it ran. */
   readonly steps: { position: number; rows: number }[] = []
+  /** Steps that forgot tokens first. */
+  cuts = 0
   hung = false
   readonly swarm: FakeSwarm
   readonly peerId: string
@@ -117,7 +121,7 @@ export class FakePeer {
     }
     if (frame.type === 'moreLogits') {
       this.swarm.askedAgain += 1
-      return this.#answer(frame, session, frame.columns)
+      return this.#answer(frame, session, [session.lastHidden], frame.columns)
     }
     if (frame.type === 'step') this.#step(frame, session)
   }
@@ -152,11 +156,16 @@ export class FakePeer {
         backend,
         connectMs: 0,
         sessions,
+        ...(this.swarm.withoutRows.has(this.peerId) ? {} : { logitsRows: 16 }),
       }),
     )
   }
 
   #step(frame: Frame, session: HopSession): void {
+    if ((frame.flags & FLAG_CUT) !== 0 && frame.position < session.cache.length) {
+      this.cuts += 1
+      session.cache.truncate(frame.position)
+    }
     if (frame.position !== session.cache.length) {
       const error = new SwarmError('WRONG_POSITION', `position ${frame.position}, committed ${session.cache.length}`)
       return session.send(failureFrame(frame.session, frame.epoch, toPlainError(error)))
@@ -167,7 +176,10 @@ export class FakePeer {
     this.steps.push({ position: frame.position, rows: inputs.length })
     session.lastHidden = outputs.at(-1)!
     if (session.open.next === null) {
-      if ((frame.flags & FLAG_WANTS_LOGITS) !== 0) return this.#answer(frame, session, frame.flags & FLAG_TOP_K_MASK)
+      if ((frame.flags & FLAG_WANTS_LOGITS) !== 0) {
+        const wanted = (frame.flags & FLAG_ALL_ROWS) === 0 ? outputs.slice(-1) : outputs
+        return this.#answer(frame, session, wanted, frame.flags & FLAG_TOP_K_MASK)
+      }
       return session.send({ ...emptyFrame('done', frame.session, frame.epoch), step: frame.step })
     }
     const onward: Frame = { ...frame, dtype: 'f32', payload: hiddenPayload(Float32Array.from(outputs)) }
@@ -179,14 +191,16 @@ export class FakePeer {
     })
   }
 
-  #answer(frame: Frame, session: HopSession, topK: number): void {
-    const row = logitsOf(session.lastHidden, topK)
+  #answer(frame: Frame, session: HopSession, hidden: readonly number[], topK: number): void {
+    const rows = hidden.map((value) => logitsOf(value, topK))
     session.send({
       ...emptyFrame('logits', frame.session, frame.epoch),
+      flags: frame.flags & FLAG_ALL_ROWS,
       step: frame.step,
-      columns: row.ids.length,
+      rows: rows.length,
+      columns: rows[0]!.ids.length,
       dtype: 'logits',
-      payload: logitsPayload(row),
+      payload: logitsRowsPayload(rows),
     })
   }
 }
@@ -266,6 +280,8 @@ export class FakeSwarm {
   /** How often a last hop was asked for more logits. */
   askedAgain = 0
   readonly strangers = new Map<string, number>()
+  /** Peers of before steps could cut and give the logits of several rows. */
+  readonly withoutRows = new Set<string>()
 
   constructor(blocks: number) {
     this.blocks = blocks

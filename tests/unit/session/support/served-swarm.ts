@@ -119,11 +119,16 @@ export class CacheRunner implements SpanRunner {
     return batch.map((input) => {
       const state = this.caches.get(input.session)!
       const inputs = input.tokens === undefined ? Array.from(input.hidden!) : Array.from(input.tokens, embed)
+      if (input.cut === true && input.position < state.cache.length) state.cache.truncate(input.position)
       const outputs = inputs.map((value) => state.cache.run(value))
       state.last = outputs.at(-1)!
       const base = { session: input.session, position: input.position, rows: input.rows, computeMs: 1 }
       if (!state.endsHere) return { ...base, hidden: Float32Array.from(outputs) }
-      return input.logits === undefined ? base : { ...base, logits: logitsOf(state.last, input.logits.topK) }
+      if (input.logits === undefined) return base
+      const { topK, rows = 1 } = input.logits
+      const found = outputs.slice(-rows).map((output) => logitsOf(output, topK))
+      const logits = found.pop() as LogitsRow
+      return { ...base, logits, ...(found.length === 0 ? {} : { earlierLogits: found }) }
     })
   }
 
