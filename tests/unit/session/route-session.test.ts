@@ -1,7 +1,14 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { readLogitsRows, type AskedLogits } from '../../../session/logits-row.ts'
 import { RouteSession } from '../../../session/route-session.ts'
-import { emptyFrame, failureFrame, logitsPayload, type Frame } from '../../../swarm/codec.ts'
+import {
+  emptyFrame,
+  failureFrame,
+  FLAG_ALL_ROWS,
+  logitsPayload,
+  logitsRowsPayload,
+  type Frame,
+} from '../../../swarm/codec.ts'
 import { SwarmError, toPlainError } from '../../../swarm/errors.ts'
 import type { LogitsRow } from '../../../swarm/span-runner.ts'
 import { FAKE_VOCAB, logitsOf } from './support/fake-engine.ts'
@@ -163,6 +170,23 @@ describe('a logits row', () => {
     ['not a number', swap({ values: Float32Array.of(NaN, 1, 0, -1) }), 'NOT_FINITE'],
   ])('%s is refused', (_, frame, code) => {
     expect(() => readLogitsRows(frame, ask(4))).toThrow(expect.objectContaining({ code }))
+  })
+
+  test('as many rows as asked for, each checked', () => {
+    const rows = [row, logitsOf(5, 4), logitsOf(9, 4)]
+    const of = (sent: readonly LogitsRow[], count = sent.length): Frame => {
+      return { ...logits(row), flags: FLAG_ALL_ROWS, rows: count, payload: logitsRowsPayload(sent) }
+    }
+    expect(readLogitsRows(of(rows), ask(4, 3))).toEqual(rows)
+    const bad = { ...row, logSumExp: row.values[0]! - 1 }
+    for (const [frame, count] of [
+      [of(rows), 2],
+      [of(rows), 1],
+      [logits(row), 3],
+      [of([row, bad, row]), 3],
+    ] as const) {
+      expect(() => readLogitsRows(frame, ask(4, count))).toThrow(expect.objectContaining({ code: 'BAD_FRAME' }))
+    }
   })
 
   test('as asked for is taken, the whole row too', () => {

@@ -105,3 +105,16 @@ test('a stop sequence in the text ends the answer before it', async () => {
   )
   expect(end).toMatchObject({ finish: 'stop', text: hello.greedy_text.split('. Would')[0] })
 }, 60_000)
+
+test('guesses from a text that repeats: the same text in fewer laps', async () => {
+  const cases = json(`${REFERENCE}/reference.json`) as { prompt: string; input_ids: number[]; greedy: number[] }[]
+  const hello = cases[0]!
+  // Told once, the story is told again.
+  const prompt = [...hello.input_ids, ...hello.greedy, ...hello.input_ids]
+  const asked = { maxTokens: 24, ignoreEos: true }
+  const plain = await collect(newChat().generate(request(prompt, asked)))
+  const { end } = await collect(newChat().generate(request(prompt, { ...asked, speculate: 4 })))
+  expect(end).toMatchObject({ finish: plain.end.finish, ids: plain.end.ids, text: plain.end.text })
+  expect(end.timings.speculation!.accepted).toBeGreaterThan(0)
+  expect(end.timings.speculation!.laps).toBeLessThan(end.ids.length)
+}, 60_000)

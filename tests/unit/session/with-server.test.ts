@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { ChatSession } from '../../../session/generate.ts'
+import type { DraftTokens } from '../../../session/speculate.ts'
 import { expectedIds, sampledIds } from './support/fake-engine.ts'
 import { collect, fakeModel, request } from './support/run.ts'
 import { CacheRunner, ServedSwarm } from './support/served-swarm.ts'
@@ -21,10 +22,11 @@ beforeEach(() => {
 })
 afterEach(() => served.stop())
 
-function newChat(): ChatSession {
+function newChat(draft?: DraftTokens): ChatSession {
   return new ChatSession(served.node(), fakeModel(served.swarm), {
     now: () => performance.now(),
     randomBytes: (length) => crypto.getRandomValues(new Uint8Array(length)),
+    ...(draft === undefined ? {} : { draft }),
   })
 }
 
@@ -64,6 +66,32 @@ test('more logits than the step brought', async () => {
   expect(lastLogits).toHaveBeenCalled()
   lastLogits.mockRestore()
 })
+
+test.each([0, 0.9])(
+  'guesses, every third wrong, at temperature %d, with a peer lost in their midst',
+  async (temperature) => {
+    const sampling = { temperature, topP: 0.95, topK: 0, repetitionPenalty: 1.1, seed: 3 }
+    const expected = sampledIds(PROMPT, 60, BLOCKS, sampling)
+    const whole = [...PROMPT, ...expected]
+    let turn = 0
+    const chat = newChat((held, count) =>
+      Array.from({ length: count }, (_, i) => ((turn += 1) % 3 === 0 ? 1 : (whole[held.length + i] ?? 1))),
+    )
+    const asked = request(PROMPT, { sampling, maxTokens: 60, ignoreEos: true, speculate: 5 })
+    const { end } = await collect(chat.generate(asked), (event) => {
+      if (event.type === 'token' && event.index === 20) served.lose('c')
+    })
+    expect(end.ids).toEqual(expected)
+    expect(end.timings.failovers).toBe(1)
+    expect(end.timings.speculation!.accepted).toBeGreaterThan(20)
+    const prompt = [...PROMPT, ...expected.slice(0, 30), 50, 51]
+    const second = await collect(chat.generate(request(prompt)))
+    expect(second.end.ids).toEqual(expectedIds(prompt, 12, BLOCKS))
+    expect(second.end.timings.reusedTokens).toBe(PROMPT.length + 30)
+    await chat.close()
+    await until(() => served.openSessions === 0)
+  },
+)
 
 test('a peer is lost, one moves, and one is lost again: the same text', async () => {
   const chat = newChat()

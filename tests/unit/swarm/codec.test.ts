@@ -7,12 +7,15 @@ import {
   emptyFrame,
   encodeFrame,
   failureFrame,
+  FLAG_ALL_ROWS,
+  FLAG_WANTS_LOGITS,
   FRAME_HEADER_BYTES,
   FRAME_TYPES,
   type Frame,
   hiddenPayload,
   jsonFrame,
   logitsPayload,
+  logitsRowsPayload,
   readHidden,
   readJson,
   readLogits,
@@ -20,7 +23,13 @@ import {
   tokensPayload,
 } from '../../../swarm/codec.ts'
 import { SwarmError } from '../../../swarm/errors.ts'
-import { MAX_FRAME_BYTES, MAX_JSON_FRAME_BYTES, MAX_STEP_ROWS } from '../../../swarm/limits.ts'
+import {
+  MAX_FRAME_BYTES,
+  MAX_JSON_FRAME_BYTES,
+  MAX_LOGITS_ROWS,
+  MAX_STEP_ROWS,
+  MAX_TOP_K,
+} from '../../../swarm/limits.ts'
 
 const SESSION = '000102030405060708090a0b0c0d0e0f'
 
@@ -116,6 +125,43 @@ test('logits survive the way', () => {
     payload: logitsPayload(row),
   }
   expect(readLogits(decodeFrame(encodeFrame(frame)))).toEqual([row])
+})
+
+test('logits of several rows survive the way; one too many, or fewer than said, do not', () => {
+  const rows = Array.from({ length: MAX_LOGITS_ROWS }, (_, i) => ({
+    ids: Uint32Array.of(9, i),
+    values: Float32Array.of(2.5, -i),
+    logSumExp: 2.53,
+    vocabSize: 20,
+  }))
+  const frameOf = (count: number, sent = rows): Frame => ({
+    ...emptyFrame('logits', SESSION, 0),
+    flags: FLAG_ALL_ROWS,
+    rows: count,
+    columns: 2,
+    dtype: 'logits',
+    payload: logitsRowsPayload(sent),
+  })
+  expect(readLogits(decodeFrame(encodeFrame(frameOf(MAX_LOGITS_ROWS))))).toEqual(rows)
+  const wrong = [
+    frameOf(MAX_LOGITS_ROWS - 1),
+    frameOf(0, []),
+    frameOf(MAX_LOGITS_ROWS + 1, [...rows, rows[0]!]),
+    { ...frameOf(MAX_LOGITS_ROWS), flags: 0 },
+  ]
+  for (const frame of wrong) expect(codeOf(() => decodeFrame(encodeFrame(frame)))).toBe('BAD_FRAME')
+})
+
+test.each([
+  ['the most rows and the most logits', MAX_LOGITS_ROWS, MAX_TOP_K, null],
+  ['a row too many', MAX_LOGITS_ROWS + 1, 1, 'BAD_FRAME'],
+  ['whole rows', 2, 0, 'BAD_FRAME'],
+  ['too many logits of each', 2, MAX_TOP_K + 1, 'BAD_FRAME'],
+])('a step that asks for the logits of all rows: %s', (_, rows, topK, code) => {
+  const frame = { ...stepFrame(rows, 2), flags: FLAG_WANTS_LOGITS | FLAG_ALL_ROWS | topK }
+  const decode = (): Frame => decodeFrame(encodeFrame(frame))
+  if (code === null) expect(decode().rows).toBe(rows)
+  else expect(codeOf(decode)).toBe(code)
 })
 
 test.each([

@@ -1,6 +1,6 @@
 /** A serving end with a fake runner over streams in memory, fresh for each test, and what asks it. */
 import { afterEach, beforeEach } from 'vitest'
-import { emptyFrame, readJson } from '../../../../swarm/codec.ts'
+import { emptyFrame, readJson, type Frame } from '../../../../swarm/codec.ts'
 import type { PeerRecord } from '../../../../swarm/peer-record.ts'
 import { FrameServer, type ServerOptions } from '../../../../net/serve/server.ts'
 import { FakeRunner } from '../fake-runner.ts'
@@ -63,10 +63,11 @@ export async function open(
   stream: MemoryStream,
   message: Parameters<typeof openFrame>[0],
   session = SESSION,
-): Promise<void> {
+): Promise<Frame> {
   await stream.send(openFrame(message, session))
   const frame = await next(stream)
   if (frame.type !== 'opened') throw new Error(`not opened: ${JSON.stringify(readJson(frame))}`)
+  return frame
 }
 
 /** A session over the last span, whose steps come from `previous`. */

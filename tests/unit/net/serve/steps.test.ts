@@ -1,7 +1,7 @@
 /** Steps of a session: who may send what, positions, order. */
 import { describe, expect, test } from 'vitest'
-import { encodeFrame, readHidden, readLogits } from '../../../../swarm/codec.ts'
-import { MAX_QUEUED_STEPS } from '../../../../swarm/limits.ts'
+import { encodeFrame, FLAG_ALL_ROWS, FLAG_CUT, readHidden, readJson, readLogits } from '../../../../swarm/codec.ts'
+import { MAX_LOGITS_ROWS, MAX_QUEUED_STEPS } from '../../../../swarm/limits.ts'
 import { type MemoryStream } from '../memory-stream.ts'
 import { hiddenFrame, next, nextFailure, openFrame, SESSION, tokensFrame } from '../requester.ts'
 import { attach, connect, createServer, DIGEST, lastHop, open, pushed, records, settled } from './server-lab.ts'
@@ -38,6 +38,56 @@ describe('steps', () => {
     const answer = await next(stream)
     expect(answer).toMatchObject({ type: 'logits', step: 2, position: 2, columns: 3 })
     expect([...readLogits(answer)[0]!.ids]).toEqual([24, 25, 26])
+  })
+
+  test('last hop: the logits of all rows, and a step that forgets some of them', async () => {
+    const { server, runner, stream } = await lastHop()
+    const before = await attach(server, 'before')
+    await next(before)
+    const rows = (values: number[]): number[][] => values.map((value) => [value, value])
+    const tried = hiddenFrame(rows([1, 2, 3]), { step: 1, position: 0, topK: 2 })
+    await before.send({ ...tried, flags: tried.flags | FLAG_ALL_ROWS })
+    const answer = await next(stream)
+    expect(answer).toMatchObject({ type: 'logits', step: 1, position: 0, rows: 3, columns: 2, flags: FLAG_ALL_ROWS })
+    const found = readLogits(answer).map(({ ids }) => [...ids])
+    expect(found).toEqual([
+      [22, 23],
+      [23, 24],
+      [24, 25],
+    ])
+    const cutting = hiddenFrame(rows([9]), { step: 2, position: 1, topK: 2 })
+    await before.send({ ...cutting, flags: cutting.flags | FLAG_CUT })
+    expect(await next(stream)).toMatchObject({ type: 'logits', step: 2, position: 1, rows: 1, flags: 0 })
+    expect(runner.sessions.get(SESSION)!.values).toEqual([22, 30])
+    // One that cuts nothing is a step like any other.
+    const plain = hiddenFrame(rows([4]), { step: 3, position: 2, topK: 2 })
+    await before.send({ ...plain, flags: plain.flags | FLAG_CUT })
+    expect((await next(stream)).step).toBe(3)
+    // Forward it cannot go, and back only where it says so.
+    await before.send(hiddenFrame(rows([4]), { step: 4, position: 1 }))
+    expect(await nextFailure(stream)).toMatchObject({ code: 'WRONG_POSITION' })
+  })
+
+  test('a step that says it cuts and leaves a gap is refused', async () => {
+    const { server, stream } = await lastHop()
+    const before = await attach(server, 'before')
+    await next(before)
+    const gap = hiddenFrame([[1, 1]], { step: 1, position: 1 })
+    await before.send({ ...gap, flags: gap.flags | FLAG_CUT })
+    expect(await nextFailure(stream)).toMatchObject({ code: 'WRONG_POSITION', status: 409, peerId: 'before' })
+  })
+
+  test('the next hop learns what the step asks for', async () => {
+    records.set('after', { model: { repo: 'r', revision: 'r', digest: DIGEST, blocks: 9 } })
+    const { server } = createServer({ start: 0, end: 3 })
+    const stream = connect(server)
+    const opened = await open(stream, { start: 0, end: 3, next: 'after' })
+    expect(readJson(opened)['logitsRows']).toBe(MAX_LOGITS_ROWS)
+    const after = pushed[0] as MemoryStream
+    await next(after)
+    const step = tokensFrame([5, 7], { step: 1, position: 0, topK: 9 })
+    await stream.send({ ...step, flags: step.flags | FLAG_ALL_ROWS | FLAG_CUT })
+    expect((await next(after)).flags).toBe(0x8009 | FLAG_ALL_ROWS | FLAG_CUT)
   })
 
   test('where two hops cannot connect, the requesting peer stands between them', async () => {

@@ -1,6 +1,6 @@
 /** Drives a `ChatSession` over the swarm in memory with a virtual clock, and collects what it reports. */
 import { vi } from 'vitest'
-import { ChatSession } from '../../../../session/generate.ts'
+import { ChatSession, type ChatSessionOptions } from '../../../../session/generate.ts'
 import type { GenerateEvent, GenerateRequest, PromptModel } from '../../../../session/types.ts'
 import { FAKE_EOS, FAKE_VOCAB } from './fake-engine.ts'
 import { FAKE_DIGEST, type FakeSwarm } from './fake-swarm.ts'
@@ -29,7 +29,7 @@ export function newChat(
   swarm: FakeSwarm,
   model: PromptModel = fakeModel(swarm),
   seed = 1,
-  options: { mixWeights?: boolean } = {},
+  options: Pick<ChatSessionOptions, 'mixWeights' | 'draft'> = {},
 ): ChatSession {
   let state = seed
   return new ChatSession(swarm.node(), model, {
