@@ -1,5 +1,5 @@
 import type { BackendChoice } from './backend.ts'
-import type { RuleChoice } from './planner/rules.ts'
+import type { RuleName } from './planner/rules.ts'
 import { SwarmError } from './errors.ts'
 import type { WeightChoice } from './model/config.ts'
 import { isSameMajor, PROTOCOL_VERSION } from './protocol.ts'
@@ -47,7 +47,7 @@ export interface DonorDefaults {
   splits?: string
   stage?: number
   useLoadBalancing?: boolean
-  rule?: RuleChoice
+  rule?: RuleName
   balanceQuality?: number
   meanBalanceCheckPeriod?: number
   weights?: WeightChoice

@@ -7,7 +7,7 @@ import type { DonorDefaults } from './app-config.ts'
 import { BACKEND_CHOICES, type BackendChoice } from './backend.ts'
 import { SwarmError } from './errors.ts'
 import { WEIGHT_CHOICES, type WeightChoice } from './model/config.ts'
-import { DEFAULT_RULE, RULE_CHOICES, type RuleChoice } from './planner/rules.ts'
+import { DEFAULT_RULE, RULE_NAMES, type RuleName } from './planner/rules.ts'
 import type { Span } from './span.ts'
 
 export const DEFAULT_BALANCE_QUALITY = 0.75
@@ -25,7 +25,7 @@ export interface DonorSettings {
   /** What the model must have; null: whatever its config says. */
   totalBlocks: number | null
   /** How the tab picks its blocks under load balancing. */
-  rule: RuleChoice
+  rule: RuleName
   balanceQuality: number
   meanBalanceCheckPeriodMs: number
   weights: WeightChoice
@@ -85,7 +85,7 @@ export function readDonorQuery(query: { get(name: string): string | null }): Don
   assign('splits', text('splits'))
   assign('stage', numberOf('stage'))
   assign('useLoadBalancing', readFlag(query.get('use_load_balancing' satisfies QueryName)))
-  assign('rule', oneOf('rule', text('rule'), RULE_CHOICES))
+  assign('rule', oneOf('rule', text('rule'), RULE_NAMES))
   assign('balanceQuality', numberOf('balance_quality'))
   assign('meanBalanceCheckPeriod', numberOf('mean_balance_check_period'))
   assign('weights', oneOf('weights', text('weights'), WEIGHT_CHOICES))
@@ -114,7 +114,7 @@ export function makeDonorSettings(defaults: DonorDefaults): DonorSettings {
     placement,
     numBlocks: wholeNumber('num_blocks', defaults.numBlocks),
     totalBlocks: wholeNumber('total_blocks', defaults.totalBlocks),
-    rule: oneOf('rule', defaults.rule, RULE_CHOICES) ?? DEFAULT_RULE,
+    rule: oneOf('rule', defaults.rule, RULE_NAMES) ?? DEFAULT_RULE,
     balanceQuality: checkQuality(defaults.balanceQuality ?? DEFAULT_BALANCE_QUALITY),
     meanBalanceCheckPeriodMs: checkPeriod(defaults.meanBalanceCheckPeriod ?? DEFAULT_BALANCE_PERIOD_SECONDS) * 1000,
     weights: oneOf('weights', defaults.weights, WEIGHT_CHOICES) ?? 'auto',

@@ -1,6 +1,6 @@
 /** Options that several subcommands share, in groups. The words of the original's command line are kept. */
 import { BACKEND_CHOICES } from '../../swarm/backend.ts'
-import { RULE_CHOICES } from '../../swarm/planner/rules.ts'
+import { RULE_NAMES } from '../../swarm/planner/rules.ts'
 import { WEIGHT_CHOICES } from '../../swarm/model/config.ts'
 import { above, atLeast, between, flag, integer, list, number, text } from './schema.ts'
 
@@ -70,11 +70,11 @@ export const placementOptions = {
   useLoadBalancing: flag('each tab picks its own blocks (also without it, unless splits and stage are given)', {
     group: DONOR,
   }),
-  rule: text('how tabs pick their blocks: the published rule, or by what the swarm can carry (default petals)', {
+  rule: text('how tabs pick their blocks: by what the swarm can carry, or by the published rule (default flow)', {
     group: DONOR,
-    choices: RULE_CHOICES,
+    choices: RULE_NAMES,
   }),
-  balanceQuality: number('move when initial ÷ new falls below this; lower is calmer (default 0.75)', {
+  balanceQuality: number('how much better a move must make the swarm: by 1 ÷ this; lower is calmer (default 0.75)', {
     group: DONOR,
     check: between(0, 1),
   }),

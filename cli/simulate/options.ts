@@ -4,7 +4,7 @@ import {
   DEFAULT_MEAN_CHECK_SECONDS,
   DEFAULT_NOTICE_SECONDS,
 } from '../../swarm/simulator/churn.ts'
-import { RULE_NAMES } from '../../swarm/simulator/rules.ts'
+import { RULE_NAMES } from '../../swarm/planner/rules.ts'
 import { SCENARIOS } from '../../swarm/simulator/scenarios.ts'
 import { above, atLeast, between, flag, integer, number, text, type ValuesOf } from '../options/schema.ts'
 import type { Parsed } from '../options/parse.ts'
@@ -50,7 +50,7 @@ export const simulateOptions = {
     placeholder: 'X',
     check: atLeast(1),
   }),
-  balanceQuality: number('move when initial ÷ new falls below this; lower is calmer', {
+  balanceQuality: number('how much better a move must make the swarm: by 1 ÷ this; lower is calmer', {
     group: RULE,
     default: DEFAULT_BALANCE_QUALITY,
     check: between(0, 1),

@@ -2,7 +2,7 @@
 import type { DonorDefaults } from '../../swarm/app-config.ts'
 import type { BackendChoice } from '../../swarm/backend.ts'
 import { checkForModel, makeDonorSettings } from '../../swarm/donor-settings.ts'
-import type { RuleChoice } from '../../swarm/planner/rules.ts'
+import type { RuleName } from '../../swarm/planner/rules.ts'
 import type { WeightChoice } from '../../swarm/model/config.ts'
 import type { ValuesOf } from '../options/schema.ts'
 import type { computeOptions, placementOptions } from '../options/shared.ts'
@@ -40,7 +40,7 @@ export function donorDefaults(values: DonorValues, model: string): DonorDefaults
     ...(totalBlocks === undefined ? {} : { totalBlocks }),
     ...(splits === undefined ? {} : { splits }),
     ...(stage === undefined ? {} : { stage }),
-    ...(rule === undefined ? {} : { rule: rule as RuleChoice }),
+    ...(rule === undefined ? {} : { rule: rule as RuleName }),
     ...(balanceQuality === undefined ? {} : { balanceQuality }),
     ...(meanBalanceCheckPeriod === undefined ? {} : { meanBalanceCheckPeriod }),
     ...(threads === undefined ? {} : { threads }),

@@ -7,10 +7,11 @@
 import type { Span } from '../span.ts'
 import { unclaimedBlocks } from './coverage.ts'
 import type { PlacementRule, PlannerPeer, SwarmView } from './types.ts'
-import { compareClaims, type ClaimOrder } from './view.ts'
+import { compareClaims, typicalSpeed, type ClaimOrder } from './view.ts'
 
 export interface Joiner extends ClaimOrder {
   length: number
+  /** 0: not measured yet; counts as a typical peer then, as it does for everybody else. */
   blockStepsPerSecond: number
 }
 
@@ -23,7 +24,9 @@ export function viewBefore(view: SwarmView, joiner: ClaimOrder): SwarmView {
 
 /** The span that a joiner should claim, as the view stands. */
 export function chooseByClaim(rule: PlacementRule, view: SwarmView, joiner: Joiner): Span {
-  return rule.chooseSpan(viewBefore(view, joiner), joiner)
+  const before = viewBefore(view, joiner)
+  const blockStepsPerSecond = joiner.blockStepsPerSecond > 0 ? joiner.blockStepsPerSecond : typicalSpeed(before.peers)
+  return rule.chooseSpan(before, { ...joiner, blockStepsPerSecond })
 }
 
 /** Claims that go before the joiner's own, as a text to compare: a joiner that loads already chooses again only when it changes. */

@@ -12,7 +12,7 @@ import type { PlannerPeer, SwarmView } from './types.ts'
  */
 export function viewOf(records: readonly PeerRecord[], blocks: number): SwarmView {
   const usable = records.filter((r) => r.state !== 'gone' && r.model.blocks === blocks && isValidSpan(r.span, blocks))
-  const typical = median(usable.map((r) => r.blockStepsPerSecond).filter((speed) => speed > 0)) ?? 1
+  const typical = typicalSpeed(usable)
   const peers: PlannerPeer[] = []
   for (const record of usable) {
     const peer: PlannerPeer = {
@@ -34,6 +34,11 @@ export function viewOf(records: readonly PeerRecord[], blocks: number): SwarmVie
     }
   }
   return { blocks, peers }
+}
+
+/** What a peer that has not measured itself counts as, in block-steps a second: the median of those that have, 1 where nobody has. */
+export function typicalSpeed(peers: readonly { blockStepsPerSecond: number }[]): number {
+  return median(peers.map((peer) => peer.blockStepsPerSecond).filter((speed) => speed > 0)) ?? 1
 }
 
 /**

@@ -3,9 +3,9 @@
  * answer, because a simulated day asks them a million times.
  */
 import { unclaimedBlocks } from '../planner/coverage.ts'
-import { flowRule } from '../planner/flow/flow-rule.ts'
 import type { Objective } from '../planner/model.ts'
 import { petalsRule } from '../planner/petals.ts'
+import { placementRule, type RuleName } from '../planner/rules.ts'
 import type { BalanceCheck, PlacementRule, SwarmView } from '../planner/types.ts'
 import { placedPeers } from '../planner/view.ts'
 
@@ -61,18 +61,8 @@ export function hasHole(view: SwarmView): boolean {
   return unclaimedBlocks(view).length > 0
 }
 
-/** Rules that can be simulated, the default first; where none is named, a trace is run under each. */
-export const RULE_NAMES = ['flow', 'petals'] as const
-export type RuleName = (typeof RULE_NAMES)[number]
-
 export function simulatedRule(name: RuleName, objective: Objective = 'expected'): SimulatedRule {
-  switch (name) {
-    case 'flow': {
-      const rule = flowRule(objective)
-      const check: SimulatedRule['check'] = ({ view, peerId, ...options }) => rule.checkBalance(view, peerId, options)
-      return { rule, check }
-    }
-    case 'petals':
-      return simulatedPetals()
-  }
+  if (name === 'petals') return simulatedPetals()
+  const rule = placementRule(name, objective)
+  return { rule, check: ({ view, peerId, ...options }) => rule.checkBalance(view, peerId, options) }
 }

@@ -1,6 +1,6 @@
 /**
- * The balance of a swarm over time, on one swarm of three donors that may move: the tab of a `start`, a page of a person, and
- * a `donate`. Missing blocks are named; checks come at random times and a steady swarm moves nothing; an imbalance makes
+ * The balance of a swarm over time under the published rule, on one swarm of three donors that may move: the tab of a `start`,
+ * a page of a person, and a `donate`. Missing blocks are named; checks come at random times and a steady swarm moves nothing; an imbalance makes
  * all three move, with the original's lines, while a session that runs on one of them loses nothing. Speeds are simulated.
  */
 import type { Browser } from 'playwright'
@@ -17,6 +17,7 @@ const PERIOD_S = 2
 /** 0.9 asks for a gain of a ninth: then the last of the three moves too. */
 const QUALITY = 0.9
 const MOVER = [
+  ['--rule', 'petals'],
   ['--num_blocks', '4'],
   ['--simulate-speed', String(SPEED)],
   ['--mean_balance_check_period', String(PERIOD_S)],

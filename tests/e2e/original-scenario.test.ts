@@ -157,18 +157,18 @@ test('method 1: four servers split the model, and it stays whole while servers d
   servers.push(fifth)
   await expectAnswer(waiting)
 
-  // One more joins the four that cover everything: a replica.
+  // One more joins the four that cover everything: all that it holds has a second holder.
   const replica = server(onPort(method1(0, `${address},${second}`), 8010))
   await replica.waitForLine(READY, 120_000)
-  const holders = (blocks: readonly number[]): StartedProcess[] =>
-    [...servers, replica].filter((each) => selectedBlocks(each)[0] === blocks[0])
-  expect(holders(selectedBlocks(replica))).toHaveLength(2)
+  expectAllCovered(servers)
+  const twice = new Set(selectedBlocks(replica))
+  const isAlone = (each: StartedProcess): boolean => selectedBlocks(each).every((block) => !twice.has(block))
 
-  // The only holder of a span leaves: one of those two takes it, long before the period of 120 s says so.
-  const leaver = servers.find((each) => each !== servers[0] && holders(selectedBlocks(each)).length === 1)
-  const left = selectedBlocks(leaver as StartedProcess)
-  const movers = holders(selectedBlocks(replica))
-  await leaver?.stop()
+  // The only holder of a span leaves: one that is not needed where it is takes it, long before the period of 120 s says so.
+  const leaver = servers.find((each) => each !== servers[0] && isAlone(each)) as StartedProcess
+  const left = selectedBlocks(leaver)
+  const movers = [replica, ...servers.filter((each) => each !== leaver)]
+  await leaver.stop()
   const moved = (): StartedProcess[] =>
     movers.filter((each) => selectedBlocks(each)[0] === left[0] && each.stdout.at(-1) === WHOLE_AGAIN)
   await expect.poll(() => moved().length, { timeout: 60_000 }).toBe(1)

@@ -5,7 +5,7 @@
 import type { DonorDefaults } from '../../swarm/app-config.ts'
 import { fixedSpan, makeDonorSettings, type DonorSettings } from '../../swarm/donor-settings.ts'
 import { placementRule } from '../../swarm/planner/rules.ts'
-import { viewOf } from '../../swarm/planner/view.ts'
+import { typicalSpeed, viewOf } from '../../swarm/planner/view.ts'
 import type { Span } from '../../swarm/span.ts'
 import type { DonorLog } from './donor-log.ts'
 import { readDonorModel, type DonorModel, type ModelRequest } from './donor-model.ts'
@@ -99,5 +99,5 @@ function likelySpan(
 ): Span {
   if (placement.mode === 'fixed') return fixedSpan(placement, id.blocks)
   const view = viewOf(environment.knownRecords(id.digest), id.blocks)
-  return placementRule(rule).chooseSpan(view, { peerId: '', length, blockStepsPerSecond: 1 })
+  return placementRule(rule).chooseSpan(view, { peerId: '', length, blockStepsPerSecond: typicalSpeed(view.peers) })
 }

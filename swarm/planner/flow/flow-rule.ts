@@ -8,7 +8,7 @@ import type { Objective } from '../model.ts'
 import type { BalanceCheck, PlacementRule, PlannerPeer, SwarmView } from '../types.ts'
 import { placedPeers, withoutPeer } from '../view.ts'
 import { betterSpan } from './plan-steps.ts'
-import { Placing, type PlacedPeer } from './placing.ts'
+import { Placing, type PlacedPeer, type Worth } from './placing.ts'
 
 /** The chance that a peer leaves before a replacement could be loaded, where nobody knows better: one in ten. */
 const LEAVE_CHANCE = 0.1
@@ -27,14 +27,15 @@ export function flowRule(objective: Objective): PlacementRule {
       const peers = placedPeers(view)
       const own = peers.find((peer) => peer.peerId === peerId)
       const placing = placingOf(view, objective)
-      const { covered, objective: initial } = placing.worth()
-      const stay = (reason: BalanceCheck['reason'], simulated = initial): BalanceCheck => ({
-        initial,
-        simulated,
-        quality: simulated > 0 ? Math.min(1, initial / simulated) : 1,
-        moveTo: null,
-        reason,
-      })
+      const now = placing.worth()
+      const { covered, objective: initial } = now
+      const stay = (reason: BalanceCheck['reason'], then: Worth = now): BalanceCheck => {
+        // What units with a hole between them carry is for comparing places: of a whole answer it is nothing.
+        const [before, after] = [now, then].map((worth) => (worth.covered === view.blocks ? worth.objective : 0))
+        const figures = { initial: before as number, simulated: after as number }
+        const quality = figures.initial <= 0 ? 0 : Math.min(1, figures.initial / figures.simulated)
+        return { ...figures, quality, moveTo: null, reason }
+      }
       if (own === undefined) return stay('no-better-place')
       if (own.fixed) return stay('fixed')
       // The published quality is about what a swarm gains when everybody moves. One peer's own move gains a part of that: two
@@ -47,10 +48,9 @@ export function flowRule(objective: Objective): PlacementRule {
       if (to === null) return stay('no-better-place')
       placing.place(placed(own), to)
       const then = placing.worth()
-      const simulated = then.objective
-      if (blocksLostByMove(view, peerId, own.span, to).length > 0) return stay('would-open-hole', simulated)
-      if (then.covered === covered && initial >= enough * simulated) return stay('balanced', simulated)
-      return { ...stay('move', simulated), moveTo: to }
+      if (blocksLostByMove(view, peerId, own.span, to).length > 0) return stay('would-open-hole', then)
+      if (then.covered === covered && initial >= enough * then.objective) return stay('balanced', then)
+      return { ...stay('move', then), moveTo: to }
     },
   }
 }

@@ -34,7 +34,7 @@ await withTabswarm(['relay', '--host', '127.0.0.1'], /DHT visible multiaddrs/, a
   const mover = await donate(
     browser,
     url,
-    { ...SPEED, num_blocks: '4', mean_balance_check_period: PERIOD_SECONDS },
+    { ...SPEED, rule: 'petals', num_blocks: '4', mean_balance_check_period: PERIOD_SECONDS },
     'en',
   )
   await Promise.all([

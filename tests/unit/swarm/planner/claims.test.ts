@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { chooseByClaim, claimsBefore, coversUnclaimed, type Joiner } from '../../../../swarm/planner/claims.ts'
 import { petalsRule } from '../../../../swarm/planner/petals.ts'
+import { placementRule } from '../../../../swarm/planner/rules.ts'
 import type { PlannerPeer } from '../../../../swarm/planner/types.ts'
 import type { Span } from '../../../../swarm/span.ts'
 import { compareClaims } from '../../../../swarm/planner/view.ts'
@@ -77,6 +78,18 @@ describe('claims', () => {
       [3, 1, 4, 1, 5, 9],
     )
     expect(Object.fromEntries([...spans].map(([id, s]) => [id, s.start]))).toEqual({ p0: 0, p1: 8, p2: 16, p3: 24 })
+  })
+
+  it('one that has not measured itself stands where a typical peer would', () => {
+    const served = view(
+      16,
+      peer('a', 0, 8, { blockStepsPerSecond: 100 }),
+      peer('b', 8, 16, { blockStepsPerSecond: 100 }),
+    )
+    const flow = placementRule('flow')
+    const unknown = chooseByClaim(flow, served, joiner(9, 1, 8, 0))
+    expect(unknown).toEqual(chooseByClaim(flow, served, joiner(9, 1, 8, 100)))
+    expect(unknown).not.toEqual(chooseByClaim(flow, served, joiner(9, 1, 8, 1)))
   })
 
   it('any interleaving ends where joining one after another ends', () => {

@@ -1,13 +1,13 @@
 /** Random swarms: slow and uneven records, speeds, starts and losses. What must hold in every one of them. */
 import { describe, expect, it } from 'vitest'
-import { placementRule, RULE_CHOICES, type RuleChoice } from '../../../../swarm/planner/rules.ts'
+import { placementRule, RULE_NAMES, type RuleName } from '../../../../swarm/planner/rules.ts'
 import { urgentMoves } from '../../../../swarm/planner/urgent.ts'
 import { view, peer, seededRandom } from '../../swarm/planner/support.ts'
 import { FakeSwarm, type FakeDonor } from './fake-swarm.ts'
 
 const SEEDS = Array.from({ length: 40 }, (_, i) => i + 1)
 
-function randomSwarm(seed: number, delay: [number, number], rule: RuleChoice) {
+function randomSwarm(seed: number, delay: [number, number], rule: RuleName) {
   const random = seededRandom(seed * 104_729)
   const blocks = 8 + Math.floor(random() * 17)
   const swarm = new FakeSwarm({ blocks, random, delay, loadMs: [50, 6_000] })
@@ -44,7 +44,7 @@ function truth(swarm: FakeSwarm, donors: readonly FakeDonor[]) {
   return view(swarm.blocks, ...peers)
 }
 
-describe.each(RULE_CHOICES)('random swarms under %s', (rule) => {
+describe.each(RULE_NAMES)('random swarms under %s', (rule) => {
   it.each(SEEDS)('without losses, no voluntary move opens a hole, and the swarm comes to rest (%i)', async (seed) => {
     // Records take up to three times the time that a claim is watched.
     const { swarm, donors } = randomSwarm(seed, [1, 1_200], rule)
@@ -105,7 +105,7 @@ describe.each(RULE_CHOICES)('random swarms under %s', (rule) => {
   )
 })
 
-function expectNothingToDo(swarm: FakeSwarm, donors: readonly FakeDonor[], rule: RuleChoice): void {
+function expectNothingToDo(swarm: FakeSwarm, donors: readonly FakeDonor[], rule: RuleName): void {
   const now = truth(swarm, donors)
   expect([...urgentMoves(placementRule(rule), now)]).toEqual([])
   if (swarm.missing().length > 0) {

@@ -1,20 +1,22 @@
 /** Whole swarms of donors under a virtual clock. */
 import { describe, expect, it } from 'vitest'
-import { petalsRule } from '../../../../swarm/planner/petals.ts'
+import { placementRule, RULE_NAMES } from '../../../../swarm/planner/rules.ts'
+import type { DonorDefaults } from '../../../../swarm/app-config.ts'
 import type { PlannerPeer } from '../../../../swarm/planner/types.ts'
 import { peer, seededRandom, view } from '../../swarm/planner/support.ts'
 import { FakeSwarm, type FakeDonor } from './fake-swarm.ts'
 
 const EIGHT = { numBlocks: 8, totalBlocks: 32, useLoadBalancing: true, splits: '8,16,24', stage: 1 }
+const PETALS = { ...EIGHT, rule: 'petals' } as const
 
 async function serving(swarm: FakeSwarm, donors: readonly FakeDonor[]): Promise<void> {
   await swarm.clock.until(() => donors.every((donor) => donor.servedSpan() !== null), 60_000)
 }
 
-async function fourInTurn(swarm: FakeSwarm): Promise<FakeDonor[]> {
+async function fourInTurn(swarm: FakeSwarm, asked: DonorDefaults = EIGHT): Promise<FakeDonor[]> {
   const donors: FakeDonor[] = []
   for (let i = 0; i < 4; i += 1) {
-    const donor = swarm.donor(EIGHT)
+    const donor = swarm.donor(asked)
     donors.push(donor)
     void donor.donor.start()
     await serving(swarm, donors)
@@ -70,34 +72,37 @@ describe('a swarm of donors', () => {
     }
   })
 
-  it('many that start at once end where they would have ended one after another, in claim order', async () => {
-    for (let seed = 1; seed <= 25; seed += 1) {
-      const random = seededRandom(seed)
-      const count = 2 + (seed % 6)
-      const lengths = Array.from({ length: count }, () => 2 + Math.floor(7 * random()))
-      const swarm = new FakeSwarm({ blocks: 24, random, delay: [1, 350], loadMs: [1_000, 4_000] })
-      const donors = lengths.map((numBlocks) => swarm.donor({ numBlocks }, { speeds: knownSpeeds(lengths) }))
-      for (const donor of donors) void donor.donor.start()
-      await serving(swarm, donors)
-      const inOrder = donors.toSorted((a, b) => claimedAt(a) - claimedAt(b) || (a.id < b.id ? -1 : 1))
-      const placed: PlannerPeer[] = []
-      for (const donor of inOrder) {
-        const length = lengths[donors.indexOf(donor)] as number
-        const joiner = { peerId: donor.id, length, blockStepsPerSecond: 100 }
-        const span = petalsRule.chooseSpan(view(24, ...placed), joiner)
-        expect([seed, donor.id, donor.loads.at(-1)]).toEqual([seed, donor.id, span])
-        placed.push(peer(donor.id, span.start, span.end))
+  it.each(RULE_NAMES)(
+    'many that start at once end where they would have ended one after another (%s)',
+    async (rule) => {
+      for (let seed = 1; seed <= 25; seed += 1) {
+        const random = seededRandom(seed)
+        const count = 2 + (seed % 6)
+        const lengths = Array.from({ length: count }, () => 2 + Math.floor(7 * random()))
+        const swarm = new FakeSwarm({ blocks: 24, random, delay: [1, 350], loadMs: [1_000, 4_000] })
+        const donors = lengths.map((numBlocks) => swarm.donor({ numBlocks, rule }, { speeds: knownSpeeds(lengths) }))
+        for (const donor of donors) void donor.donor.start()
+        await serving(swarm, donors)
+        const inOrder = donors.toSorted((a, b) => claimedAt(a) - claimedAt(b) || (a.id < b.id ? -1 : 1))
+        const placed: PlannerPeer[] = []
+        for (const donor of inOrder) {
+          const length = lengths[donors.indexOf(donor)] as number
+          const joiner = { peerId: donor.id, length, blockStepsPerSecond: 100 }
+          const span = placementRule(rule).chooseSpan(view(24, ...placed), joiner)
+          expect([seed, donor.id, donor.loads.at(-1)]).toEqual([seed, donor.id, span])
+          placed.push(peer(donor.id, span.start, span.end))
+        }
       }
-    }
-  })
+    },
+  )
 
-  it('a fifth joins as a replica, and a steady swarm moves nothing', async () => {
+  it.each(RULE_NAMES)('a fifth joins as a replica, and a steady swarm moves nothing (%s)', async (rule) => {
     const swarm = new FakeSwarm({ blocks: 32, random: seededRandom(5) })
-    const donors = await fourInTurn(swarm)
-    const fifth = swarm.donor({ ...EIGHT, meanBalanceCheckPeriod: 2 })
+    const donors = await fourInTurn(swarm, { ...EIGHT, rule })
+    const fifth = swarm.donor({ ...EIGHT, rule, meanBalanceCheckPeriod: 2 })
     void fifth.donor.start()
     await serving(swarm, [fifth])
-    expect(fifth.servedSpan()).toEqual({ start: 0, end: 8 })
+    if (rule === 'petals') expect(fifth.servedSpan()).toEqual({ start: 0, end: 8 })
     await swarm.clock.advance(300_000)
     const checks = fifth.lines(/^Swarm balance quality: \d+\.\d% \(initial=\d+\.\d\d, new=\d+\.\d\d\)$/)
     // 2 s in the mean: about 150 in 300 s.
@@ -110,8 +115,8 @@ describe('a swarm of donors', () => {
   it('when the only holder of a span leaves, a replica takes it at once', async () => {
     for (const leave of ['stop', 'vanish'] as const) {
       const swarm = new FakeSwarm({ blocks: 32, random: seededRandom(6) })
-      const donors = await fourInTurn(swarm)
-      const fifth = swarm.donor(EIGHT)
+      const donors = await fourInTurn(swarm, PETALS)
+      const fifth = swarm.donor(PETALS)
       void fifth.donor.start()
       await serving(swarm, [fifth])
       const third = donors[2] as FakeDonor
@@ -154,7 +159,7 @@ describe('a swarm of donors', () => {
 
   it('a balance check moves a replica where it is worth a third: new span first, old one last, never a hole', async () => {
     const swarm = new FakeSwarm({ blocks: 16, random: seededRandom(9) })
-    const eager = { numBlocks: 8, meanBalanceCheckPeriod: 5 }
+    const eager = { numBlocks: 8, meanBalanceCheckPeriod: 5, rule: 'petals' } as const
     const donors = [swarm.donor(eager), swarm.donor(eager), swarm.donor(eager), swarm.donor(eager)]
     for (const donor of donors) {
       void donor.donor.start()

@@ -347,12 +347,13 @@ describe('a lost GPU', () => {
 })
 
 describe('moving', () => {
-  /** Two hold 0:8, the only holder of 8:16 leaves: the first must move. */
+  /** Two hold 0:8, as the published rule has it, and the only holder of 8:16 leaves: the first must move. */
   async function withHole(first: DonorDefaults, options: FakeDonorOptions = {}) {
     const swarm = swarmOf()
-    const mover = await started(swarm, { numBlocks: 8, ...first }, options)
-    const other = await started(swarm, { numBlocks: 8 })
-    const replica = await started(swarm, { numBlocks: 8 })
+    const asked = { numBlocks: 8, rule: 'petals' } as const
+    const mover = await started(swarm, { ...asked, ...first }, options)
+    const other = await started(swarm, asked)
+    const replica = await started(swarm, asked)
     expect(swarm.spans()).toEqual(['0:8', '8:16', '0:8'])
     other.vanish()
     return { swarm, mover, replica }

@@ -75,6 +75,21 @@ test('a joiner stands where most is carried then, not where the poorest block al
   expect(rule.chooseSpan(view, { peerId: 'new', length: 4, blockStepsPerSecond: 8 })).toEqual({ start: 0, end: 4 })
 })
 
+test('a swarm with a hole carries nothing, and says so', () => {
+  const alone = [peerOf(0, [0, 4], 8), peerOf(1, [8, 12], 8)]
+  const broken = { blocks: 12, peers: alone }
+  expect(rule.checkBalance(broken, 'p000', options)).toMatchObject({
+    initial: 0,
+    simulated: 0,
+    quality: 0,
+    moveTo: null,
+  })
+  const spare = { blocks: 12, peers: [...alone, peerOf(2, [8, 12], 8)] }
+  const check = rule.checkBalance(spare, 'p002', options)
+  expect(check).toMatchObject({ initial: 0, quality: 0, moveTo: { start: 4, end: 8 } })
+  expect(check.simulated).toBeGreaterThan(0)
+})
+
 test('moves come to an end, and a steady swarm makes none, nor does it when speeds are measured 20 % off', () => {
   for (let seed = 1; seed <= 40; seed += 1) {
     const random = new Random(seed, 'steady')
