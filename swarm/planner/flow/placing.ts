@@ -4,6 +4,7 @@
  */
 import type { Span } from '../../span.ts'
 import type { Objective } from '../model.ts'
+import { spanBound } from './span-bound.ts'
 import { Supplies } from './supplies.ts'
 
 export interface PlacedPeer {
@@ -49,6 +50,10 @@ export class Placing {
     return this.#spans
   }
 
+  peers(): PlacedPeer[] {
+    return [...this.#peers.values()]
+  }
+
   spanOf(id: string): Span | undefined {
     return this.#spans.get(id)
   }
@@ -80,15 +85,16 @@ export class Placing {
   /** What no placement of these peers can be worth more than, in the objective. */
   mostOf(): number {
     const { supplies } = this
-    const most = supplies.total / supplies.totalWeight
+    const most = spanBound(supplies.weights, this.#peers.values())
     if (!this.#looksAtLosses()) return most
+    const sum = supplies.total / supplies.totalWeight
     let stays = 1
     let chances = 0
     let lost = 0
     for (const { leaveChance, blockSteps } of this.#peers.values()) {
       stays *= 1 - leaveChance
       chances += leaveChance
-      lost += leaveChance * (most - blockSteps / supplies.totalWeight)
+      lost += leaveChance * Math.min(most, sum - blockSteps / supplies.totalWeight)
     }
     return chances === 0 ? most : stays * most + ((1 - stays) * lost) / chances
   }
@@ -102,7 +108,7 @@ export class Placing {
     const candidates: Candidate[] = []
     let best: Candidate | null = null
     const looksAtLosses = this.#looksAtLosses()
-    const length = Math.max(1, Math.min(peer.longest, supplies.units))
+    const length = longestIn(supplies, peer)
     for (let start = 0; start + length <= supplies.units; start += 1) {
       const span = { start, end: start + length }
       supplies.add(span, peer.blockSteps)
@@ -162,6 +168,11 @@ export class Placing {
     }
     return chances === 0 ? capacity : stays * capacity + ((1 - stays) * lost) / chances
   }
+}
+
+/** The longest span of a peer in this model, units. */
+export function longestIn({ units }: Supplies, { longest }: PlacedPeer): number {
+  return Math.max(1, Math.min(longest, units))
 }
 
 /** Whether a placement is worth more than another, beyond rounding. */

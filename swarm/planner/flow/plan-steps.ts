@@ -1,6 +1,7 @@
 /** Placements of a whole swarm that is described by block-steps a second: one peer after another, and moves until nobody gains. */
 import type { Span } from '../../span.ts'
 import { blockStepsOf, longestSpan, type ModelPeer, type Objective, type Placement, type SwarmModel } from '../model.ts'
+import { firstOfPair } from './pairs.ts'
 import { isBetter, Placing, type PlacedPeer, type Worth } from './placing.ts'
 
 /** A placement, and the moves that led to it after everybody had joined. */
@@ -12,9 +13,17 @@ export interface FlowPlan {
 const GLOBAL_GAIN = 1e-4
 const MAX_SWEEPS = 50
 
-/** Peers arrive in the model's order, each choosing for itself; then all look around in turn until nobody gains enough. */
+/** Peers arrive in the model's order, each choosing for itself; then all look around in turn until no one and no two gain enough. */
 export function planStepsJoins(model: SwarmModel, objective: Objective, gain: number): FlowPlan {
-  return settle(model, objective, peersOf(model), gain)
+  const order = peersOf(model)
+  const placing = joined(model, objective, order)
+  let moves = rebalance(placing, order, gain)
+  // Looked at for capacity alone: what is expected after losses costs so many times as much for each of the pairs as there are peers.
+  if (objective !== 'capacity') return { placement: placementOf(model, placing), moves }
+  for (let sweep = 0; sweep < MAX_SWEEPS && startPair(placing, order, gain); sweep += 1) {
+    moves += 1 + rebalance(placing, order, gain)
+  }
+  return { placement: placementOf(model, placing), moves }
 }
 
 /** For all at once: joins in several orders, each settled to the end, and the best of them. */
@@ -23,39 +32,53 @@ export function planSteps(model: SwarmModel, objective: Objective): FlowPlan {
   const bySpeed = peers.toSorted((a, b) => b.blockSteps - a.blockSteps || compareText(a.id, b.id))
   const byRoom = peers.toSorted((a, b) => b.longest - a.longest || compareText(a.id, b.id))
   const orders = [peers, bySpeed, bySpeed.toReversed(), byRoom, interleaved(bySpeed)]
-  let best: { plan: FlowPlan; worth: Worth } | null = null
+  let best: { placing: Placing; worth: Worth } | null = null
   for (const order of orders) {
-    const placing = new Placing(model.unitWeights, objective)
-    const plan = settle(model, objective, order, GLOBAL_GAIN, placing)
+    const placing = joined(model, objective, order)
+    rebalance(placing, order, GLOBAL_GAIN)
     const worth = placing.worth()
-    if (best === null || isBetter(worth, best.worth)) best = { plan, worth }
+    if (best === null || isBetter(worth, best.worth)) best = { placing, worth }
   }
   if (best === null) throw new Error('a plan of no order')
   // Nobody has moved: it is where they start.
-  return { placement: best.plan.placement, moves: 0 }
+  return { placement: placementOf(model, best.placing), moves: 0 }
 }
 
-function settle(
-  model: SwarmModel,
-  objective: Objective,
-  order: readonly PlacedPeer[],
-  gain: number,
-  placing = new Placing(model.unitWeights, objective),
-): FlowPlan {
+function joined(model: SwarmModel, objective: Objective, order: readonly PlacedPeer[]): Placing {
+  const placing = new Placing(model.unitWeights, objective)
   for (const peer of order) placing.place(peer, placing.bestSpan(peer).span)
+  return placing
+}
+
+/** Everybody in turn, until nobody gains enough by moving alone. Returns how many moved. */
+function rebalance(placing: Placing, order: readonly PlacedPeer[], gain: number): number {
   let moves = 0
   for (let sweep = 0; sweep < MAX_SWEEPS; sweep += 1) {
     const before = moves
     for (const peer of order) {
-      if (peer.fixed) continue
-      const to = betterSpan(placing, peer, gain)
+      const to = peer.fixed ? null : betterSpan(placing, peer, gain)
       if (to === null) continue
       placing.place(peer, to)
       moves += 1
     }
     if (moves === before) break
   }
-  return { placement: new Map(model.peers.map(({ id }) => [id, placing.spanOf(id) as Span])), moves }
+  return moves
+}
+
+function placementOf({ peers }: SwarmModel, placing: Placing): Placement {
+  return new Map(peers.map(({ id }) => [id, placing.spanOf(id) as Span]))
+}
+
+/** The first peer in order that gains with another moves; the other follows in the next sweep. Two moves gain twice what one must. */
+function startPair(placing: Placing, order: readonly PlacedPeer[], gain: number): boolean {
+  for (const peer of order) {
+    const first = peer.fixed ? null : firstOfPair(placing, peer, (1 + gain) ** 2 - 1)
+    if (first === null) continue
+    placing.place(peer, first.span)
+    return true
+  }
+  return false
 }
 
 /** Where a placed peer would raise what the swarm is worth by more than `gain`, relative; null: nowhere. */

@@ -13,7 +13,7 @@ const HALVINGS = 28
 
 export class Supplies {
   readonly units: number
-  readonly #weights: readonly number[]
+  readonly weights: readonly number[]
   readonly #totalWeight: number
   /** `[start * (units + 1) + end]`. */
   readonly #given: Float64Array
@@ -27,7 +27,7 @@ export class Supplies {
 
   constructor(unitWeights: readonly number[]) {
     this.units = unitWeights.length
-    this.#weights = unitWeights
+    this.weights = unitWeights
     this.#totalWeight = unitWeights.reduce((sum, weight) => sum + weight, 0)
     this.#given = new Float64Array(this.units * (this.units + 1))
     this.#held = new Float64Array(this.units)
@@ -80,7 +80,7 @@ export class Supplies {
     let sum = 0
     for (let unit = 0; unit < this.units; unit += 1) {
       if (this.#holders[unit] === 0) continue
-      sum += ((this.#weights[unit] as number) / (this.#held[unit] as number)) ** 2
+      sum += ((this.weights[unit] as number) / (this.#held[unit] as number)) ** 2
     }
     return -sum
   }
@@ -91,8 +91,8 @@ export class Supplies {
     let weight = 0
     for (let unit = 0; unit < this.units; unit += 1) {
       if (this.#holders[unit] === 0) continue
-      weight += this.#weights[unit] as number
-      high = Math.min(high, (this.#held[unit] as number) / (this.#weights[unit] as number))
+      weight += this.weights[unit] as number
+      high = Math.min(high, (this.#held[unit] as number) / (this.weights[unit] as number))
     }
     if (weight === 0) return 0
     high = Math.min(high, this.#total / weight)
@@ -119,7 +119,7 @@ export class Supplies {
       for (let at = unit + 1; at <= end; at += 1) left[at] = (left[at] as number) + (given[row + at] as number)
       if (end > reach) reach = end
       if (this.#holders[unit] === 0) continue
-      let need = flow * (this.#weights[unit] as number)
+      let need = flow * (this.weights[unit] as number)
       const slack = need * SLACK
       for (let at = unit + 1; at <= reach; at += 1) {
         const has = left[at] as number

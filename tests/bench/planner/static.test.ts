@@ -7,6 +7,8 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { planAll, planJoins } from '../../../swarm/planner/flow/plan.ts'
+import { placedPeer } from '../../../swarm/planner/flow/plan-steps.ts'
+import { spanBound } from '../../../swarm/planner/flow/span-bound.ts'
 import {
   boundOf,
   capacityOf,
@@ -79,14 +81,20 @@ test.each([
   const runs = SEEDS.map((seed) => {
     const cluster = randomCluster({ seed, peers, units: 32 })
     const flow = capacityOf(cluster, planJoins(cluster, { objective: 'capacity' }).placement)
+    const rebalanced = petalsCapacityOf(cluster, petals(cluster, seed, 0.75))
     return {
       share: flow / boundOf(cluster),
-      ratio: flow / petalsCapacityOf(cluster, petals(cluster, seed, 0.75)),
+      ratio: flow / rebalanced,
+      most: mostOf(cluster) / rebalanced,
       still: flow / petalsCapacityOf(cluster, petals(cluster, seed, 0)),
     }
   })
   row(`${peers} peers, joins: share of the bound`, median(runs.map((run) => run.share)), share)
   row(`${peers} peers, joins: flow ÷ petals with its rebalancing`, median(runs.map((run) => run.ratio)), ratio)
+  const most = median(runs.map((run) => run.most))
+  lines.push(
+    `   the most that any placement could reach (spanBound): ${most.toFixed(3)}${most < ratio ? ', below the bar' : ''}`,
+  )
   lines.push(`   ÷ petals as they joined, without a move: ${median(runs.map((run) => run.still)).toFixed(3)}`)
 })
 
@@ -121,6 +129,14 @@ test('against every placement there is, in small swarms, global', () => {
   row('at most 6 peers, 12 blocks: median of the optimum', median(shares), 0.99)
   row('at most 6 peers, 12 blocks: worst', Math.min(...shares), 0.95)
 })
+
+/** Tokens a second that no placement can carry more than. */
+function mostOf({ unitWeights, peers }: Cluster): number {
+  return spanBound(
+    unitWeights,
+    peers.map((peer) => placedPeer(peer, unitWeights.length)),
+  )
+}
 
 function petals(cluster: Cluster, seed: number, balanceQuality: number): Placement {
   return planCluster({ cluster, rule: 'petals', mode: 'joins', objective: 'expected', seed, balanceQuality }).placement

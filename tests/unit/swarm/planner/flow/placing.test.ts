@@ -1,8 +1,10 @@
 /** The rule's quick sums against the plain measures, and its places against all there are. */
 import { expect, test } from 'vitest'
 import { planAll } from '../../../../../swarm/planner/flow/plan.ts'
-import { Placing } from '../../../../../swarm/planner/flow/placing.ts'
+import { firstOfPair } from '../../../../../swarm/planner/flow/pairs.ts'
+import { Placing, type PlacedPeer } from '../../../../../swarm/planner/flow/placing.ts'
 import { placedPeer } from '../../../../../swarm/planner/flow/plan-steps.ts'
+import { spanBound } from '../../../../../swarm/planner/flow/span-bound.ts'
 import { Supplies } from '../../../../../swarm/planner/flow/supplies.ts'
 import { capacityOf, expectedCapacityOf } from '../../../../../swarm/planner/measures.ts'
 import type { ModelPeer, SwarmModel } from '../../../../../swarm/planner/model.ts'
@@ -68,8 +70,64 @@ test('a plan for all at once is within five percent of the best there is, in sma
     const best = bestCapacity(model)
     if (best === 0) continue
     compared += 1
+    const peers = model.peers.map((peer) => placedPeer(peer, units))
+    expect(spanBound(model.unitWeights, peers)).toBeGreaterThanOrEqual(best * (1 - 1e-9))
     const { placement } = planAll(model, { objective: 'capacity' })
     expect(capacityOf(model, placement), `seed ${seed}`).toBeGreaterThanOrEqual(0.95 * best)
   }
   expect(compared).toBeGreaterThan(30)
 })
+
+test('the bound by spans is met where fast peers are held back by their memory', () => {
+  // Two chains of one unit each: the fast peer can pass no more than the flow.
+  const peers = [
+    { blockSteps: 100, longest: 1 },
+    { blockSteps: 3, longest: 1 },
+  ]
+  expect(spanBound([1, 1], peers)).toBeCloseTo(3, 6)
+  expect(spanBound([1, 1], [{ blockSteps: 100, longest: 2 }])).toBe(50)
+  // With spans for both units nobody is held back: the sum of what there is.
+  expect(
+    spanBound(
+      [1, 3],
+      peers.map((peer) => ({ ...peer, longest: 2 })),
+    ),
+  ).toBeCloseTo(103 / 4, 9)
+})
+
+test('two moves that pay only together: the first loses nothing, the second gains what was promised', () => {
+  let pairs = 0
+  for (let seed = 1; seed <= 24; seed += 1) {
+    const random = new Random(seed, 'pairs')
+    const model = randomModel(random, random.integer(6, 12), 16, 6)
+    const placing = new Placing(model.unitWeights, seed % 2 === 0 ? 'capacity' : 'expected')
+    const order = model.peers.map((peer) => placedPeer(peer, 16))
+    for (const peer of order) placing.place(peer, placing.bestSpan(peer).span)
+    const before = placing.worth()
+    for (const peer of order) {
+      const from = placing.spanOf(peer.id)
+      const first = firstOfPair(placing, peer, 0.05)
+      expect(placing.spanOf(peer.id)).toEqual(from)
+      if (first === null) continue
+      pairs += 1
+      expect(first.objective).toBeGreaterThan(before.objective * 1.05)
+      placing.place(peer, first.span)
+      const between = placing.worth()
+      expect(between.covered).toBe(16)
+      expect(between.objective).toBeGreaterThanOrEqual(before.objective * (1 - 1e-6))
+      // As everybody looks for places.
+      const seconds = order.filter(({ id }) => id !== peer.id).map((other) => worthAfterBest(placing, other))
+      expect(Math.max(...seconds)).toBeGreaterThan(before.objective)
+      placing.place(peer, from as Span)
+    }
+  }
+  expect(pairs).toBeGreaterThan(10)
+})
+
+function worthAfterBest(placing: Placing, peer: PlacedPeer): number {
+  const from = placing.spanOf(peer.id) as Span
+  placing.take(peer.id)
+  const { worth } = placing.bestSpan(peer)
+  placing.place(peer, from)
+  return worth.objective
+}
