@@ -19,6 +19,7 @@ import { Answer, type RouteSummary } from './answer.ts'
 import { Bans } from './bans.ts'
 import { checkSampling } from './model/defaults.ts'
 import { checkPrompt } from './prompt.ts'
+import type { PrefixNamer } from './prefix-names.ts'
 import { blame, cancelled, connect, FIRST_ROUTE_GRACE_MS, isFault, type Connector } from './recover.ts'
 import type { RouteSession } from './route-session.ts'
 import { firstTopK, sampleToken } from './sampler.ts'
@@ -39,6 +40,8 @@ export interface ChatSessionOptions {
   mixWeights?: boolean
   /** What guesses at tokens ahead, for requests that want it; the text itself where it is left out. */
   draft?: DraftTokens
+  /** One for all chats of a peer: hops then keep what begins alike, such as a system prompt, from chat to chat. */
+  prefixes?: PrefixNamer
 }
 
 const DEFAULT_RESERVE_TOKENS = 2048
@@ -84,6 +87,7 @@ export class ChatSession {
       nextEpoch: () => (this.#epoch += 1),
       forwarded: new Set(),
       strangers: new Map(),
+      prefixes: options.prefixes ?? null,
     }
   }
 
@@ -172,6 +176,7 @@ export class ChatSession {
     if (!isRecovery) this.#chunkEnds = []
     const wish = Math.max(answer.maxLength, this.#options.reserveTokens ?? DEFAULT_RESERVE_TOKENS)
     this.#route = yield* connect(this.#connector, {
+      ids: answer.ids,
       needTokens: answer.maxLength,
       wishTokens: Math.min(this.#model.maxPositionEmbeddings, wish),
       weights: isRecovery ? this.#weights : null,
@@ -181,9 +186,9 @@ export class ChatSession {
       graceMs: isRecovery ? 0 : FIRST_ROUTE_GRACE_MS,
       isRecovery,
     })
-    answer.reusedTokens = 0
     answer.speculation.onNewRoute()
-    const { hops, weights, backend, servedHops } = this.#route
+    const { hops, weights, backend, servedHops, tokens } = this.#route
+    answer.reusedTokens = tokens.length
     this.#weights = this.#connector.node.directory.get(hops[0]?.peerId ?? '')?.weights ?? null
     this.#lastRoute = { hops: servedHops, weights, backend }
     return this.#route

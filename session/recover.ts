@@ -7,6 +7,7 @@ import { SwarmError, type ErrorCode } from '../swarm/errors.ts'
 import type { RouteHop } from '../swarm/planner/types.ts'
 import type { BanReason } from './bans.ts'
 import { chooseRoute, lessCrowded, type RouteChooser, type RouteNeeds } from './choose-route.ts'
+import type { PrefixNamer } from './prefix-names.ts'
 import { pairOf, RouteSession } from './route-session.ts'
 import type { GenerateEvent, PromptModel } from './types.ts'
 
@@ -20,9 +21,13 @@ export interface Connector extends RouteChooser {
   forwarded: Set<string>
   /** How often a hop did not know its next hop yet, by pair. */
   strangers: Map<string, number>
+  /** null: nothing is shared between chats. */
+  prefixes: PrefixNamer | null
 }
 
 export interface ConnectOptions extends RouteNeeds {
+  /** What is to be run on the session: it may begin with rows that the hops have kept. */
+  ids: readonly number[]
   signal: AbortSignal
   /** A first route is waited for in silence this long before the answer is called paused. */
   graceMs: number
@@ -83,7 +88,7 @@ export function isFault(error: SwarmError): boolean {
 }
 
 /**
- * Returns a session with nothing run yet. Waits as long as it takes.
+ * Returns a session with nothing run yet but what its hops had kept of `ids`. Waits as long as it takes.
  * @throws SwarmError CANCELLED; an error that is no peer's
  */
 export async function* connect(
@@ -148,9 +153,11 @@ async function tryOpen(
   options: ConnectOptions,
   choice: Extract<ReturnType<typeof chooseRoute>, { ok: true }>,
 ): Promise<RouteSession | SwarmError> {
-  const { node, model, now, randomBytes, nextEpoch } = connector
+  const { node, model, now, randomBytes, nextEpoch, prefixes } = connector
+  const { ids } = options
   const session = Array.from(randomBytes(16), (byte) => byte.toString(16).padStart(2, '0')).join('')
   try {
+    const messages = await prefixes?.name(ids, choice.hops, (peerId) => node.directory.get(peerId))
     return await RouteSession.open({
       node,
       model,
@@ -161,6 +168,7 @@ async function tryOpen(
       now,
       signal: options.signal,
       forwarded: connector.forwarded,
+      ...(messages ? { prefix: { ids, messages } } : {}),
     })
   } catch (error) {
     if (options.signal.aborted) throw cancelled()

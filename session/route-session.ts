@@ -16,6 +16,7 @@ import {
   tokensPayload,
   type Frame,
   type OpenMessage,
+  type PrefixMessage,
 } from '../swarm/codec.ts'
 import { assert, SwarmError } from '../swarm/errors.ts'
 import { DIAL_TOTAL_MS, MAX_CHUNK_BYTES, MAX_LOGITS_ROWS, OPEN_TIMEOUT_MS } from '../swarm/limits.ts'
@@ -40,6 +41,8 @@ export interface RouteSessionOptions {
   signal: AbortSignal
   /** Pairs of hops that cannot connect to each other (`pairOf`): this peer carries the hidden states between them. */
   forwarded?: ReadonlySet<string>
+  /** What will run first, and its names for each hop: the session begins with what all hops have kept of it. */
+  prefix?: { ids: readonly number[]; messages: readonly PrefixMessage[] }
 }
 
 export function pairOf(peerId: string, next: string): string {
@@ -213,14 +216,7 @@ export class RouteSession {
   /** Forgets tokens from `length` on, at every hop. */
   async truncate(length: number): Promise<void> {
     assert(this.isIdle && length <= this.#tokens.length, 'truncate to what is held, between steps')
-    const { session, epoch } = this.#options
-    const answers = this.hops.map((_, hop) => this.#expect(hop, 'truncated', null))
-    for (const stream of this.#streams) stream?.send({ ...emptyFrame('truncate', session, epoch), position: length })
-    for (const [hop, frame] of (await Promise.all(answers)).entries()) {
-      if (frame.position === length) continue
-      const peerId = (this.hops[hop] as RouteHop).peerId
-      throw this.#fault(badFrame(`it forgot tokens from ${frame.position} on, ${length} was asked`, peerId))
-    }
+    await this.#cut([...this.hops.keys()], length)
     this.#forget(length)
   }
 
@@ -237,6 +233,19 @@ export class RouteSession {
 
   get #last(): HopStream {
     return this.#streams.at(-1) as HopStream
+  }
+
+  async #cut(hops: readonly number[], length: number): Promise<void> {
+    const { session, epoch } = this.#options
+    const answers = hops.map((hop) => this.#expect(hop, 'truncated', null))
+    for (const hop of hops) {
+      this.#streams[hop]?.send({ ...emptyFrame('truncate', session, epoch), position: length })
+    }
+    for (const [i, { position }] of (await Promise.all(answers)).entries()) {
+      if (position === length) continue
+      const { peerId } = this.hops[hops[i] as number] as RouteHop
+      throw this.#fault(badFrame(`it forgot tokens from ${position} on, ${length} was asked`, peerId))
+    }
   }
 
   /** All hops at once: each one waits for its previous hop as long as that one takes to dial it. */
@@ -266,6 +275,7 @@ export class RouteSession {
         const isCount = typeof sessions === 'number' && Number.isSafeInteger(sessions) && sessions >= 0
         if (isCount) this.sessionsBefore.set((hops[index] as RouteHop).peerId, sessions)
       }
+      await this.#beginWith(opened.map((message, hop) => this.#keptAt(hop, message['kept'])))
     } catch (error) {
       this.#end(asLoss(error, ''))
       dialling.abort()
@@ -276,7 +286,7 @@ export class RouteSession {
   }
 
   async #openHop(index: number, signal: AbortSignal): Promise<Record<string, unknown>> {
-    const { node, model, hops, session, epoch, maxTokens, now } = this.#options
+    const { node, model, hops, session, epoch, maxTokens, prefix, now } = this.#options
     const hop = hops[index] as RouteHop
     if (this.#error !== null) throw this.#error
     try {
@@ -301,6 +311,7 @@ export class RouteSession {
         next: this.#isForwarded(index) ? node.peerId : (hops[index + 1]?.peerId ?? null),
         maxTokens,
         dtype: 'f32',
+        ...(prefix === undefined ? {} : { prefix: prefix.messages[index] as PrefixMessage }),
       }
       const answer = this.#expect(index, 'opened', null, OPEN_DEADLINE_MS)
       stream.send(jsonFrame('open', session, epoch, message))
@@ -310,6 +321,28 @@ export class RouteSession {
     } catch (error) {
       throw asLoss(error, hop.peerId)
     }
+  }
+
+  /** Tokens that a hop says the session begins with there. @throws SwarmError BAD_FRAME for what it cannot have */
+  #keptAt(hop: number, kept: unknown): number {
+    if (kept === undefined) return 0
+    const message = this.#options.prefix?.messages[hop]
+    const { stride, names } = message ?? { stride: 1, names: [] }
+    const isPossible = typeof kept === 'number' && kept >= 0 && kept % stride === 0 && kept / stride <= names.length
+    if (isPossible) return kept
+    throw badFrame(`it has kept ${JSON.stringify(kept)} tokens of a prefix`, (this.hops[hop] as RouteHop).peerId)
+  }
+
+  /** What only some hops have kept is of no use: it would have to come from those before them. */
+  async #beginWith(kept: readonly number[]): Promise<void> {
+    const shared = Math.min(...kept)
+    await this.#cut(
+      [...kept.keys()].filter((hop) => kept[hop] !== shared),
+      shared,
+    )
+    if (shared === 0) return
+    this.#tokens.push(...(this.#options.prefix?.ids.slice(0, shared) ?? []))
+    this.#chunkEnds.push(shared)
   }
 
   /** Whether this peer carries the hidden states between hop `index` and the next one. */

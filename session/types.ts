@@ -82,7 +82,7 @@ export interface Timings {
   /** After the first token. */
   tokensPerSecond: number
   promptTokens: number
-  /** Prompt tokens whose KV was reused from the turn before. */
+  /** Prompt tokens whose KV was reused from the turn before, or from another chat that begins alike. */
   reusedTokens: number
   generatedTokens: number
   failovers: number

@@ -95,6 +95,15 @@ export interface OpenMessage {
   /** KV cache to set aside, in tokens. */
   maxTokens: number
   dtype: 'f32' | 'f16'
+  /** The session's first tokens by name; a hop that knows nothing of it begins at 0. */
+  prefix?: PrefixMessage
+}
+
+/** See `PrefixNames` of `span-runner.ts`: who owns them is whoever opens the session. */
+export interface PrefixMessage {
+  source: string
+  stride: number
+  names: readonly string[]
 }
 
 export interface OpenedMessage {
@@ -110,6 +119,8 @@ export interface OpenedMessage {
   sessions: number
   /** The hop takes steps that cut, and gives the logits of so many rows of one; absent at peers that do neither. */
   logitsRows?: number
+  /** Tokens of the named prefix that the session begins with; absent: none. */
+  kept?: number
 }
 
 export interface FailureMessage extends PlainError {

@@ -31,6 +31,10 @@ export const MAX_TOP_K = 1024
 /** Rows of one step whose logits come back: a token and the guesses that are tried with it. 132 KiB at MAX_TOP_K. */
 export const MAX_LOGITS_ROWS = 16
 
+/** Names of a session's first tokens in its open message, which stays within MAX_JSON_FRAME_BYTES. */
+export const MAX_PREFIX_NAMES = 256
+export const MAX_PREFIX_NAME_CHARS = 32
+
 // --- donor
 export const MAX_SESSIONS = 8
 /** Two chats of one page; a third one closes the oldest. */

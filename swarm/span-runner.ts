@@ -61,12 +61,26 @@ export interface SessionRequest {
   span: Span
   /** KV cache set aside at once, in tokens. */
   maxTokens: number
+  /** The session's first tokens by name, so that it may begin with rows that another one left. */
+  prefix?: PrefixNames
+}
+
+/** Equal names under the same owner and source stand for the same first tokens, run in the same way before they come here. */
+export interface PrefixNames {
+  /** Peer id of the requesting peer: only its own sessions share. */
+  owner: string
+  /** Names the hops before this one. */
+  source: string
+  /** Tokens from name to name. */
+  stride: number
+  /** Name i stands for the first `(i + 1) · stride` tokens. */
+  names: readonly string[]
 }
 
 export interface RunnerStatus {
   span: Span
   sessions: number
-  /** KV tokens still free for new sessions over the whole span. */
+  /** KV tokens still free for new sessions over the whole span, those included that are only kept for prefixes. */
   cacheTokensLeft: number
 }
 
@@ -74,9 +88,12 @@ export interface SpanRunner {
   readonly span: Span
   /** Whether the runner holds norm and output projection (its span ends at the last block). */
   readonly hasHead: boolean
-  /** Sets KV cache aside. @throws SwarmError CACHE_FULL, NO_ROUTE (span not held) */
-  openSession(request: SessionRequest): Promise<void>
-  /** Frees the session's cache; unknown sessions are ignored. */
+  /**
+   * Sets KV cache aside. Resolves with the number of tokens that the session begins with: those of the longest named prefix whose
+   * rows are there, else 0. @throws SwarmError CACHE_FULL, NO_ROUTE (span not held)
+   */
+  openSession(request: SessionRequest): Promise<number>
+  /** Frees the session's cache, or keeps it for a prefix until somebody needs the room; unknown sessions are ignored. */
   closeSession(session: string): Promise<void>
   /** Forgets tokens from `length` on: the next step's position is `length`. @throws SwarmError WRONG_POSITION when longer than committed */
   truncateSession(session: string, length: number): Promise<void>

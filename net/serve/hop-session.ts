@@ -28,6 +28,8 @@ import type { OpenRequest } from './open-message.ts'
 
 export interface HopSessionOptions {
   request: OpenRequest
+  /** Tokens that the runner began it with. */
+  kept: number
   /** Sessions that were at this hop before it. */
   openedAfter: number
   requester: FrameStream
@@ -49,13 +51,14 @@ export class HopSession {
   readonly requesterId: string
   readonly runner: SpanRunner
   readonly openedAfter: number
+  readonly kept: number
   readonly openedAt = performance.now()
   readonly #options: HopSessionOptions
   readonly #maxTokens: number
   epoch: number
   lastActivityAt = performance.now()
   isEnded = false
-  #expectedPosition = 0
+  #expectedPosition: number
   #lastStep = -1
   #underWay = 0
   #pushIn: FrameStream | null = null
@@ -76,6 +79,8 @@ export class HopSession {
     this.requesterId = options.requester.peerId
     this.runner = options.runner
     this.openedAfter = options.openedAfter
+    this.kept = options.kept
+    this.#expectedPosition = options.kept
   }
 
   /** The requesting peer itself sends the steps: it is the first hop, or stands between two that cannot connect. */

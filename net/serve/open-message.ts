@@ -1,8 +1,8 @@
 /** Checks what a requesting peer asks for when it opens a session: everything in it is untrusted. */
-import type { Frame, OpenMessage } from '../../swarm/codec.ts'
+import type { Frame, OpenMessage, PrefixMessage } from '../../swarm/codec.ts'
 import { readJson } from '../../swarm/codec.ts'
 import { SwarmError } from '../../swarm/errors.ts'
-import { MAX_BLOCKS, MAX_CONTEXT } from '../../swarm/limits.ts'
+import { MAX_BLOCKS, MAX_CONTEXT, MAX_PREFIX_NAMES, MAX_PREFIX_NAME_CHARS } from '../../swarm/limits.ts'
 import { isSameMajor, PROTOCOL_VERSION } from '../../swarm/protocol.ts'
 import { isValidSpan, type Span } from '../../swarm/span.ts'
 
@@ -14,6 +14,7 @@ export interface OpenRequest {
   next: string | null
   maxTokens: number
   modelDigest: string
+  prefix: PrefixMessage | null
 }
 
 const MAX_PEER_ID_CHARS = 128
@@ -37,7 +38,27 @@ export function readOpen(frame: Frame): OpenRequest {
   if (message.dtype !== 'f32') {
     throw new SwarmError('PEER_REFUSED', `hidden states as ${String(message.dtype)} are not spoken here, only f32`)
   }
-  return { session: frame.session, epoch: frame.epoch, span: { start, end }, previous, next, maxTokens, modelDigest }
+  const prefix = readPrefix(message.prefix)
+  const { session, epoch } = frame
+  return { session, epoch, span: { start, end }, previous, next, maxTokens, modelDigest, prefix }
+}
+
+function readPrefix(value: unknown): PrefixMessage | null {
+  if (value === undefined) return null
+  if (typeof value !== 'object' || value === null) throw bad('the prefix is not an object')
+  const { source, stride, names } = value as Partial<Record<keyof PrefixMessage, unknown>>
+  if (!isPrefixName(source)) throw bad('the source of the prefix is not a name')
+  if (typeof stride !== 'number' || !Number.isInteger(stride) || stride < 1 || stride > MAX_CONTEXT) {
+    throw bad(`${String(stride)} is not a number of tokens from 1 to ${MAX_CONTEXT}`)
+  }
+  if (!Array.isArray(names) || names.length > MAX_PREFIX_NAMES || !names.every(isPrefixName)) {
+    throw bad(`the prefix does not have up to ${MAX_PREFIX_NAMES} names`)
+  }
+  return { source, stride, names }
+}
+
+function isPrefixName(value: unknown): value is string {
+  return typeof value === 'string' && value !== '' && value.length <= MAX_PREFIX_NAME_CHARS
 }
 
 function checkVersion(version: unknown): void {

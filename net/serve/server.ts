@@ -171,6 +171,7 @@ export class FrameServer implements InferenceServer {
           sessions,
           logitsRows: MAX_LOGITS_ROWS,
           ...(nextDirect === null ? {} : { nextDirect }),
+          ...(session.kept === 0 ? {} : { kept: session.kept }),
         } satisfies OpenedMessage),
       )
       for (let frame = await stream.receive(); frame !== null; frame = await stream.receive()) {
@@ -224,9 +225,16 @@ export class FrameServer implements InferenceServer {
     this.#opening.set(request.session, requester.peerId)
     let session: HopSession
     try {
-      await slot.runner.openSession({ session: request.session, span: request.span, maxTokens: request.maxTokens })
+      const { session: id, span, maxTokens, prefix } = request
+      const kept = await slot.runner.openSession({
+        session: id,
+        span,
+        maxTokens,
+        ...(prefix === null ? {} : { prefix: { ...prefix, owner: requester.peerId } }),
+      })
       session = new HopSession({
         request,
+        kept,
         openedAfter,
         requester,
         runner: slot.runner,

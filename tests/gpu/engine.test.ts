@@ -138,6 +138,10 @@ describe('the runner', () => {
     expect(await lab.call('rules')).toEqual([])
   })
 
+  it('shares the rows of a prefix between sessions of one peer, bit for bit', async () => {
+    expect(await lab.call('prefixRules', F32)).toEqual([])
+  })
+
   it('measures its throughput', async () => {
     const { blockStepsPerSecond } = await lab.call('throughput', 'models/tinytales', 'f32')
     expect(blockStepsPerSecond).toBeGreaterThan(1)

@@ -116,6 +116,7 @@ export function createReferenceRunner(
         blocks,
         lastLogits: null,
       })
+      return 0
     },
     async closeSession(id) {
       const session = sessions.get(id)

@@ -38,7 +38,7 @@ export async function randomInterleavings(
   const below = (limit: number): number => Math.floor(random() * limit)
   const texts = Array.from({ length: sessions }, () => Array.from({ length: tokens }, () => below(vocabSize)))
   const session = (i: number): string => i.toString(16).padStart(32, '0')
-  const open = (i: number, maxTokens: number): Promise<void> =>
+  const open = (i: number, maxTokens: number): Promise<number> =>
     runner.openSession({ session: session(i), span: runner.span, maxTokens })
   const stepOf = (i: number, position: number, rows: number): StepInput => ({
     session: session(i),

@@ -3,6 +3,7 @@
  * What only prompting needs is loaded when the first model is opened.
  */
 import type { ChatSession } from '../../session/generate.ts'
+import type { PrefixNamer } from '../../session/prefix-names.ts'
 import type { GenerateEvent, GenerateRequest, PromptModel } from '../../session/types.ts'
 import { SwarmError } from '../../swarm/errors.ts'
 import { parseLlamaConfig } from '../../swarm/model/parse-config.ts'
@@ -25,6 +26,8 @@ export class PagePrompts implements PromptPort {
   readonly #swarm: PageSwarm
   readonly #hub: HubAccess
   readonly #opened = new Map<string, Promise<OpenedModel>>()
+  /** Of all chats of this page, whatever the model. */
+  readonly #prefixSecret = crypto.getRandomValues(new Uint8Array(32))
 
   constructor(swarm: PageSwarm, hub: HubAccess) {
     this.#swarm = swarm
@@ -45,14 +48,19 @@ export class PagePrompts implements PromptPort {
   }
 
   async #open(choice: ModelChoice): Promise<OpenedModel> {
-    const [{ openModel }, { loadPromptFiles }, { createPromptModel }, { createBrowserTextSandbox }] = await Promise.all(
-      [
-        import('../../hub/source.ts'),
-        import('../../hub/prompt-files.ts'),
-        import('../../session/model/load.ts'),
-        import('./text-sandbox.ts'),
-      ],
-    )
+    const [
+      { openModel },
+      { loadPromptFiles },
+      { createPromptModel },
+      { createBrowserTextSandbox },
+      { PrefixNamer: Namer },
+    ] = await Promise.all([
+      import('../../hub/source.ts'),
+      import('../../hub/prompt-files.ts'),
+      import('../../session/model/load.ts'),
+      import('./text-sandbox.ts'),
+      import('../../session/prefix-names.ts'),
+    ])
     const token = this.#hub.token()
     const source = await openModel({
       repo: choice.repo,
@@ -66,7 +74,7 @@ export class PagePrompts implements PromptPort {
     const id = await makeModelId(source.repo, source.revision, numHiddenLayers, sha256)
     const model = await createPromptModel(files, id, createBrowserTextSandbox())
     this.#swarm.warm(id.digest)
-    return new Opened(model, this.#swarm)
+    return new Opened(model, this.#swarm, new Namer(sha256, this.#prefixSecret))
   }
 }
 
@@ -80,11 +88,13 @@ class Opened implements OpenedModel {
   readonly defaults
   readonly #model: PromptModel
   readonly #swarm: PageSwarm
+  readonly #prefixes: PrefixNamer
   readonly #sessions = new Map<string, KeptSession>()
 
-  constructor(model: PromptModel, swarm: PageSwarm) {
+  constructor(model: PromptModel, swarm: PageSwarm, prefixes: PrefixNamer) {
     this.#model = model
     this.#swarm = swarm
+    this.#prefixes = prefixes
     this.ref = { repo: model.id.repo, revision: model.id.revision }
     this.digest = model.id.digest
     this.blocks = model.id.blocks
@@ -133,6 +143,7 @@ class Opened implements OpenedModel {
       new Session(node, this.#model, {
         now: () => performance.now(),
         randomBytes: (length) => crypto.getRandomValues(new Uint8Array(length)),
+        prefixes: this.#prefixes,
       }),
     )
     this.#sessions.set(chatId, made)

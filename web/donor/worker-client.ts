@@ -236,8 +236,8 @@ class WorkerRunner implements SpanRunner {
     this.#status = status ?? { span, sessions: 0, cacheTokensLeft: 0 }
   }
 
-  async openSession(request: SessionRequest): Promise<void> {
-    await this.#call('openSession', { runner: this.id, request })
+  async openSession(request: SessionRequest): Promise<number> {
+    return await this.#call('openSession', { runner: this.id, request })
   }
 
   async closeSession(session: string): Promise<void> {

@@ -105,8 +105,7 @@ export class WorkerHandler<S extends WorkerSpan> {
         return await this.#requireGpu().measure(runner, config)
       }
       case 'openSession':
-        await this.#loaded(message.input.runner).runner.openSession(message.input.request)
-        return null
+        return await this.#loaded(message.input.runner).runner.openSession(message.input.request)
       case 'closeSession':
         await this.#loaded(message.input.runner).runner.closeSession(message.input.session)
         return null
@@ -212,5 +211,5 @@ export class WorkerHandler<S extends WorkerSpan> {
 
 function resultTransfers(result: WorkerCalls[WorkerMethod]['result']): ArrayBuffer[] {
   if (Array.isArray(result)) return transfersOf(result)
-  return result !== null && 'ids' in result ? transfersOf([result]) : []
+  return typeof result === 'object' && result !== null && 'ids' in result ? transfersOf([result]) : []
 }

@@ -52,7 +52,7 @@ export interface WorkerCalls {
   /** Runs the canary in the runner's format, beside it. */
   check: { input: { runner: number }; result: { exact: boolean } }
   measure: { input: { runner: number }; result: { blockStepsPerSecond: number } }
-  openSession: { input: { runner: number; request: SessionRequest }; result: null }
+  openSession: { input: { runner: number; request: SessionRequest }; result: number }
   closeSession: { input: { runner: number; session: string }; result: null }
   truncateSession: { input: { runner: number; session: string; length: number }; result: null }
   step: { input: { runner: number; batch: StepInput[] }; result: (StepOutput | StepFailure)[] }

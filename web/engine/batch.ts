@@ -6,11 +6,12 @@ import type { SwarmError } from '../../swarm/errors.ts'
 import type { LlamaConfig } from '../../swarm/model/config.ts'
 import { sameSpan } from '../../swarm/span.ts'
 import type { LogitsRow, StepFailure, StepInput, StepOutput } from '../../swarm/span-runner.ts'
+import type { PrefixHolder } from './kept-prefixes.ts'
 import { cutSession, findSession } from './session-rules.ts'
-import type { SessionLimits, StepRows } from './step-checks.ts'
+import type { StepRows } from './step-checks.ts'
 import { checkStep, failureOf, refuseNotFinite } from './step-checks.ts'
 
-export interface BatchSession extends SessionLimits {
+export interface BatchSession extends PrefixHolder {
   /** Whether the last step asked for logits and nothing was cut since. */
   hasLogits: boolean
 }

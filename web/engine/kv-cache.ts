@@ -30,9 +30,26 @@ export class KvBudget {
     this.#budget = new TokenBudget(span, cacheTokens)
   }
 
-  /** Tokens that a new session over the whole span could still have. */
-  get tokensLeft(): number {
-    return this.#budget.tokensLeft
+  /** Tokens that a new session over the whole span could still have, `given` token-blocks of others included. */
+  tokensLeft(given: number): number {
+    return this.#budget.tokensLeft(given)
+  }
+
+  fits(span: Span, maxTokens: number): boolean {
+    return this.#budget.fits(span, maxTokens)
+  }
+
+  /** The first `tokens` rows of a cache of the same blocks; for what is submitted after this call. */
+  copyRows(from: KvCache, to: KvCache, tokens: number): void {
+    const { device } = this.#gpu
+    const bytes = (tokens * kvBytesPerToken(this.#config)) / 2
+    const encoder = device.createCommandEncoder({ label: 'prefix' })
+    for (const [i, source] of from.blocks.entries()) {
+      const target = to.blocks[i] as KvBuffers
+      encoder.copyBufferToBuffer(source.k, 0, target.k, 0, bytes)
+      encoder.copyBufferToBuffer(source.v, 0, target.v, 0, bytes)
+    }
+    device.queue.submit([encoder.finish()])
   }
 
   /** @throws SwarmError CACHE_FULL (budget), OUT_OF_MEMORY (adapter) */

@@ -4,7 +4,8 @@ import type { LlamaConfig } from '../../swarm/model/config.ts'
 import { containsSpan, formatSpan, isValidSpan } from '../../swarm/span.ts'
 import type { Span } from '../../swarm/span.ts'
 import type { SessionRequest } from '../../swarm/span-runner.ts'
-import type { SessionLimits } from './step-checks.ts'
+import type { PrefixHolder } from './kept-prefixes.ts'
+import { cutPrefix } from './kept-prefixes.ts'
 
 /** `held`: the runner's span. @throws SwarmError NO_ROUTE, CONTEXT_FULL, BUSY */
 export function checkOpening(
@@ -31,13 +32,16 @@ export function findSession<S>(sessions: ReadonlyMap<string, S>, session: string
 }
 
 /** Forgets tokens from `length` on. @throws SwarmError WRONG_POSITION */
-export function cutSession(session: SessionLimits & { hasLogits: boolean }, length: number): void {
+export function cutSession(session: PrefixHolder & { hasLogits: boolean }, length: number): void {
   if (!Number.isInteger(length) || length < 0 || length > session.length) {
     throw new SwarmError('WRONG_POSITION', `the session has ${session.length} tokens, it cannot be cut to ${length}`, {
       details: { position: length, expected: session.length },
     })
   }
-  if (length < session.length) session.hasLogits = false
+  if (length < session.length) {
+    session.hasLogits = false
+    cutPrefix(session, length)
+  }
   session.length = length
 }
 

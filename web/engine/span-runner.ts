@@ -24,6 +24,7 @@ import { askedRows, commit, nextChunk, nextJobs, takeLogits } from './batch.ts'
 import type { SessionPlan } from './forward.ts'
 import { Forward } from './forward.ts'
 import { Head } from './head.ts'
+import { KeptPrefixes } from './kept-prefixes.ts'
 import { KvBudget } from './kv-cache.ts'
 import type { KvCache } from './kv-cache.ts'
 import { SerialWork } from './serial-work.ts'
@@ -95,6 +96,7 @@ class GpuSpanRunner implements SpanRunner {
   readonly #budget: KvBudget
   readonly #parts: { destroy(): void }[]
   readonly #sessions = new Map<string, Session>()
+  readonly #prefixes = new KeptPrefixes<KvCache>((cache) => cache.free())
   readonly #work = new SerialWork()
 
   constructor(gpu: Gpu, config: LlamaConfig, span: Span, { forward, head, budget, parts }: RunnerParts) {
@@ -109,27 +111,33 @@ class GpuSpanRunner implements SpanRunner {
     void gpu.lost.then((reason) => this.#work.stop(gpuLost(`the GPU was lost (${reason})`)))
   }
 
-  openSession(request: SessionRequest): Promise<void> {
+  openSession(request: SessionRequest): Promise<number> {
     return this.#work.run(async () => {
       checkOpening(request, this.span, this.#config, this.#sessions)
-      const { session, span, maxTokens } = request
-      const cache = await this.#budget.allocate(session, span, maxTokens)
+      const { session, span, maxTokens, prefix = null } = request
+      const { cache, tokens } = await this.#prefixes.begin(request, [...this.#sessions.values()], {
+        fits: () => this.#budget.fits(span, maxTokens),
+        allocate: () => this.#budget.allocate(session, span, maxTokens),
+        copy: (from, to, count) => this.#budget.copyRows(from, to, count),
+      })
       const head = span.end === this.#config.numHiddenLayers ? this.#head : null
       const { value: logits, ready } = allocating(this.#gpu, 'logits', () => head?.createRow() ?? null)
       const plan = this.#forward.sessionPlan(cache)
-      this.#sessions.set(session, { span, maxTokens, length: 0, cache, plan, logits, hasLogits: false })
+      const begun = { length: tokens, begun: tokens, prefix }
+      this.#sessions.set(session, { span, maxTokens, ...begun, cache, plan, logits, hasLogits: false })
       try {
         await ready
       } catch (error) {
-        this.#free(session)
+        this.#close(session)
         throw error
       }
+      return tokens
     })
   }
 
   closeSession(session: string): Promise<void> {
     return this.#work.run(async () => {
-      this.#free(session)
+      this.#close(session)
     })
   }
 
@@ -160,14 +168,19 @@ class GpuSpanRunner implements SpanRunner {
   }
 
   status(): RunnerStatus {
-    return { span: this.span, sessions: this.#sessions.size, cacheTokensLeft: this.#budget.tokensLeft }
+    return {
+      span: this.span,
+      sessions: this.#sessions.size,
+      cacheTokensLeft: this.#budget.tokensLeft(this.#prefixes.tokenBlocks),
+    }
   }
 
   async dispose(): Promise<void> {
     this.#work.stop(gpuLost('the tab gave its blocks up'))
     // A step under way ends at its next submit; its buffers are destroyed after it.
     await this.#work.idle()
-    for (const session of this.#sessions.keys()) this.#free(session)
+    for (const session of this.#sessions.keys()) this.#close(session)
+    this.#prefixes.clear()
     for (const part of this.#parts.splice(0)) part.destroy()
   }
 
@@ -211,12 +224,13 @@ class GpuSpanRunner implements SpanRunner {
     for (const [i, { job }] of asked.entries()) takeLogits(job, results[i] as LogitsRow | SwarmError)
   }
 
-  #free(session: string): void {
+  #close(session: string): void {
     const found = this.#sessions.get(session)
-    found?.cache.free()
-    found?.plan.step.destroy()
-    if (found?.logits) this.#head?.forget(found.logits)
-    found?.logits?.destroy()
+    if (found === undefined) return
     this.#sessions.delete(session)
+    found.plan.step.destroy()
+    if (found.logits !== null) this.#head?.forget(found.logits)
+    found.logits?.destroy()
+    this.#prefixes.keep(found)
   }
 }

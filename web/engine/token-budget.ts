@@ -16,15 +16,19 @@ export class TokenBudget {
     this.#tokenBlocksLeft = cacheTokens * this.#blocks
   }
 
-  /** Tokens that a new session over the whole span could still have. */
-  get tokensLeft(): number {
-    return Math.floor(this.#tokenBlocksLeft / this.#blocks)
+  /** Tokens that a new session over the whole span could still have; `given`: token-blocks that are taken and would be given back. */
+  tokensLeft(given: number): number {
+    return Math.floor((this.#tokenBlocksLeft + given) / this.#blocks)
+  }
+
+  fits(span: Span, maxTokens: number): boolean {
+    return maxTokens * spanLength(span) <= this.#tokenBlocksLeft
   }
 
   /** Sets them aside at once; the function gives them back, once. @throws SwarmError CACHE_FULL */
   take(span: Span, maxTokens: number): () => void {
     const needed = maxTokens * spanLength(span)
-    if (needed > this.#tokenBlocksLeft) {
+    if (!this.fits(span, maxTokens)) {
       const left = Math.floor(this.#tokenBlocksLeft / spanLength(span))
       throw new SwarmError('CACHE_FULL', `the session asks for ${maxTokens} cached tokens, ${left} are free`, {
         retryable: true,

@@ -26,6 +26,7 @@ interface Piece {
 export class KvArena {
   readonly #memory: WasmMemory
   readonly #bytesPerToken: number
+  readonly #kvHeads: number
   readonly #budget: TokenBudget
   readonly #start: number
   readonly #end: number
@@ -37,14 +38,34 @@ export class KvArena {
     const bytes = kvBytesPerToken(config) * spanLength(span) * cacheTokens
     this.#memory = memory
     this.#bytesPerToken = kvBytesPerToken(config)
+    this.#kvHeads = config.numKeyValueHeads
     this.#budget = new TokenBudget(span, cacheTokens)
     this.#start = memory.take(`KV caches of ${cacheTokens} tokens`, bytes)
     this.#end = this.#start + bytes
   }
 
-  /** Tokens that a new session over the whole span could still have. */
-  get tokensLeft(): number {
-    return this.#budget.tokensLeft
+  /** Tokens that a new session over the whole span could still have, `given` token-blocks of others included. */
+  tokensLeft(given: number): number {
+    return this.#budget.tokensLeft(given)
+  }
+
+  fits(span: Span, maxTokens: number): boolean {
+    return this.#budget.fits(span, maxTokens)
+  }
+
+  /** The first `tokens` rows of a cache of the same blocks. */
+  copyRows(from: WasmKv, to: WasmKv, tokens: number): void {
+    const all = this.#memory.bytesAt(this.#start, this.#end - this.#start)
+    const lists = 2 * this.#kvHeads
+    const rowBytes = this.#bytesPerToken / lists
+    for (let block = from.span.start; block < from.span.end; block += 1) {
+      // A list of rows for each head of the keys, then of the values.
+      for (let list = 0; list < lists; list += 1) {
+        const source = from.keysOf(block) + list * from.maxTokens * rowBytes - this.#start
+        const target = to.keysOf(block) + list * to.maxTokens * rowBytes - this.#start
+        all.copyWithin(target, source, source + tokens * rowBytes)
+      }
+    }
   }
 
   /** @throws SwarmError CACHE_FULL */

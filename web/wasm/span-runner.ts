@@ -19,6 +19,7 @@ import type {
 } from '../../swarm/span-runner.ts'
 import type { BatchSession, Job, JobPart, Results } from '../engine/batch.ts'
 import { askedRows, commit, nextChunk, nextJobs, takeLogits } from '../engine/batch.ts'
+import { KeptPrefixes } from '../engine/kept-prefixes.ts'
 import { SerialWork } from '../engine/serial-work.ts'
 import { checkOpening, cutSession, findSession, gpuLost, noLogits } from '../engine/session-rules.ts'
 import { WasmForward } from './forward.ts'
@@ -120,6 +121,7 @@ class WasmSpanRunner implements SpanRunner {
   readonly hasHead: boolean
   readonly #config: LlamaConfig
   readonly #sessions = new Map<string, Session>()
+  readonly #prefixes = new KeptPrefixes<WasmKv>((cache) => cache.free())
   readonly #work = new SerialWork()
   /** Null once disposed, so that the memory goes. */
   #parts: RunnerParts | null
@@ -131,26 +133,33 @@ class WasmSpanRunner implements SpanRunner {
     this.hasHead = parts.head !== null
     this.#config = config
     this.#parts = parts
-    this.#cacheTokensLeft = parts.arena.tokensLeft
+    this.#cacheTokensLeft = parts.arena.tokensLeft(0)
   }
 
-  openSession(request: SessionRequest): Promise<void> {
+  openSession(request: SessionRequest): Promise<number> {
     return this.#work.run(async () => {
       checkOpening(request, this.span, this.#config, this.#sessions)
-      const { session, span, maxTokens } = request
+      const { session, span, maxTokens, prefix = null } = request
       const { arena } = this.#whole()
-      const cache = arena.allocate(span, maxTokens)
+      const { cache, tokens } = await this.#prefixes.begin(request, [...this.#sessions.values()], {
+        fits: () => arena.fits(span, maxTokens),
+        allocate: () => arena.allocate(span, maxTokens),
+        copy: (from, to, count) => arena.copyRows(from, to, count),
+      })
       const logits = this.#endsWithHead(span) ? new Float32Array(this.#config.vocabSize) : null
-      this.#sessions.set(session, { span, maxTokens, length: 0, cache, logits, hasLogits: false })
-      this.#cacheTokensLeft = arena.tokensLeft
+      const begun = { length: tokens, begun: tokens, prefix }
+      this.#sessions.set(session, { span, maxTokens, ...begun, cache, logits, hasLogits: false })
+      this.#cacheTokensLeft = arena.tokensLeft(this.#prefixes.tokenBlocks)
+      return tokens
     })
   }
 
   closeSession(session: string): Promise<void> {
     return this.#work.run(async () => {
-      this.#sessions.get(session)?.cache.free()
+      const closed = this.#sessions.get(session)
       this.#sessions.delete(session)
-      this.#cacheTokensLeft = this.#whole().arena.tokensLeft
+      if (closed !== undefined) this.#prefixes.keep(closed)
+      this.#cacheTokensLeft = this.#whole().arena.tokensLeft(this.#prefixes.tokenBlocks)
     })
   }
 
@@ -191,6 +200,7 @@ class WasmSpanRunner implements SpanRunner {
     // A step under way ends at its next breath.
     await this.#work.idle()
     this.#sessions.clear()
+    this.#prefixes.clear()
     this.#parts?.threads?.stop()
     this.#parts = null
   }

@@ -19,6 +19,7 @@ import type { ModelFiles, ReadFile } from '../../reference/model-files.ts'
 import { asF32, readJson, readModel, readSafetensors } from '../../reference/model-files.ts'
 import { createReferenceRunner } from '../../reference/runner.ts'
 import { randomInterleavings, type InterleavingResult } from '../../support/interleavings.ts'
+import { prefixRules } from '../../support/prefix-rules.ts'
 import { runnerRules, type MakeChain } from '../../support/runner-rules.ts'
 import { BufferCount } from './counted-gpu.ts'
 import { seededRandom } from '../../unit/swarm/planner/support.ts'
@@ -251,6 +252,15 @@ export function createLab(read: ReadFile) {
         const make: MakeChain = (model, cacheTokens) =>
           Chain.create(found, model, { format: 'f32', cacheTokens, cuts: [] })
         return runnerRules(make, await readModel(read, fixtureFolder('untied-bf16-sharded')))
+      })
+    },
+
+    /** Those of a shared prefix. */
+    prefixRules({ format, variant }: ModelOptions): Promise<string[]> {
+      return checked(async (found) => {
+        const make: MakeChain = (model, cacheTokens) =>
+          Chain.create(found, model, { format, matMulVariant: variant, cacheTokens, cuts: [] })
+        return prefixRules(make, await readModel(read, fixtureFolder('odd-sizes-f32')))
       })
     },
 

@@ -7,6 +7,7 @@ import { SwarmError, toPlainError } from '../../../swarm/errors.ts'
 import type {
   LogitsRequest,
   LogitsRow,
+  PrefixNames,
   RunnerStatus,
   SessionRequest,
   SpanRunner,
@@ -36,6 +37,9 @@ export class FakeRunner implements SpanRunner {
   /** Set to return it in place of every hidden value. */
   poison: number | null = null
   cacheTokens = 10_000
+  /** Of every prefix that is named. */
+  keptTokens = 0
+  readonly prefixes: PrefixNames[] = []
   readonly #hiddenSize: number
 
   constructor(span: Span, blocks: number, hiddenSize: number) {
@@ -44,13 +48,18 @@ export class FakeRunner implements SpanRunner {
     this.#hiddenSize = hiddenSize
   }
 
-  async openSession(request: SessionRequest): Promise<void> {
+  async openSession(request: SessionRequest): Promise<number> {
     if (!containsSpan(this.span, request.span)) throw new SwarmError('NO_ROUTE', 'not held')
     if (request.maxTokens > this.status().cacheTokensLeft) {
       throw new SwarmError('CACHE_FULL', `${request.maxTokens} tokens asked, ${this.status().cacheTokensLeft} free`)
     }
-    this.sessions.set(request.session, { span: request.span, maxTokens: request.maxTokens, values: [] })
+    const { prefix } = request
+    if (prefix !== undefined) this.prefixes.push(prefix)
+    // Whoever names a prefix finds it here, where a test has set that up.
+    const values = Array.from({ length: prefix === undefined ? 0 : this.keptTokens }, () => 0)
+    this.sessions.set(request.session, { span: request.span, maxTokens: request.maxTokens, values })
     await this.openGate
+    return values.length
   }
 
   async closeSession(session: string): Promise<void> {

@@ -2,10 +2,12 @@
 import { describe, expect, test } from 'vitest'
 import { readJson } from '../../../../swarm/codec.ts'
 import { SwarmError } from '../../../../swarm/errors.ts'
-import { MAX_SESSIONS, MAX_SESSIONS_PER_PEER } from '../../../../swarm/limits.ts'
+import { MAX_PREFIX_NAMES, MAX_SESSIONS, MAX_SESSIONS_PER_PEER } from '../../../../swarm/limits.ts'
 import { type MemoryStream } from '../memory-stream.ts'
 import { next, nextFailure, openFrame, tokensFrame } from '../requester.ts'
 import { connect, createServer, DIGEST, open, pushed, records, sessionId } from './server-lab.ts'
+
+const MANY_NAMES = Array.from({ length: MAX_PREFIX_NAMES + 1 }, (_, i) => `n${i}`)
 
 describe('opening', () => {
   test('answers with what it computes with', async () => {
@@ -24,6 +26,10 @@ describe('opening', () => {
     ['no previous', { previous: '' }, 'BAD_FRAME', 400],
     ['a next hop after the head', { next: 'other' }, 'BAD_FRAME', 400],
     ['zero tokens', { maxTokens: 0 }, 'BAD_FRAME', 400],
+    ['a prefix without a source', { prefix: { stride: 1, names: [] } as never }, 'BAD_FRAME', 400],
+    ['a prefix of no stride', { prefix: { source: 's', stride: 0, names: ['a'] } }, 'BAD_FRAME', 400],
+    ['more names than a prefix has', { prefix: { source: 's', stride: 1, names: MANY_NAMES } }, 'BAD_FRAME', 400],
+    ['a name that is none', { prefix: { source: 's', stride: 1, names: ['a'.repeat(33)] } }, 'BAD_FRAME', 400],
     ['f16 on the wire', { dtype: 'f16' as const }, 'PEER_REFUSED', 203],
     ['more cache than there is', { maxTokens: 20_000 }, 'CACHE_FULL', 202],
   ])('refuses %s', async (_name, message, code, status) => {
@@ -34,6 +40,18 @@ describe('opening', () => {
     expect(await nextFailure(stream)).toMatchObject({ code, status })
     expect(await stream.receive()).toBeNull()
     expect(runner.sessions.size).toBe(0)
+  })
+
+  test("a prefix reaches the runner as the requesting peer's own, and the session begins with what is kept of it", async () => {
+    const { server, runner } = createServer({ start: 0, end: 9 })
+    runner.keptTokens = 4
+    const stream = connect(server)
+    const prefix = { source: 's', stride: 2, names: ['a', 'b', 'c'] }
+    await stream.send(openFrame({ start: 0, end: 9, previous: 'client', prefix: { ...prefix, owner: 'x' } as never }))
+    expect(readJson(await next(stream))).toMatchObject({ kept: 4 })
+    expect(runner.prefixes).toEqual([{ ...prefix, owner: 'client' }])
+    await stream.send(tokensFrame([7], { step: 1, position: 4 }))
+    expect(await next(stream)).toMatchObject({ type: 'done', position: 4 })
   })
 
   test('the refusal for lack of cache says how much there is', async () => {

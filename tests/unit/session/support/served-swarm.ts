@@ -100,10 +100,11 @@ export class CacheRunner implements SpanRunner {
     this.hasHead = span.end === blocks
   }
 
-  async openSession({ session, span, maxTokens }: SessionRequest): Promise<void> {
+  async openSession({ session, span, maxTokens }: SessionRequest): Promise<number> {
     if (maxTokens > this.status().cacheTokensLeft) throw new SwarmError('CACHE_FULL', 'no room', { retryable: true })
     this.#reserved.set(session, maxTokens)
     this.caches.set(session, { cache: new FakeCache(span), last: 0, endsHere: span.end === this.#blocks })
+    return 0
   }
 
   async closeSession(session: string): Promise<void> {

@@ -38,7 +38,7 @@ function fakeRunner(load: { span: EngineLoad['span'] }, disposed: string[]): Spa
       if (maxTokens > 100)
         return Promise.reject(new SwarmError('CACHE_FULL', 'no room', { retryable: true, action: 'Wait.' }))
       sessions += 1
-      return Promise.resolve()
+      return Promise.resolve(0)
     },
     closeSession: () => {
       sessions -= 1

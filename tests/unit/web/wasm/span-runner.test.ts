@@ -18,6 +18,7 @@ import { asF32, readJson, readModel, readSafetensors } from '../../../reference/
 import { readRepositoryFile } from '../../../reference/node-files.ts'
 import { createReferenceRunner } from '../../../reference/runner.ts'
 import { randomInterleavings } from '../../../support/interleavings.ts'
+import { prefixRules } from '../../../support/prefix-rules.ts'
 import { runnerRules } from '../../../support/runner-rules.ts'
 import {
   bitsThatDiffer,
@@ -132,6 +133,12 @@ describe('fixtures: logits of all positions, greedy ids; prefill, chunks and spa
 it('keeps the rules of every runner on sessions, positions, budgets and bad input', async () => {
   const make = (model: ModelFiles, cacheTokens: number): Promise<SpanChain> => chainOf(model, 'f32', { cacheTokens })
   expect(await runnerRules(make, await readFixture('untied-bf16-sharded'))).toEqual([])
+})
+
+it('shares the rows of a prefix between sessions of one peer, bit for bit', async () => {
+  const make = (model: ModelFiles, cacheTokens: number): Promise<SpanChain> => chainOf(model, 'f32', { cacheTokens })
+  expect(await prefixRules(make, await readFixture('odd-sizes-f32'))).toEqual([])
+  expect(await prefixRules(make, await readFixture('group3-bf16'))).toEqual([])
 })
 
 it.each(WEIGHT_FORMATS)('%s: random interleavings of sessions give each the bits it has alone', async (format) => {
