@@ -1,4 +1,4 @@
-/** What both picture takers share: a `tabswarm` of their own, a browser, and files that stay small. */
+/** What the picture takers share: a `tabswarm` of their own, a browser, and files that stay small. */
 import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { createServer } from 'node:net'
@@ -23,11 +23,7 @@ export async function withTabswarm(command, ready, work) {
   })
   try {
     await untilLine(child, ready)
-    const browser = await chromium.launch({
-      executablePath: findChromium(),
-      chromiumSandbox: process.getuid?.() !== 0,
-      args: ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'],
-    })
+    const browser = await launch()
     await work(browser, `http://127.0.0.1:${port}/`)
     await browser.close()
   } finally {
@@ -35,6 +31,14 @@ export async function withTabswarm(command, ready, work) {
     await new Promise((resolve) => child.once('close', resolve))
     rmSync(dataDir, { recursive: true, force: true })
   }
+}
+
+export function launch() {
+  return chromium.launch({
+    executablePath: findChromium(),
+    chromiumSandbox: process.getuid?.() !== 0,
+    args: ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'],
+  })
 }
 
 /** A page of a visitor of its own, in that theme and language from the start. */
@@ -50,9 +54,10 @@ export async function openPage(browser, device, theme, language) {
   return context.newPage()
 }
 
-export async function picture(page, path) {
+/** `options`: Playwright's, for less or more than what is in view. */
+export async function picture(page, path, options = {}) {
   mkdirSync(dirname(path), { recursive: true })
-  await page.screenshot({ path })
+  await page.screenshot({ ...options, path })
   const { size } = statSync(path)
   console.log(`${path} (${Math.round(size / 1000)} kB)`)
   if (size > MAX_BYTES) throw new Error(`${path} is larger than ${MAX_BYTES} bytes`)
