@@ -14,6 +14,10 @@ export const MAX_RECORD_TTL_MS = 90_000
 export const RECORD_REFRESH_MS = 25_000
 /** A record from further in the future than this is refused: its clock was not corrected by a relay. */
 export const MAX_CLOCK_SKEW_MS = 30_000
+/** A promise to keep blocks runs at most this long: whoever asks and then vanishes holds others no longer. */
+export const MAX_PROMISE_MS = 60_000
+/** Running at once, of one peer: so many fit its record. */
+export const MAX_PROMISES = 3
 export const MAX_DIRECTORY_MESSAGE_BYTES = 256 * KIB
 export const MAX_DIRECTORY_RECORDS = 5_000
 export const MAX_RECORDS_PER_ANSWER = 200

@@ -10,7 +10,14 @@
  * peer with the same key goes on counting. Never an absolute expiry taken on trust.
  */
 import { SwarmError } from './errors.ts'
-import { MAX_BLOCKS, MAX_CLOCK_SKEW_MS, MAX_RECORD_BYTES, MAX_RECORD_TTL_MS } from './limits.ts'
+import {
+  MAX_BLOCKS,
+  MAX_CLOCK_SKEW_MS,
+  MAX_PROMISE_MS,
+  MAX_PROMISES,
+  MAX_RECORD_BYTES,
+  MAX_RECORD_TTL_MS,
+} from './limits.ts'
 import { PROTOCOL_MAJOR } from './protocol.ts'
 import { isValidSpan, type Span } from './span.ts'
 
@@ -30,6 +37,22 @@ export interface ModelId {
 
 /** joining: claims `span`, loads it. online: serves `span`. leaving: takes no new sessions (finishing, paused, frozen). gone: a goodbye. */
 export type PeerState = 'joining' | 'online' | 'leaving' | 'gone'
+
+/** A wish to let blocks go: who holds any of `span` is asked to keep them for `forMs`. See `planner/promises.ts`. */
+export interface Ask {
+  /** The asker's stamp: answers name it. */
+  at: number
+  forMs: number
+  span: Span
+  /** Everybody is to answer: the first few did not. */
+  all?: true
+}
+
+/** The publisher goes on serving its span for the time that peer `to` asked for with stamp `at`. */
+export interface StayPromise {
+  to: string
+  at: number
+}
 
 export interface PeerRecord {
   /** PROTOCOL_MAJOR of the publisher; records of another one are refused. */
@@ -62,6 +85,10 @@ export interface PeerRecord {
   exact?: boolean
   /** Relays that hold a reservation for the peer: multiaddrs with /p2p/, without /p2p-circuit. At most 4. */
   relays: string[]
+  /** While online. */
+  asks?: Ask
+  /** While online; at most MAX_PROMISES. */
+  promises?: StayPromise[]
 }
 
 export interface SignedRecord {
@@ -167,7 +194,31 @@ function parseRecord(json: Uint8Array): PeerRecord {
     backend: text(r, 'backend', 16),
     ...(typeof r['exact'] === 'boolean' ? { exact: r['exact'] } : {}),
     relays: relays as string[],
+    ...(r['asks'] === undefined ? {} : { asks: parseAsk(r['asks'], model.blocks) }),
+    ...(r['promises'] === undefined ? {} : { promises: parsePromises(r['promises']) }),
   }
+}
+
+function parseAsk(value: unknown, blocks: number): Ask {
+  if (typeof value !== 'object' || value === null) throw bad('asks is not an object')
+  const a = value as Record<string, unknown>
+  return {
+    at: integer(a, 'at', 0, Number.MAX_SAFE_INTEGER),
+    forMs: integer(a, 'forMs', 1, MAX_PROMISE_MS),
+    span: parseSpan(a['span'], blocks, 'asks.span'),
+    ...(a['all'] === true ? { all: true } : {}),
+  }
+}
+
+function parsePromises(value: unknown): StayPromise[] {
+  if (!Array.isArray(value) || value.length > MAX_PROMISES) {
+    throw bad(`promises is not a list of at most ${MAX_PROMISES}`)
+  }
+  return value.map((each: unknown) => {
+    if (typeof each !== 'object' || each === null) throw bad('a promise is not an object')
+    const promise = each as Record<string, unknown>
+    return { to: text(promise, 'to', 128), at: integer(promise, 'at', 0, Number.MAX_SAFE_INTEGER) }
+  })
 }
 
 function parseModel(value: unknown): ModelId {

@@ -8,6 +8,7 @@ import type { PlacementRule } from '../../swarm/planner/types.ts'
 import { sameSpan, type Span } from '../../swarm/span.ts'
 import type { DonorEnvironment } from './environment.ts'
 import type { Member } from './member.ts'
+import { usesDirectory } from './promise-keeper.ts'
 import { SETTLE_MS, SETTLE_WITHOUT_DIRECTORY_MS, settleClaim } from './settle.ts'
 import type { LoadedSpan, SpanLoader } from './span-loader.ts'
 import type { LoadProgress } from './state.ts'
@@ -44,15 +45,14 @@ export async function joinSwarm(options: JoiningOptions): Promise<LoadedSpan> {
 
 /** How long a claim is watched, and how records are looked for, depends on what tells of them. */
 export function settlingIn(environment: DonorEnvironment, member: Member, signal: AbortSignal) {
-  const usesDirectory =
-    environment.directory === 'on' && member.node.relays().some(({ state }) => state === 'connected')
+  const isPushed = usesDirectory(environment, member)
   const { digest } = member.fields.model
   return {
     clock: environment.clock,
     directory: member.node.directory,
     signal,
-    quietMs: usesDirectory ? SETTLE_MS : SETTLE_WITHOUT_DIRECTORY_MS,
-    ...(usesDirectory
+    quietMs: isPushed ? SETTLE_MS : SETTLE_WITHOUT_DIRECTORY_MS,
+    ...(isPushed
       ? {}
       : {
           lookAround: async () => {

@@ -6,10 +6,15 @@ import type { AnnouncedFields, ServingNode } from '../../net/types.ts'
 import { viewBefore } from '../../swarm/planner/claims.ts'
 import type { SwarmView } from '../../swarm/planner/types.ts'
 import { viewOf } from '../../swarm/planner/view.ts'
+import type { PeerRecord } from '../../swarm/peer-record.ts'
 import { PROTOCOL_MAJOR } from '../../swarm/protocol.ts'
 import type { Span } from '../../swarm/span.ts'
 
-export type FieldChange = Partial<Omit<AnnouncedFields, 'next' | 'model'>> & { next?: Span | null }
+/** null takes a field back. */
+export type FieldChange = Partial<Omit<AnnouncedFields, Optional | 'model'>> & {
+  [Field in Optional]?: AnnouncedFields[Field] | null
+}
+type Optional = 'next' | 'asks' | 'promises'
 
 export class Member {
   readonly node: ServingNode
@@ -35,11 +40,17 @@ export class Member {
     return Math.round(this.node.now())
   }
 
-  /** Changes what this donor says of itself and says it at once. `next: null` takes a claim back. */
+  /** Changes what this donor says of itself and says it at once. */
   announce(change: FieldChange): void {
-    const { next: before, ...fields } = this.#fields
-    const { next = before, ...rest } = change
-    this.#fields = { ...fields, ...rest, ...(next === undefined || next === null ? {} : { next }) }
+    const { next: oldNext, asks: oldAsks, promises: oldPromises, ...fields } = this.#fields
+    const { next = oldNext, asks = oldAsks, promises = oldPromises, ...rest } = change
+    this.#fields = {
+      ...fields,
+      ...rest,
+      ...(next === undefined || next === null ? {} : { next }),
+      ...(asks === undefined || asks === null ? {} : { asks }),
+      ...(promises === undefined || promises === null ? {} : { promises }),
+    }
     this.#isAnnounced = true
     this.#publish()
   }
@@ -58,7 +69,14 @@ export class Member {
   /** The one place that decides what others read: somebody who is away is away, loaded or not. */
   #publish(): void {
     if (!this.#isAnnounced) return
-    this.node.announcer.announce(this.#isAside ? { ...this.#fields, state: 'leaving' } : this.#fields)
+    const { asks: _, promises: __, ...fields } = this.#fields
+    if (this.heldSpan() !== null) this.node.announcer.announce(this.#fields)
+    else this.node.announcer.announce(this.#isAside ? { ...fields, state: 'leaving' } : fields)
+  }
+
+  /** What it serves and others may rely on; null while it does not, or has stepped aside. */
+  heldSpan(): Span | null {
+    return this.#fields.state === 'online' && !this.#isAside ? this.#fields.span : null
   }
 
   /** Everybody else. */
@@ -85,9 +103,15 @@ export class Member {
     }
   }
 
+  /** The newest known of everybody else. */
+  otherRecords(): PeerRecord[] {
+    const { digest } = this.#fields.model
+    return this.node.directory.records(digest).filter((record) => record.peerId !== this.peerId)
+  }
+
   #viewWith(own: AnnouncedFields | null): SwarmView {
-    const { digest, blocks } = this.#fields.model
-    const records = this.node.directory.records(digest).filter((record) => record.peerId !== this.peerId)
+    const { blocks } = this.#fields.model
+    const records = this.otherRecords()
     if (own !== null) {
       records.push({ ...own, v: PROTOCOL_MAJOR, peerId: this.peerId, seq: 0, issuedAt: 0, ttlMs: 0, relays: [] })
     }

@@ -7,13 +7,14 @@ import type { InferenceServer } from '../../net/types.ts'
 import { describeError, SwarmError } from '../../swarm/errors.ts'
 import { blocksLostByMove } from '../../swarm/planner/coverage.ts'
 import type { SwarmView } from '../../swarm/planner/types.ts'
-import { NO_BLOCKS, formatBlockRanges, sameSpan, type Span } from '../../swarm/span.ts'
+import { NO_BLOCKS, blocksOf, formatBlockRanges, sameSpan, type Span } from '../../swarm/span.ts'
 import type { DonorLog } from './donor-log.ts'
 import type { DonorModel } from './donor-model.ts'
 import type { DonorEnvironment } from './environment.ts'
 import { settlingIn } from './joining.ts'
 import { selectedLine } from './lines.ts'
 import type { Member } from './member.ts'
+import type { PromiseKeeper } from './promise-keeper.ts'
 import { settleClaim } from './settle.ts'
 import { bytesOf, type Sizing } from './sizing.ts'
 import type { LoadedSpan, SpanLoader } from './span-loader.ts'
@@ -22,6 +23,7 @@ import type { LoadProgress } from './state.ts'
 export interface MoverOptions {
   environment: DonorEnvironment
   member: Member
+  promises: PromiseKeeper
   server: InferenceServer
   loader: SpanLoader
   model: DonorModel
@@ -113,13 +115,20 @@ export class Mover {
       if (signal.aborted || isOfTheDevice(error)) throw error
       return stay(`the others could not be loaded (${describeError(error)})`)
     }
-    const lost = lostByGoingTo(target)
-    if (lost.length > 0) {
-      await loaded.runner.dispose()
-      return stay(`blocks ${formatBlockRanges(lost)} lost their other holder meanwhile`)
-    }
     const old = this.#options.current()
+    let reason: string | null
+    try {
+      reason = await this.#askToGo(old.runner.span, target, () => lostByGoingTo(target), signal)
+    } catch (error) {
+      await loaded.runner.dispose()
+      throw error
+    }
+    if (reason !== null) {
+      await loaded.runner.dispose()
+      return stay(reason)
+    }
     this.#serve(loaded, claimedAt)
+    this.#options.promises.done()
     await this.#retire(old)
     return true
   }
@@ -137,9 +146,12 @@ export class Mover {
     if (lost.length > 0) {
       return stay(`memory holds one span at a time, and only this tab serves blocks ${formatBlockRanges(lost)}`)
     }
+    const reason = await this.#askToGo(old.runner.span, NO_BLOCKS, () => lostByGoingTo(NO_BLOCKS), signal)
+    if (reason !== null) return stay(reason)
     log.info('Memory holds one span at a time: the old blocks are dropped first, other tabs serve them.')
     const servedSince = member.fields.claimedAt
-    member.announce({ state: 'joining', span: target, next: null, claimedAt })
+    member.announce({ state: 'joining', span: target, next: null, claimedAt, asks: null, promises: null })
+    this.#options.promises.done()
     await this.#retire(old)
     this.#options.onDropped()
     try {
@@ -152,6 +164,26 @@ export class Mover {
       this.#serve(await this.#load(old.runner.span, signal), servedSince)
       return false
     }
+  }
+
+  /** null: others keep what is let go, and this donor goes now. Otherwise why it stays. */
+  async #askToGo(from: Span, to: Span, lost: () => number[], signal: AbortSignal): Promise<string | null> {
+    const gone = blocksOf(from).filter((block) => block < to.start || block >= to.end)
+    const open = await this.#options.promises.request({
+      span: from,
+      blocks: () => gone,
+      isOver: () => lost().length > 0,
+      signal,
+    })
+    const missing = lost()
+    if (missing.length > 0) {
+      if (open === null) this.#options.promises.done()
+      return `blocks ${formatBlockRanges(missing)} lost their other holder meanwhile`
+    }
+    if (open === null) return null
+    return open.length > 0
+      ? `no other tab promised in time to keep blocks ${formatBlockRanges(open)}`
+      : 'other tabs count on its blocks for the moment'
   }
 
   async #load(span: Span, signal: AbortSignal): Promise<LoadedSpan> {
@@ -167,6 +199,8 @@ export class Mover {
       state: 'online',
       span: loaded.runner.span,
       next: null,
+      asks: null,
+      promises: null,
       claimedAt,
       blockStepsPerSecond: loaded.blockStepsPerSecond,
       exact: loaded.exact,

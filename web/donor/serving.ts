@@ -18,6 +18,7 @@ import type { Member } from './member.ts'
 import { Mover } from './mover.ts'
 import type { Pausable, PausedBy } from './pause-control.ts'
 import { PlacementWatch } from './placement-watch.ts'
+import { PromiseKeeper } from './promise-keeper.ts'
 import type { Sizing } from './sizing.ts'
 import type { LoadedSpan, SpanLoader } from './span-loader.ts'
 import type { DonorStats, LoadProgress } from './state.ts'
@@ -53,6 +54,9 @@ export interface ServingOptions {
 /** How often figures are looked at: for the page, and for the record when sessions came or went. */
 const STATS_MS = 1_000
 
+/** Others are given so long to say that they stay before this tab pauses or finishes; a relay needs a small part of it. */
+const LEAVE_AFTER_MS = 5_000
+
 const PAUSED = 'is paused by its owner'
 const FINISHING = 'takes no new sessions: it stops soon'
 
@@ -62,6 +66,7 @@ export class Serving implements Pausable {
   readonly #startedAt: number
   readonly #duty: DutyLoop
   readonly #finishing: Finishing
+  readonly #promises: PromiseKeeper
   /** Serves, or did before it was dropped or lost. */
   #loaded: LoadedSpan
   #isLoaded = true
@@ -76,7 +81,8 @@ export class Serving implements Pausable {
     this.#options = options
     this.#loaded = options.loaded
     this.#startedAt = options.environment.clock.now()
-    const { log, server, environment } = options
+    const { log, server, environment, member } = options
+    this.#promises = new PromiseKeeper(environment, member)
     this.#finishing = new Finishing({ clock: environment.clock, server, log, onFinished: () => options.onFinished() })
     this.#duty = new DutyLoop({
       isLoaded: () => this.#isLoaded,
@@ -97,6 +103,7 @@ export class Serving implements Pausable {
     const { server } = this.#options
     server.addRunner(this.#loaded.runner)
     this.#takeUp('loading')
+    this.#promises.start()
     this.#unsubscribe = server.onChange(() => this.#look())
     this.#tick()
   }
@@ -134,6 +141,7 @@ export class Serving implements Pausable {
     this.#cancelStats()
     await this.#stopWatch()
     await this.#duty.stop()
+    this.#promises.stop()
     await this.#options.server.stop()
   }
 
@@ -169,13 +177,42 @@ export class Serving implements Pausable {
   /** Others take their new routes from the record, before anything ends here. */
   async #stepAside(because: string): Promise<void> {
     const { member, server, log } = this.#options
+    if (this.#isLoaded && (this.#promises.isBound() || this.#heldByOthers().length > 0)) {
+      // One request at a time: a move asks as well.
+      await this.#stopWatch()
+      await this.#askToLeave()
+    }
     server.refuseSessions(because)
     member.stepAside()
+    this.#promises.done()
     this.#findOnlyHere()
     if (this.#onlyHere.length > 0) {
       log.warn(`Nobody else serves blocks ${formatBlockRanges(this.#onlyHere)}: answers wait until somebody does.`)
     }
     await this.#stopWatch()
+  }
+
+  /** Whoever holds the same blocks is asked to stay, so that nobody leaves them at the same time. A person's wish goes first. */
+  async #askToLeave(): Promise<void> {
+    const { log } = this.#options
+    const { span } = this.#loaded.runner
+    try {
+      const open = await this.#promises.request({
+        span,
+        blocks: () => this.#heldByOthers(),
+        limitMs: LEAVE_AFTER_MS,
+        signal: this.#aborter.signal,
+      })
+      if (open === null) return
+      const seconds = LEAVE_AFTER_MS / 1_000
+      const blocks = open.length > 0 ? open : blocksOf(span)
+      log.info(
+        `No other tab has promised within ${seconds} s to keep blocks ${formatBlockRanges(blocks)}: this one goes all the same.`,
+      )
+    } catch (error) {
+      // Stopped meanwhile: it goes at once.
+      if (!this.#aborter.signal.aborted) throw error
+    }
   }
 
   async #unload(): Promise<void> {
@@ -212,6 +249,7 @@ export class Serving implements Pausable {
     const mover = new Mover({
       environment,
       member,
+      promises: this.#promises,
       server,
       loader,
       model,
@@ -281,6 +319,11 @@ export class Serving implements Pausable {
   #findOnlyHere(): void {
     const { member } = this.#options
     this.#onlyHere = blocksLostByMove(member.others(), member.peerId, this.#loaded.runner.span, NO_BLOCKS)
+  }
+
+  #heldByOthers(): number[] {
+    this.#findOnlyHere()
+    return blocksOf(this.#loaded.runner.span).filter((block) => !this.#onlyHere.includes(block))
   }
 
   #tick(): void {

@@ -1,7 +1,13 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { SwarmError } from '../../../swarm/errors.ts'
-import { MAX_CLOCK_SKEW_MS, MAX_RECORD_TTL_MS } from '../../../swarm/limits.ts'
+import {
+  MAX_CLOCK_SKEW_MS,
+  MAX_PROMISE_MS,
+  MAX_PROMISES,
+  MAX_RECORD_BYTES,
+  MAX_RECORD_TTL_MS,
+} from '../../../swarm/limits.ts'
 import {
   isFresh,
   isNewer,
@@ -72,6 +78,35 @@ test('a signed record opens as it was', async () => {
   })
 })
 
+test('a wish to let blocks go and promises to keep them come as they were said', async () => {
+  const asks = { at: NOW, forMs: MAX_PROMISE_MS, span: { start: 0, end: 2 }, all: true as const }
+  const promises = [{ to: '12D3KooWother', at: NOW - 5 }]
+  const { bytes } = await signed({ ...record, asks, promises })
+  expect((await openRecord(bytes, verify)).record).toEqual({ ...record, asks, promises })
+})
+
+test('a record with everything in it, at long addresses, keeps to its size', async () => {
+  const long = (length: number): string => 'x'.repeat(length)
+  const promises = Array.from({ length: MAX_PROMISES }, () => ({ to: long(52), at: NOW }))
+  const asks = { at: NOW, forMs: MAX_PROMISE_MS, span: { start: 120, end: 126 }, all: true as const }
+  const next = { start: 100, end: 126 }
+  const relays = Array.from({ length: 4 }, () => long(180))
+  const model = { ...record.model, repo: long(96) }
+  const full = {
+    ...record,
+    peerId: long(52),
+    model,
+    next,
+    asks,
+    promises,
+    relays,
+    fixed: true,
+    simulated: 40,
+    exact: true,
+  }
+  expect((await signed(full)).bytes.length).toBeLessThanOrEqual(MAX_RECORD_BYTES)
+})
+
 test('what is signed begins with the prefix, so that no other signature passes for a record', async () => {
   let seen = ''
   await signRecord(record, async (bytes) => {
@@ -108,6 +143,14 @@ test.each<[string, (json: Record<string, unknown>) => void, RegExp]>([
   ['a speed that is no number', (j) => (j['blockStepsPerSecond'] = 'fast'), /blockStepsPerSecond/],
   ['a speed below zero', (j) => (j['blockStepsPerSecond'] = -1), /blockStepsPerSecond/],
   ['a fractional sequence', (j) => (j['seq'] = 1.5), /seq/],
+  ['a promise of hours', (j) => (j['asks'] = { at: 1, forMs: 3_600_000, span: { start: 0, end: 2 } }), /forMs/],
+  [
+    'an ask for blocks of no model',
+    (j) => (j['asks'] = { at: 1, forMs: 1_000, span: { start: 8, end: 9 } }),
+    /start|end/,
+  ],
+  ['too many promises', (j) => (j['promises'] = Array.from({ length: 9 }, () => ({ to: 'a', at: 1 }))), /promises/],
+  ['a promise to nobody', (j) => (j['promises'] = [{ at: 1 }]), /to is not a text/],
   ['no model', (j) => delete j['model'], /model/],
 ])('a record with %s is refused', async (_, change, message) => {
   expect(await refusal(await withJson(change))).toMatch(message)

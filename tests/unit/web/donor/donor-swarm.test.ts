@@ -218,6 +218,36 @@ describe('a swarm of donors', () => {
       expect(swarm.spans().filter((span) => span === '0:8')).toHaveLength(1)
     }
   })
+
+  it('one that moves away and one that pauses at that moment do not both leave the same blocks', async () => {
+    let moves = 0
+    for (let seed = 1; seed <= 40; seed += 1) {
+      const random = seededRandom(seed * 31)
+      const swarm = new FakeSwarm({ blocks: 16, random, delay: [50, 600], loadMs: [500, 600] })
+      const [mover, paused] = [
+        swarm.donor({ numBlocks: 8, meanBalanceCheckPeriod: 0.5 }, { speed: 10 }),
+        swarm.donor({ splits: '8', stage: 0 }, { speed: 10 }),
+      ] as const
+      for (const donor of [mover, paused, swarm.donor({ splits: '8', stage: 1 }, { speed: 1 })]) {
+        void donor.donor.start()
+        await serving(swarm, [donor])
+      }
+      const holes: number[][] = []
+      swarm.onServing = () => void (swarm.missing().length > 0 && holes.push(swarm.missing()))
+      await swarm.clock.until(() => mover.loads.length >= 2, 60_000)
+      await swarm.clock.advance(2_500 * random())
+      paused.donor.pause()
+      await swarm.clock.advance(10_000)
+      if ((mover.node?.retired.length ?? 0) > 0) moves += 1
+      // A person's wish goes first: one that knows itself to be the last is told so, and goes.
+      if (holes.length > 0) {
+        expect([seed, paused.lines(/^Nobody else serves blocks 0–7/).length]).toEqual([seed, 1])
+      }
+      expect([seed, swarm.holesOpened]).toEqual([seed, []])
+    }
+    expect(moves).toBeGreaterThan(0)
+    expect(moves).toBeLessThan(40)
+  })
 })
 
 function claimedAt(donor: FakeDonor): number {
