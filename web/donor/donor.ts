@@ -252,6 +252,7 @@ class TabDonor implements Donor {
       rule: placementRule(settings.rule),
       settings,
       loader,
+      log: this.#log,
       onSelected: (span) => {
         this.#log.info(selectedLine(span))
         if (!isInitialized) this.#log.info(initializedLine(mode, node.peerId))

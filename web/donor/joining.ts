@@ -1,11 +1,14 @@
 /**
  * How a donor comes to its first span: claims, settles, loads, and begins again when an earlier claim that it had not heard
- * of takes the place, or when blocks lose their last holder meanwhile.
+ * of takes the place, or when blocks lose their last holder meanwhile. Where memory turns out to be less than was thought it takes
+ * fewer blocks, unless a person named their number.
  */
 import type { DonorSettings } from '../../swarm/donor-settings.ts'
+import { SwarmError } from '../../swarm/errors.ts'
 import { chooseByClaim, claimsBefore, coversUnclaimed, type Joiner } from '../../swarm/planner/claims.ts'
 import type { PlacementRule } from '../../swarm/planner/types.ts'
 import { sameSpan, type Span } from '../../swarm/span.ts'
+import type { DonorLog } from './donor-log.ts'
 import type { DonorEnvironment } from './environment.ts'
 import type { Member } from './member.ts'
 import { usesDirectory } from './promise-keeper.ts'
@@ -22,6 +25,7 @@ export interface JoiningOptions {
   rule: PlacementRule
   settings: DonorSettings
   loader: SpanLoader
+  log: DonorLog
   onSelected: (span: Span) => void
   onProgress: (span: Span, progress: LoadProgress) => void
   signal: AbortSignal
@@ -35,12 +39,31 @@ export async function joinSwarm(options: JoiningOptions): Promise<LoadedSpan> {
     options.onSelected(fixed)
     return await loader.load(fixed, (progress) => options.onProgress(fixed, progress), signal)
   }
+  let { joiner } = options
   for (;;) {
-    const span = await settle(environment, options)
+    const attempt = { ...options, joiner }
+    const span = await settle(environment, attempt)
     options.onSelected(span)
-    const loaded = await loadUnlessOvertaken(options, span)
-    if (loaded !== null) return loaded
+    try {
+      const loaded = await loadUnlessOvertaken(attempt, span)
+      if (loaded !== null) return loaded
+    } catch (error) {
+      const length = shorter(joiner.length)
+      if (options.settings.numBlocks !== null || length === null || !isExhausted(error)) throw error
+      options.log.warn(`${error.message}. This tab tries ${length === 1 ? 'one block' : `${length} blocks`} instead.`)
+      joiner = { ...joiner, length }
+      member.announce({ maxBlocks: length })
+    }
   }
+}
+
+/** The budget is what a browser tells, or a guess; what is really there only an allocation shows. null: nothing shorter. */
+function shorter(length: number): number | null {
+  return length === 1 ? null : Math.max(1, Math.floor(length * 0.75))
+}
+
+function isExhausted(error: unknown): error is SwarmError {
+  return error instanceof SwarmError && error.code === 'OUT_OF_MEMORY'
 }
 
 /** How long a claim is watched, and how records are looked for, depends on what tells of them. */

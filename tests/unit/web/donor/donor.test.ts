@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import type { DonorDefaults } from '../../../../swarm/app-config.ts'
 import { SwarmError } from '../../../../swarm/errors.ts'
-import { spanLength } from '../../../../swarm/span.ts'
+import { spanLength, type Span } from '../../../../swarm/span.ts'
 import type { DonorPlan, DonorState } from '../../../../web/donor/state.ts'
 import { seededRandom } from '../../swarm/planner/support.ts'
 import { FakeSwarm, type FakeDonor, type FakeDonorOptions } from './fake-swarm.ts'
@@ -137,6 +137,33 @@ describe('another budget', () => {
     expect(donor.donor.state()).toMatchObject({ status: 'failed', error: { code: 'OUT_OF_MEMORY' } })
     expect(donor.loads).toEqual([])
     expect(donor.engines.map((engine) => engine.isClosed)).toEqual([true])
+  })
+})
+
+describe('memory that turns out to be less than the budget', () => {
+  const loadFails = (span: Span) =>
+    spanLength(span) > 8 ? new SwarmError('OUT_OF_MEMORY', 'the GPU has no memory left for block 3') : null
+
+  it('makes the span shorter until it fits', async () => {
+    const swarm = swarmOf()
+    const donor = swarm.donor({}, { loadFails })
+    void donor.donor.start()
+    await swarm.clock.until(() => donor.donor.state().status === 'serving', 60_000)
+    expect(donor.loads.map(spanLength)).toEqual([16, 12, 9, 6])
+    expect(donor.lines(/no memory left for block 3\. This tab tries 6 blocks instead\./)).toHaveLength(1)
+    expect(donor.node?.record()).toMatchObject({ state: 'online', maxBlocks: 6, span: donor.loads.at(-1) })
+  })
+
+  it.each([
+    ['a number of blocks that a person named', { numBlocks: 12 }],
+    ['fixed blocks', { splits: '4', stage: 1 }],
+  ] satisfies [string, DonorDefaults][])('is refused for %s', async (_, defaults) => {
+    expect((await failure(defaults, { loadFails })).code).toBe('OUT_OF_MEMORY')
+  })
+
+  it('is refused where even one block does not fit', async () => {
+    const never = () => new SwarmError('OUT_OF_MEMORY', 'the GPU has no memory left')
+    expect((await failure({}, { loadFails: never })).code).toBe('OUT_OF_MEMORY')
   })
 })
 

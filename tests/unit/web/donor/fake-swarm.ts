@@ -83,7 +83,7 @@ export interface FakeDonorOptions {
   /** Block-steps a second. */
   speed?: number
   deviceMemoryGb?: number
-  loadFails?: () => SwarmError | null
+  loadFails?: (span: Span) => SwarmError | null
   /** What the canary finds. */
   checkFails?: () => SwarmError | null
   exact?: boolean
@@ -399,7 +399,7 @@ export class FakeEngine implements Engine {
       }
     })
     this.#failLoad = null
-    const failure = this.#options.loadFails?.() ?? null
+    const failure = this.#options.loadFails?.(span) ?? null
     if (failure !== null) throw failure
     report(2)
     return this.#runner(span, cacheTokens)
