@@ -89,9 +89,10 @@ export interface InferenceServer {
   addRunner(runner: SpanRunner): void
   /**
    * New sessions no longer go to this runner; steps under way are finished, then its sessions are told PEER_REFUSED
-   * ("moved", retryable), so that requesters re-route between two tokens. Resolves when nothing uses it.
+   * ("moved", retryable), so that requesters re-route between two tokens. Resolves when nothing uses it. With `drain` its
+   * sessions are told only when each of them has ended or was silent for `idleMs`, or when the signal aborts.
    */
-  retireRunner(runner: SpanRunner): Promise<void>
+  retireRunner(runner: SpanRunner, drain?: { idleMs: number; signal: AbortSignal }): Promise<void>
   /**
    * From now on new sessions are refused (PEER_REFUSED, retryable, "peer … ‹because›"); those that run go on. null: they are
    * taken again.

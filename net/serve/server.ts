@@ -47,6 +47,9 @@ interface Slot {
 }
 
 const WATCH_INTERVAL_MS = 2_000
+/** How often a runner that is drained is looked at. */
+const DRAIN_LOOK_MS = 250
+
 export class FrameServer implements InferenceServer {
   readonly #options: ServerOptions
   readonly #pacer: Pacer | null
@@ -82,12 +85,12 @@ export class FrameServer implements InferenceServer {
     this.#changed()
   }
 
-  async retireRunner(runner: SpanRunner): Promise<void> {
+  async retireRunner(runner: SpanRunner, drain?: { idleMs: number; signal: AbortSignal }): Promise<void> {
     const slot = this.#slots.find((candidate) => candidate.runner === runner)
     if (slot === undefined) return
     slot.isRetired = true
-    const leaving = [...this.#sessions.values()].filter((session) => session.runner === runner)
-    await this.#endBetweenSteps(leaving, aside('moved to other blocks', this.#options.selfId))
+    if (drain !== undefined) await this.#untilQuiet(runner, drain)
+    await this.#endBetweenSteps(this.#sessionsOf(runner), aside('moved to other blocks', this.#options.selfId))
     this.#slots.splice(this.#slots.indexOf(slot), 1)
     this.#changed()
   }
@@ -259,6 +262,15 @@ export class FrameServer implements InferenceServer {
     return session
   }
 
+  #sessionsOf(runner: SpanRunner): HopSession[] {
+    return [...this.#sessions.values()].filter((session) => session.runner === runner)
+  }
+
+  async #untilQuiet(runner: SpanRunner, { idleMs, signal }: { idleMs: number; signal: AbortSignal }): Promise<void> {
+    const isActive = ({ lastActivityAt }: HopSession): boolean => lastActivityAt >= performance.now() - idleMs
+    while (!signal.aborted && this.#sessionsOf(runner).some(isActive)) await pause(DRAIN_LOOK_MS, signal)
+  }
+
   /** Each between two steps of its own: with several sessions the runner may never rest. */
   async #endBetweenSteps(sessions: readonly HopSession[], error: SwarmError): Promise<void> {
     await Promise.all(sessions.map((session) => session.failBetweenSteps(error)))
@@ -341,4 +353,17 @@ export class FrameServer implements InferenceServer {
   #changed(): void {
     for (const listener of this.#listeners) listener()
   }
+}
+
+/** Resolves after `ms`, or when the signal aborts. */
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', done)
+      resolve()
+    }
+    const timer = setTimeout(done, ms)
+    signal.addEventListener('abort', done, { once: true })
+  })
 }

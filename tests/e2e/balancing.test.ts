@@ -110,7 +110,7 @@ test('checks come at random times with the given mean, and a steady swarm moves 
   }
 })
 
-test('an imbalance: the three move, a session on one of them goes on between two tokens', async () => {
+test('an imbalance: the three move, an answer under way on one of them ends there', async () => {
   const first = await openDonorPage(browser, pageUrl, FIRST_HALF)
   const prompt = startTabswarm(
     ['prompt', '--dht_initial_peers', relay, '--temperature', '0', '--max-tokens', String(ANSWER_TOKENS)].concat([
@@ -132,10 +132,8 @@ test('an imbalance: the three move, a session on one of them goes on between two
   for (const lines of [start.stdout, donate.stdout, person.console, panel]) expectMove(lines)
 
   const answer = await answerOf(prompt, 200_000)
-  // Once or more: it may go on to another that moves as well.
-  const lost = prompt.stderr.filter((line) => line.startsWith('Lost'))
-  expect(lost).not.toEqual([])
-  for (const line of lost) {
+  // None, unless it takes longer than a tab waits before it gives up its old blocks.
+  for (const line of prompt.stderr.filter((each) => each.startsWith('Lost'))) {
     expect(line).toMatch(/^Lost …\w{6} \(peer 12D3KooW\w+ moved to other blocks\): looking for another route\.$/)
   }
   expect(answer.ids).toEqual(STORY.greedy.slice(0, ANSWER_TOKENS))

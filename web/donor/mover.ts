@@ -1,11 +1,12 @@
 /**
  * Moves a serving donor to other blocks: claims them, waits until the claim stands, loads them beside the old ones, serves and
- * announces them, and only then lets the old ones go, between two tokens. The old blocks are let go only while others
- * hold them; where memory has room for one span only, that is checked before loading, and said.
+ * announces them, and only then lets the old ones go: when the answers that run there have ended, and those that last longer
+ * between two tokens. The old blocks are let go only while others hold them; where memory has room for one span only, that is
+ * checked before loading, and said.
  */
 import type { InferenceServer } from '../../net/types.ts'
 import { describeError, SwarmError } from '../../swarm/errors.ts'
-import { blocksLostByMove } from '../../swarm/planner/coverage.ts'
+import { blocksLostByMove, missingBlocks } from '../../swarm/planner/coverage.ts'
 import type { SwarmView } from '../../swarm/planner/types.ts'
 import { NO_BLOCKS, blocksOf, formatBlockRanges, sameSpan, type Span } from '../../swarm/span.ts'
 import type { DonorLog } from './donor-log.ts'
@@ -19,6 +20,11 @@ import { settleClaim } from './settle.ts'
 import { bytesOf, type Sizing } from './sizing.ts'
 import type { LoadedSpan, SpanLoader } from './span-loader.ts'
 import type { LoadProgress } from './state.ts'
+
+/** An answer of some hundred tokens; what lasts longer goes on in other tabs, and runs its tokens again there. */
+const DRAIN_LIMIT_MS = 60_000
+/** Whoever waits for an answer pings every second, hidden pages less often; a chat that rests is silent. */
+const DRAIN_IDLE_MS = 5_000
 
 export interface MoverOptions {
   environment: DonorEnvironment
@@ -129,7 +135,7 @@ export class Mover {
     }
     this.#serve(loaded, claimedAt)
     this.#options.promises.done()
-    await this.#retire(old)
+    await this.#retire(old, signal)
     return true
   }
 
@@ -152,7 +158,7 @@ export class Mover {
     const servedSince = member.fields.claimedAt
     member.announce({ state: 'joining', span: target, next: null, claimedAt, asks: null, promises: null })
     this.#options.promises.done()
-    await this.#retire(old)
+    await this.#retire(old, signal)
     this.#options.onDropped()
     try {
       this.#serve(await this.#load(target, signal), claimedAt)
@@ -209,8 +215,24 @@ export class Mover {
     onServing(loaded)
   }
 
-  async #retire({ runner }: LoadedSpan): Promise<void> {
-    await this.#options.server.retireRunner(runner)
+  /** Answers under way end where they are, unless that takes too long, the donor is to stop, or blocks are missing. */
+  async #retire({ runner }: LoadedSpan, signal: AbortSignal): Promise<void> {
+    const { environment, member, server } = this.#options
+    const enough = new AbortController()
+    const look = (): void => {
+      if (signal.aborted || missingBlocks(member.view()).length > 0) enough.abort()
+    }
+    const cancel = environment.clock.after(DRAIN_LIMIT_MS, () => enough.abort())
+    const unsubscribe = member.node.directory.onChange(look)
+    signal.addEventListener('abort', look)
+    look()
+    try {
+      await server.retireRunner(runner, { idleMs: DRAIN_IDLE_MS, signal: enough.signal })
+    } finally {
+      cancel()
+      unsubscribe()
+      signal.removeEventListener('abort', look)
+    }
     await runner.dispose()
   }
 }

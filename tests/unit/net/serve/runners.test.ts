@@ -63,6 +63,45 @@ describe('runners', () => {
     expect(server.stats().sessions).toBe(1)
   })
 
+  test('a runner that is drained serves what runs there to its end, and takes nothing new', async () => {
+    const { server, runner } = createServer({ start: 0, end: 9 })
+    const [ends, stays] = [connect(server, 'a'), connect(server, 'b')]
+    await open(ends, { start: 0, end: 9, previous: 'a' }, sessionId(1))
+    await open(stays, { start: 0, end: 9, previous: 'b' }, sessionId(2))
+    const moved = new FakeRunner({ start: 0, end: 9 }, BLOCKS, 2)
+    server.addRunner(moved)
+    const enough = new AbortController()
+    let isRetired = false
+    const retired = server
+      .retireRunner(runner, { idleMs: 60_000, signal: enough.signal })
+      .then(() => (isRetired = true))
+    await open(connect(server), { start: 0, end: 9 }, sessionId(5))
+    expect(moved.sessions.size).toBe(1)
+    for (const [stream, id] of [
+      [ends, 1],
+      [stays, 2],
+    ] as const) {
+      await stream.send(tokensFrame([1], { step: 1, position: 0, session: sessionId(id) }))
+      expect((await next(stream)).type).toBe('done')
+    }
+    await ends.close()
+    await settled(() => runner.sessions.size === 1)
+    expect(isRetired).toBe(false)
+    enough.abort()
+    expect(await nextFailure(stays)).toMatchObject({ code: 'PEER_REFUSED', retryable: true })
+    await retired
+    expect([runner.sessions.size, server.stats().sessions]).toEqual([0, 1])
+  })
+
+  test('a drain ends by itself when nobody has asked for anything lately', async () => {
+    const { server, runner } = createServer({ start: 0, end: 9 })
+    const stream = connect(server)
+    await open(stream, { start: 0, end: 9 })
+    await server.retireRunner(runner, { idleMs: 10, signal: new AbortController().signal })
+    expect(await nextFailure(stream)).toMatchObject({ code: 'PEER_REFUSED', retryable: true })
+    expect(runner.sessions.size).toBe(0)
+  })
+
   test('a runner that never rests is retired all the same: each session leaves between two of its own steps', async () => {
     const { server, runner } = createServer({ start: 0, end: 9 })
     const sessions = [1, 2].map((number) => ({ id: sessionId(number), stream: connect(server), step: 0 }))

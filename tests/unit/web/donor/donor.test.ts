@@ -428,6 +428,28 @@ describe('moving', () => {
     expect(replica.servedSpan()).toEqual({ start: 0, end: 8 })
   })
 
+  it('answers under way on the old blocks end there, unless that takes too long', async () => {
+    const { swarm, mover } = await withHole({})
+    if (mover.node !== null) mover.node.active = 1
+    await swarm.clock.until(() => mover.servedSpan()?.start === 8, 10_000)
+    expect(mover.node?.record()).toMatchObject({ state: 'online', span: { start: 8, end: 16 } })
+    await swarm.clock.advance(50_000)
+    expect(mover.node?.retired).toEqual([])
+    await swarm.clock.advance(15_000)
+    expect(mover.node?.retired).toEqual([{ start: 0, end: 8 }])
+    expect(mover.engines[0]?.disposed).toEqual([{ start: 0, end: 8 }])
+  })
+
+  it.each(['stop', 'pause', 'a new hole'] as const)('%s ends the wait for answers on the old blocks', async (cause) => {
+    const { swarm, mover, replica } = await withHole({})
+    if (mover.node !== null) mover.node.active = 1
+    await swarm.clock.until(() => mover.servedSpan()?.start === 8, 10_000)
+    if (cause === 'a new hole') replica.vanish()
+    else void mover.donor[cause]()
+    await swarm.clock.advance(5_000)
+    expect(mover.node?.retired).toEqual([{ start: 0, end: 8 }])
+  })
+
   it('the replica leaving during the move keeps the mover where it is needed', async () => {
     const { swarm, mover, replica } = await withHole({})
     await swarm.clock.until(() => mover.loads.length === 2, 10_000)

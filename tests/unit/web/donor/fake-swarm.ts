@@ -293,8 +293,10 @@ export class FakeNode implements ServingNode {
         this.#runners.add(runner)
         this.#swarm.onServing()
       },
-      retireRunner: async (runner) => {
+      retireRunner: async (runner, drain) => {
         await this.#swarm.clock.sleep(30)
+        // Answers of this donor's end never: only what cuts the drain short ends it.
+        while (this.active > 0 && drain?.signal.aborted === false) await this.#swarm.clock.sleep(100)
         this.retired.push(runner.span)
         const before = this.#swarm.missing().length
         this.#runners.delete(runner)
