@@ -21,6 +21,8 @@ export interface SpeculationReport {
   accepted: number
 }
 
+/** Where nobody has said anything. */
+export const DEFAULT_SPECULATE = 'off'
 /** Tokens guessed at a time, at most. */
 export const MAX_DRAFT_TOKENS = MAX_LOGITS_ROWS - 1
 
@@ -58,6 +60,13 @@ export class Speculation {
   onNewRoute(): void {
     this.#pace.restart()
   }
+}
+
+/** As written in an option: `off`, `auto` or a number of tokens; null for anything else. */
+export function readSpeculate(text: string): Speculate | null {
+  if (text === 'off' || text === 'auto') return text
+  const count = /^\d{1,2}$/u.test(text) ? Number(text) : 0
+  return count >= 1 && count <= MAX_DRAFT_TOKENS ? count : null
 }
 
 /** @throws SwarmError BAD_OPTION */

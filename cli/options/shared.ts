@@ -1,4 +1,5 @@
 /** Options that several subcommands share, in groups. The words of the original's command line are kept. */
+import { DEFAULT_SPECULATE, MAX_DRAFT_TOKENS, readSpeculate } from '../../session/speculate.ts'
 import { BACKEND_CHOICES } from '../../swarm/backend.ts'
 import { RULE_NAMES } from '../../swarm/planner/rules.ts'
 import { WEIGHT_CHOICES } from '../../swarm/model/config.ts'
@@ -15,6 +16,8 @@ const NETWORK = 'Network'
 const ANSWER = 'Answer'
 
 const isPort = between(0, 65_535)
+const isSpeculate = (value: string): string | null =>
+  readSpeculate(value) === null ? `must be off, auto or 1 to ${MAX_DRAFT_TOKENS}` : null
 
 export const hubOptions = {
   hubUrl: text('where models that are not in a models folder are read', {
@@ -172,6 +175,10 @@ export const samplingOptions = {
   mixWeights: flag('lets tabs of different weight formats follow one another; the text may then depend on who serves', {
     group: ANSWER,
   }),
+  speculate: text(
+    'tokens guessed from the text and tried with each lap through the swarm, as many as pay (auto) or always N; the text is the same',
+    { group: ANSWER, placeholder: 'off|auto|N', default: DEFAULT_SPECULATE, check: isSpeculate },
+  ),
   json: flag('one JSON object in place of the text', { group: ANSWER }),
 }
 

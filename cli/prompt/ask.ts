@@ -6,6 +6,7 @@ import { randomBytes, randomInt } from 'node:crypto'
 import { ChatSession } from '../../session/generate.ts'
 import { samplingFor } from '../../session/model/defaults.ts'
 import { preparePrompt, type PreparedPrompt, type PromptInput } from '../../session/prompt.ts'
+import { DEFAULT_SPECULATE, readSpeculate } from '../../session/speculate.ts'
 import type { GenerateEvent, PromptModel, SamplingOptions } from '../../session/types.ts'
 import type { SwarmNode } from '../../net/types.ts'
 import type { RouteHop } from '../../swarm/planner/types.ts'
@@ -28,6 +29,7 @@ export interface AskOptions {
   stop: readonly string[]
   ignoreEos: boolean
   mixWeights: boolean
+  speculate: string
   json: boolean
 }
 
@@ -88,6 +90,7 @@ export async function ask(
       stopSequences: options.stop,
       ignoreEos: options.ignoreEos,
       signal,
+      speculate: readSpeculate(options.speculate) ?? DEFAULT_SPECULATE,
     })
     const paths: HopPaths = new Map()
     const end = await follow(events, options.json, output, paths)

@@ -112,6 +112,12 @@ function Figures({ entry }: { entry: AnswerEntry }) {
         formats.integer(Math.max(0, stats.promptTokens - stats.reusedTokens)),
       ),
     )
+    const { speculation } = stats
+    if (speculation !== undefined) {
+      const { laps, drafted, accepted } = speculation
+      const perLap = laps === 0 ? 0 : accepted / laps
+      parts.push(chat.guessed(formats.decimal(perLap), formats.integer(accepted), formats.integer(drafted)))
+    }
   }
   return (
     <p class="figures" data-testid="chat-figures">

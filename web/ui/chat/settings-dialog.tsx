@@ -3,7 +3,7 @@ import type { ComponentChildren } from 'preact'
 import { Dialog } from '../parts/dialog.tsx'
 import { useDraft } from '../parts/use-draft.ts'
 import { useServices, useTexts } from '../services.ts'
-import { DEFAULT_SETTINGS, type ChatSettings } from '../state/chat-types.ts'
+import { DEFAULT_SETTINGS, SPECULATE_SETTINGS, type ChatSettings } from '../state/chat-types.ts'
 import { readStopTexts } from '../state/preferences.ts'
 
 type NumberKey = 'temperature' | 'topP' | 'topK' | 'repetitionPenalty' | 'maxTokens' | 'seed'
@@ -43,6 +43,24 @@ export function SettingsDialog({ open, onClose }: { open: boolean; onClose: () =
               preferences.settings.value = { ...preferences.settings.value, stop: texts }
             }}
           />
+        </Field>
+        <Field id="set-speculate" label={settings.speculate} help={settings.speculateHelp}>
+          <select
+            id="set-speculate"
+            data-testid="setting-speculate"
+            aria-describedby="set-speculate-help"
+            value={preferences.settings.value.speculate}
+            onChange={(event) => {
+              const speculate = SPECULATE_SETTINGS.find((name) => name === event.currentTarget.value)
+              if (speculate !== undefined) preferences.settings.value = { ...preferences.settings.value, speculate }
+            }}
+          >
+            {SPECULATE_SETTINGS.map((name) => (
+              <option key={name} value={name}>
+                {name === 'off' ? settings.speculateOff : settings.speculateAuto}
+              </option>
+            ))}
+          </select>
         </Field>
         <Field id="set-systemPrompt" label={settings.systemPrompt} help={settings.systemPromptHelp}>
           <textarea

@@ -147,6 +147,7 @@ function statsOf(timings: Timings): AnswerStats {
     generatedTokens: timings.generatedTokens,
     promptTokens: timings.promptTokens,
     reusedTokens: timings.reusedTokens,
+    ...(timings.speculation === undefined ? {} : { speculation: timings.speculation }),
   }
 }
 

@@ -2,6 +2,7 @@
  * What a chat is, on the page and in storage. Plain data only: an entry as shown is the entry as stored, so that a reload
  * shows what was there. `storage/chat-db.ts` keeps it, `conversation.ts` changes it.
  */
+import { DEFAULT_SPECULATE, type SpeculationReport } from '../../../session/speculate.ts'
 import type { PlainError } from '../../../swarm/errors.ts'
 import type { Span } from '../../../swarm/span.ts'
 
@@ -70,6 +71,8 @@ export interface AnswerStats {
   promptTokens: number
   /** Prompt tokens whose KV cache was reused. */
   reusedTokens: number
+  /** Passes through the swarm, and tokens guessed right in them; absent where none were to be guessed. */
+  speculation?: SpeculationReport
 }
 
 /** Sampling as set on the page; null: what the model's generation_config says. */
@@ -84,7 +87,12 @@ export interface ChatSettings {
   systemPrompt: string
   /** Texts that end an answer. */
   stop: readonly string[]
+  speculate: SpeculateSetting
 }
+
+/** Whether tokens are guessed ahead where it pays. The text is the same. */
+export const SPECULATE_SETTINGS = ['off', 'auto'] as const
+export type SpeculateSetting = (typeof SPECULATE_SETTINGS)[number]
 
 export const DEFAULT_SETTINGS: ChatSettings = {
   temperature: null,
@@ -95,4 +103,5 @@ export const DEFAULT_SETTINGS: ChatSettings = {
   seed: null,
   systemPrompt: '',
   stop: [],
+  speculate: DEFAULT_SPECULATE,
 }

@@ -297,6 +297,7 @@ export class Conversation {
       stopSequences: settings.stop,
       ignoreEos: false,
       signal: signal_,
+      speculate: settings.speculate,
     }
   }
 

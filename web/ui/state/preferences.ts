@@ -1,7 +1,7 @@
 /** Language, theme, sampling and power settings: signals that are written back to storage when they change. */
 import { computed, effect, signal, type ReadonlySignal, type Signal } from '@preact/signals'
 import { LANGUAGES, type Language } from '../i18n/languages.ts'
-import { DEFAULT_SETTINGS, type ChatSettings } from './chat-types.ts'
+import { DEFAULT_SETTINGS, SPECULATE_SETTINGS, type ChatSettings } from './chat-types.ts'
 import type { SettingsStorage } from './ports.ts'
 import { readPower, type PowerSettings } from './power.ts'
 
@@ -76,6 +76,7 @@ export function readSettings(stored: string | null): ChatSettings {
     seed: numberIn(v['seed'], 0, Number.MAX_SAFE_INTEGER),
     systemPrompt: typeof v['systemPrompt'] === 'string' ? v['systemPrompt'].slice(0, 20_000) : '',
     stop: Array.isArray(v['stop']) ? readStopTexts(v['stop'].join('\n')) : [],
+    speculate: SPECULATE_SETTINGS.find((name) => name === v['speculate']) ?? DEFAULT_SETTINGS.speculate,
   }
 }
 
