@@ -92,6 +92,7 @@ describe('start', () => {
         addressOf(output),
       ])
       expect(joined).toMatchObject({ code: 0, stdout: `${tinytalesCase('Hello, how are you?').greedy_text}\n` })
+      await expectGuesses(addressOf(output))
       started.signal('SIGINT')
       expect(await started.exited(15_000)).toMatchObject({ code: 0 })
       expect(await isPortFree(port)).toBe(true)
@@ -114,6 +115,25 @@ describe('start', () => {
     expect(readdirSync(tempDir)).toEqual([])
   })
 })
+
+/** A story that is told again: the same text in fewer laps through the four tabs. */
+async function expectGuesses(address: string): Promise<void> {
+  const { input_ids, greedy } = tinytalesCase('Tell me a story.')
+  const ids = [...input_ids, ...greedy, ...input_ids].join()
+  const ask = async (...args: string[]): Promise<PromptAnswer> => {
+    const shared = ['--prompt-ids', ids, '--temperature', '0', '--max-tokens', '24', '--ignore-eos', '--json']
+    const run = await runTabswarm(['prompt', ...shared, ...args, '--dht-initial-peers', address])
+    expect(run.code, run.stderr).toBe(0)
+    return JSON.parse(run.stdout) as PromptAnswer
+  }
+  const plain = await ask('--speculate', 'off')
+  const guessed = await ask('--speculate', '4')
+  expect(guessed.ids).toEqual(plain.ids)
+  expect(guessed.text).toBe(plain.text)
+  expect(plain.timings.speculation).toBeUndefined()
+  expect(guessed.timings.speculation?.accepted).toBeGreaterThan(0)
+  expect(guessed.timings.speculation?.laps).toBeLessThan(24)
+}
 
 function addressOf(output: string): string {
   return /'(\/ip4\/[^']+)'/.exec(output)?.[1] ?? ''

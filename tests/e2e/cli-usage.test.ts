@@ -52,6 +52,7 @@ describe('tabswarm', () => {
     [['start', '--tab', '2'], 2, 'There is no option --tab. Did you mean --tabs?'],
     [['start', '9000'], 2, 'start takes no plain words, and was given "9000". With npm, write -- before the options'],
     [['start', '--prompt', 'a', '--tabs', '0'], 2, '--prompt needs tabs that answer, and --tabs is 0.'],
+    [['prompt', 'hi', '--speculate', '16'], 2, '--speculate is "16", and must be off, auto or 1 to 15.'],
     [['start', '--json'], 2, '--json shows an answer, and there is no --prompt.'],
     [['donate', '--num_blocks', '0', '--dht_port', '0'], 2, '--num_blocks is "0", and must be 1 or more.'],
     [['donate', '--dht_initial_peers', 'nonsense'], 2, 'nonsense'],

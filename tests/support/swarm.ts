@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
+import type { Timings } from '../../session/types.ts'
 import { firstAddress } from './original-guide.ts'
 import { makeTempDir, removeTempDir, REPO_ROOT, startTabswarm, type StartedProcess } from './processes.ts'
 
@@ -19,7 +20,7 @@ export interface PromptAnswer {
   finish: 'stop' | 'length' | 'cancel' | 'error'
   weights: string
   backend: string
-  timings: Record<string, number>
+  timings: Timings
 }
 
 export interface ReferenceCase {
