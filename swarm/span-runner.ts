@@ -3,7 +3,8 @@
  * span and the KV caches; in front of it `net/serve` owns streams and sessions. Tests put a fake or the plain reference
  * engine behind it. All methods may be called from the page's main thread; buffers are transferred, never shared.
  *
- * Order: steps of one session are run in the order in which they were given. A batch may hold steps of several sessions.
+ * Order: what concerns one session is done in the order in which it was given. A batch may hold steps of several sessions. Calls may
+ * overlap: rows of other sessions pass between the chunks of a long step.
  * Ownership: input arrays belong to the runner after the call; output arrays belong to the caller.
  */
 import type { Span } from './span.ts'
@@ -42,7 +43,7 @@ export interface StepOutput {
   logits?: LogitsRow
   /** Of the rows before it, in order, where more than one was asked for. */
   earlierLogits?: LogitsRow[]
-  /** Time on the device for the batch this step was in, milliseconds. */
+  /** Time on the device for the chunks this step was in, others' rows in them included, milliseconds. */
   computeMs: number
 }
 

@@ -1,7 +1,7 @@
 /**
  * The queue in front of one runner. Whatever waits when the runner becomes free is given to it as one batch: at most one
- * step of each session (their order is kept), together at most MAX_STEP_ROWS rows, so that a long prefill is one batch of
- * its own and the decode steps of other sessions pass between its chunks.
+ * step of each session (their order is kept), together at most MAX_STEP_ROWS rows. Tokens do not wait behind a prefill: there are two
+ * lanes, and the runner lets the one's rows in between the chunks of the other.
  */
 import { SwarmError, toPlainError } from '../../swarm/errors.ts'
 import { MAX_STEP_ROWS } from '../../swarm/limits.ts'
@@ -17,13 +17,19 @@ export interface Job {
   done: (result: StepOutput | StepFailure) => void
 }
 
+/** A token, or one with guesses behind it; more rows are a prefill. */
+const MOST_ROWS_OF_A_TOKEN = 16
+type Lane = 'tokens' | 'prefill'
+const LANES: readonly Lane[] = ['tokens', 'prefill']
+
 export class Batcher {
   readonly #runner: SpanRunner
   readonly #pacer: Pacer | null
   readonly #queue: Job[] = []
+  /** Sessions with a step at the runner. */
   readonly #running = new Set<string>()
   readonly #waiters: { session: string | null; resolve: () => void }[] = []
-  #isRunning = false
+  readonly #busy = new Set<Lane>()
 
   constructor(runner: SpanRunner, pacer: Pacer | null) {
     this.#runner = runner
@@ -32,7 +38,7 @@ export class Batcher {
 
   enqueue(job: Job): void {
     this.#queue.push(job)
-    if (!this.#isRunning) void this.#run()
+    this.#start()
   }
 
   /** Forgets what has not begun of a session; its `done` is not called. Returns how many steps. */
@@ -50,21 +56,27 @@ export class Batcher {
     return new Promise((resolve) => this.#waiters.push({ session, resolve }))
   }
 
-  async #run(): Promise<void> {
-    this.#isRunning = true
+  /** Each lane that rests and may have something to do. */
+  #start(): void {
+    for (const lane of LANES) if (!this.#busy.has(lane)) void this.#run(lane)
+  }
+
+  async #run(lane: Lane): Promise<void> {
+    this.#busy.add(lane)
     // A moment for steps that arrive in the same turn of the event loop: they share one batch.
     await Promise.resolve()
-    for (let batch = this.#take(); batch.length > 0; batch = this.#take()) {
-      for (const { input } of batch) this.#running.add(input.session)
+    for (let batch = this.#take(lane); batch.length > 0; batch = this.#take(lane)) {
       const results = await this.#step(batch)
       for (const [i, job] of batch.entries()) {
         if (this.#pacer !== null) await this.#pacer.pay(job.input.rows * job.blocks, job.arrivedAtMs)
         this.#running.delete(job.input.session)
         job.done(results[i] ?? missing(job))
       }
+      // What waited behind these steps may belong to the other lane.
+      if (this.#queue.some((job) => laneOf(job) !== lane)) this.#start()
       this.#wake()
     }
-    this.#isRunning = false
+    this.#busy.delete(lane)
     this.#wake()
   }
 
@@ -78,25 +90,26 @@ export class Batcher {
     }
   }
 
-  #take(): Job[] {
+  #take(lane: Lane): Job[] {
     const batch: Job[] = []
     const sessions = new Set<string>()
     let rows = 0
     for (const job of this.#queue) {
       const { session, rows: jobRows } = job.input
-      if (sessions.has(session)) continue
+      if (sessions.has(session) || this.#running.has(session)) continue
       sessions.add(session)
-      if (batch.length > 0 && rows + jobRows > MAX_STEP_ROWS) continue
+      if (laneOf(job) !== lane || (batch.length > 0 && rows + jobRows > MAX_STEP_ROWS)) continue
       batch.push(job)
       rows += jobRows
     }
     const taken = new Set(batch)
     this.#queue.splice(0, this.#queue.length, ...this.#queue.filter((job) => !taken.has(job)))
+    for (const { input } of batch) this.#running.add(input.session)
     return batch
   }
 
   #isIdle(session: string | null): boolean {
-    if (session === null) return !this.#isRunning && this.#queue.length === 0
+    if (session === null) return this.#busy.size === 0 && this.#queue.length === 0
     return !this.#running.has(session) && !this.#queue.some((job) => job.input.session === session)
   }
 
@@ -106,6 +119,10 @@ export class Batcher {
       else this.#waiters.push(waiter)
     }
   }
+}
+
+function laneOf({ input }: Job): Lane {
+  return input.rows <= MOST_ROWS_OF_A_TOKEN ? 'tokens' : 'prefill'
 }
 
 function missing({ input }: Job): StepFailure {

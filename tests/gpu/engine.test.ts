@@ -142,6 +142,10 @@ describe('the runner', () => {
     expect(await lab.call('prefixRules', F32)).toEqual([])
   })
 
+  it('lets tokens and openings of others pass between the chunks of a prefill, bit for bit', async () => {
+    expect(await lab.call('duringAPrefill', F32)).toEqual({ order: 'abx', differ: 0 })
+  })
+
   it('measures its throughput', async () => {
     const { blockStepsPerSecond } = await lab.call('throughput', 'models/tinytales', 'f32')
     expect(blockStepsPerSecond).toBeGreaterThan(1)

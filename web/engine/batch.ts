@@ -1,10 +1,6 @@
-/**
- * A batch of steps as every backend runs it: which inputs go through the blocks together, which rows of them are in the next chunk,
- * and what becomes of a session when its rows are through.
- */
+/** Steps as every backend runs them: which rows are in the next chunk, and what becomes of a session when its rows are through. */
 import type { SwarmError } from '../../swarm/errors.ts'
 import type { LlamaConfig } from '../../swarm/model/config.ts'
-import { sameSpan } from '../../swarm/span.ts'
 import type { LogitsRow, StepFailure, StepInput, StepOutput } from '../../swarm/span-runner.ts'
 import type { PrefixHolder } from './kept-prefixes.ts'
 import { cutSession, findSession } from './session-rules.ts'
@@ -18,7 +14,6 @@ export interface BatchSession extends PrefixHolder {
 
 /** An input that passed its checks. */
 export interface Job<S extends BatchSession> {
-  index: number
   input: StepInput
   rows: StepRows
   session: S
@@ -42,49 +37,24 @@ export interface JobPart<S extends BatchSession> {
   position: number
 }
 
-/**
- * As many waiting inputs as go through the blocks together: of the same span, one a session. The others stay in order. Inputs that
- * may not run get their failure.
- */
-export function nextJobs<S extends BatchSession>(
-  batch: readonly StepInput[],
-  waiting: readonly number[],
-  { sessions, config, outputs }: { sessions: ReadonlyMap<string, S>; config: LlamaConfig; outputs: Results },
-): { jobs: Job<S>[]; later: number[] } {
-  const jobs: Job<S>[] = []
-  const later: number[] = []
-  const seen = new Set<string>()
-  for (const index of waiting) {
-    const input = batch[index] as StepInput
-    const session = sessions.get(input.session)
-    const first = jobs[0]
-    const isOther = first !== undefined && session !== undefined && !sameSpan(first.session.span, session.span)
-    if (seen.has(input.session) || isOther) {
-      later.push(index)
-      seen.add(input.session)
-      continue
-    }
-    seen.add(input.session)
-    try {
-      const found = findSession(sessions, input.session)
-      const rows = checkStep(input, found, config)
-      if (input.position < found.length) cutSession(found, input.position)
-      const endsWithHead = found.span.end === config.numHiddenLayers
-      const hidden = endsWithHead ? null : new Float32Array(input.rows * config.hiddenSize)
-      jobs.push({ index, input, rows, session: found, done: 0, hidden, logits: [], failure: null })
-    } catch (error) {
-      outputs[index] = failureOf(input, error)
-    }
-  }
-  return { jobs, later }
+/** An input that may run now: what it forgets is cut. @throws SwarmError what `checkStep` does, NO_SESSION */
+export function makeJob<S extends BatchSession>(
+  input: StepInput,
+  sessions: ReadonlyMap<string, S>,
+  config: LlamaConfig,
+): Job<S> {
+  const session = findSession(sessions, input.session)
+  const rows = checkStep(input, session, config)
+  if (input.position < session.length) cutSession(session, input.position)
+  const endsWithHead = session.span.end === config.numHiddenLayers
+  const hidden = endsWithHead ? null : new Float32Array(input.rows * config.hiddenSize)
+  return { input, rows, session, done: 0, hidden, logits: [], failure: null }
 }
 
-/** What the batch has come to, by index of the input. */
-export type Results = (StepOutput | StepFailure)[]
-
 /**
- * The next rows of the jobs in their order, at most `room` together. `fit` tells how many of a session's rows at a position may
- * be in one chunk, at least one.
+ * The next rows of the jobs, at most `room` together. The fewest come first and each job may have its share of what is left: a token
+ * never waits behind a long prefill, which gets what tokens leave. `fit` tells how many of a session's rows at a position may be in
+ * one chunk, at least one.
  */
 export function nextChunk<S extends BatchSession>(
   jobs: readonly Job<S>[],
@@ -93,8 +63,10 @@ export function nextChunk<S extends BatchSession>(
 ): JobPart<S>[] {
   const chunk: JobPart<S>[] = []
   let left = room
-  for (const job of jobs) {
-    const wanted = Math.min(left, job.input.rows - job.done)
+  const fewestFirst = jobs.toSorted((a, b) => a.input.rows - a.done - (b.input.rows - b.done))
+  for (const [i, job] of fewestFirst.entries()) {
+    const share = Math.ceil(left / (jobs.length - i))
+    const wanted = Math.min(share, job.input.rows - job.done)
     if (wanted === 0) continue
     const position = job.input.position + job.done
     const rows = fit(position, wanted)

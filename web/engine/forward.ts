@@ -17,10 +17,10 @@ import type { Activations } from './activations.ts'
 import { createActivations } from './activations.ts'
 import type { BlockPlan } from './block.ts'
 import { planBlock } from './block.ts'
-import type { KvCache } from './kv-cache.ts'
+import type { KvBudget, KvCache } from './kv-cache.ts'
 import { inverseFrequencies, ropeTable } from './rope-tables.ts'
 import type { StepRows } from './step-checks.ts'
-import { SubmitPacer } from './submit-pacer.ts'
+import { SubmitPacer, TILE_ROWS, type CostSample } from './submit-pacer.ts'
 import type { SpanWeights } from './weights.ts'
 
 /** What a session adds to the blocks of its span. */
@@ -54,6 +54,9 @@ export interface ForwardOptions {
   /** Rotary frequencies `[headDim / 2]` in place of the config's. */
   ropeFrequencies?: Float32Array
 }
+
+/** Where a block is timed a second time: what attention costs grows with what it looks back at. */
+const FAR_CONTEXT = 1024
 
 /** A session's rows in a chunk, with the dispatches that are its own. */
 interface PartShape {
@@ -93,9 +96,42 @@ export class Forward {
     return this.#activations.hidden
   }
 
-  /** Rows that a chunk may have now. */
-  get maxRows(): number {
-    return this.#pacer.rowsPerChunk(ENGINE_MAX_ROWS)
+  /** Rows that a chunk may have now, the farthest at `position`. `sharedBlocks`: see `SubmitPacer.rowsPerChunk`. */
+  maxRows(position: number, sharedBlocks: number | null): number {
+    return this.#pacer.rowsPerChunk(ENGINE_MAX_ROWS, position, sharedBlocks)
+  }
+
+  /** Times one block, so that the first person's prefill is cut as this adapter needs it and the first token not at all. */
+  async calibrate(budget: KvBudget): Promise<void> {
+    const { start } = this.#span
+    const span = { start, end: start + 1 }
+    const tokens = Math.min(FAR_CONTEXT, this.#config.maxPositionEmbeddings, budget.tokensLeft(0))
+    if (tokens < 2 * TILE_ROWS) return
+    const cache = await budget.allocate('timing', span, tokens)
+    const plan = this.sessionPlan(cache)
+    const time = async (rows: number, position: number): Promise<number> => {
+      const input =
+        start === 0 ? { tokens: new Uint32Array(rows) } : { hidden: new Float32Array(rows * this.#config.hiddenSize) }
+      const started = performance.now()
+      await this.run(span, [{ plan, input, from: 0, rows, position }], {
+        readHidden: false,
+        checkStopped: () => undefined,
+      })
+      return performance.now() - started
+    }
+    const sample = async (rows: number): Promise<CostSample> => {
+      // The first run of a kernel pays for what drivers put off until then.
+      await time(rows, 0)
+      const ms = await time(rows, 0)
+      const context = tokens - rows
+      return { near: { context: 0, ms }, far: { context, ms: await time(rows, context) } }
+    }
+    try {
+      this.#pacer.calibrate(await sample(1), await sample(TILE_ROWS))
+    } finally {
+      plan.step.destroy()
+      cache.free()
+    }
   }
 
   /** How many of a session's rows at a position may be in one chunk: the attention scratch has room for so many, at least for one. */
@@ -122,10 +158,11 @@ export class Forward {
     const shapes = this.#writeInputs(parts, rows)
     const plans = this.#plans.slice(span.start - this.#span.start, span.end - this.#span.start)
     const whole = { rows, position: 0, splits: 0, first: 0 }
+    const context = parts.reduce((sum, part) => sum + part.position * part.rows, 0) / rows
     let read: Promise<ArrayBuffer> | null = null
     for (let next = 0; next < plans.length;) {
       options.checkStopped()
-      const end = Math.min(plans.length, next + this.#pacer.blocksPerSubmit(rows))
+      const end = Math.min(plans.length, next + this.#pacer.blocksPerSubmit(rows, context))
       const started = performance.now()
       const encoder = this.#gpu.device.createCommandEncoder({ label: 'blocks' })
       const pass = encoder.beginComputePass({ label: 'blocks' })
@@ -141,7 +178,7 @@ export class Forward {
       if (readNow) read = this.#readback.read(this.#hiddenBytes(rows))
       // Waiting keeps one submit in flight and is what the pacer learns from; a GPU lost meanwhile is noticed by the caller.
       await Promise.all([read, this.#gpu.device.queue.onSubmittedWorkDone()])
-      this.#pacer.record(rows, end - next, performance.now() - started)
+      this.#pacer.record({ rows, context, blocks: end - next, ms: performance.now() - started })
       next = end
     }
     return read === null ? null : this.#unpad(new Float32Array(await read), rows)

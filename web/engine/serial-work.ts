@@ -24,6 +24,11 @@ export class SerialWork {
       return work()
     })
     this.#tail = result.catch(() => undefined)
+    return this.orStopped(result)
+  }
+
+  /** What comes first: `result`, or that everything is stopped. @throws SwarmError what `stop` was given */
+  orStopped<T>(result: Promise<T>): Promise<T> {
     return Promise.race([result, this.#whenStopped])
   }
 

@@ -5,6 +5,7 @@
 import type { SwarmError } from '../../swarm/errors.ts'
 import type { LlamaConfig } from '../../swarm/model/config.ts'
 import type { Span } from '../../swarm/span.ts'
+import { spanLength } from '../../swarm/span.ts'
 import type {
   LogitsRequest,
   LogitsRow,
@@ -19,8 +20,8 @@ import { allocating } from '../gpu/buffers.ts'
 import type { Gpu } from '../gpu/device.ts'
 import { KernelSet } from '../gpu/kernels/kernel-set.ts'
 import type { MatMulVariant } from '../gpu/kernels/kernel-set.ts'
-import type { BatchSession, Job, JobPart, Results } from './batch.ts'
-import { askedRows, commit, nextChunk, nextJobs, takeLogits } from './batch.ts'
+import type { BatchSession, JobPart } from './batch.ts'
+import { askedRows, takeLogits } from './batch.ts'
 import type { SessionPlan } from './forward.ts'
 import { Forward } from './forward.ts'
 import { Head } from './head.ts'
@@ -29,6 +30,7 @@ import { KvBudget } from './kv-cache.ts'
 import type { KvCache } from './kv-cache.ts'
 import { SerialWork } from './serial-work.ts'
 import { checkOpening, cutSession, findSession, gpuLost, noLogits } from './session-rules.ts'
+import { StepQueue } from './step-queue.ts'
 import type { SpanWeights } from './weights.ts'
 
 export interface SpanRunnerOptions {
@@ -48,7 +50,7 @@ interface Session extends BatchSession {
 }
 
 /**
- * Warm when it resolves: pipelines are compiled and every buffer but the sessions' caches is there. The runner owns the weights
+ * Warm when it resolves: pipelines are compiled, every buffer but the sessions' caches is there, and a block was timed. The runner owns the weights
  * from here on, also when this rejects. @throws SwarmError OUT_OF_MEMORY, ADAPTER_TOO_SMALL, BAD_SAFETENSORS (incomplete weights)
  */
 export async function createSpanRunner(
@@ -71,6 +73,7 @@ export async function createSpanRunner(
     })
     await ready
     const budget = new KvBudget(gpu, config, weights.span, options.cacheTokens)
+    await value.forward.calibrate(budget)
     return new GpuSpanRunner(gpu, config, weights.span, { ...value, budget, parts })
   } catch (error) {
     for (const part of parts) part.destroy()
@@ -98,6 +101,7 @@ class GpuSpanRunner implements SpanRunner {
   readonly #sessions = new Map<string, Session>()
   readonly #prefixes = new KeptPrefixes<KvCache>((cache) => cache.free())
   readonly #work = new SerialWork()
+  readonly #steps: StepQueue<Session>
 
   constructor(gpu: Gpu, config: LlamaConfig, span: Span, { forward, head, budget, parts }: RunnerParts) {
     this.span = span
@@ -108,11 +112,19 @@ class GpuSpanRunner implements SpanRunner {
     this.#head = head
     this.#budget = budget
     this.#parts = parts
+    this.#steps = new StepQueue(this.#work, {
+      config,
+      sessions: this.#sessions,
+      onStart: () => undefined,
+      room: (asked, position) => forward.maxRows(position, this.#sessions.size > 1 ? spanLength(asked) : null),
+      fit: (position, rows) => forward.fit(position, rows),
+      run: (asked, chunk) => this.#runChunk(asked, chunk),
+    })
     void gpu.lost.then((reason) => this.#work.stop(gpuLost(`the GPU was lost (${reason})`)))
   }
 
   openSession(request: SessionRequest): Promise<number> {
-    return this.#work.run(async () => {
+    return this.#steps.after(request.session, async () => {
       checkOpening(request, this.span, this.#config, this.#sessions)
       const { session, span, maxTokens, prefix = null } = request
       const { cache, tokens } = await this.#prefixes.begin(request, [...this.#sessions.values()], {
@@ -136,31 +148,21 @@ class GpuSpanRunner implements SpanRunner {
   }
 
   closeSession(session: string): Promise<void> {
-    return this.#work.run(async () => {
+    return this.#steps.after(session, async () => {
       this.#close(session)
     })
   }
 
   truncateSession(session: string, length: number): Promise<void> {
-    return this.#work.run(async () => cutSession(findSession(this.#sessions, session), length))
+    return this.#steps.after(session, async () => cutSession(findSession(this.#sessions, session), length))
   }
 
   step(batch: StepInput[]): Promise<(StepOutput | StepFailure)[]> {
-    return this.#work.run(async () => {
-      const started = performance.now()
-      const outputs: Results = []
-      for (let waiting = [...batch.keys()]; waiting.length > 0;) {
-        const { jobs, later } = nextJobs(batch, waiting, { sessions: this.#sessions, config: this.#config, outputs })
-        if (jobs.length > 0) await this.#runJobs(jobs, outputs)
-        waiting = later
-      }
-      const computeMs = performance.now() - started
-      return outputs.map((output) => ('error' in output ? output : { ...output, computeMs }))
-    })
+    return this.#steps.step(batch)
   }
 
   lastLogits(session: string, request: LogitsRequest): Promise<LogitsRow> {
-    return this.#work.run(async () => {
+    return this.#steps.after(session, async () => {
       const { logits, hasLogits } = findSession(this.#sessions, session)
       if (this.#head !== null && logits !== null && hasLogits) return this.#head.again(logits, request.topK)
       throw noLogits(session)
@@ -184,23 +186,12 @@ class GpuSpanRunner implements SpanRunner {
     for (const part of this.#parts.splice(0)) part.destroy()
   }
 
-  /** All of the same span. */
-  async #runJobs(jobs: readonly Job<Session>[], outputs: Results): Promise<void> {
-    const { span } = (jobs[0] as Job<Session>).session
+  async #runChunk(span: Span, chunk: readonly JobPart<Session>[]): Promise<void> {
     const readHidden = span.end !== this.#config.numHiddenLayers
-    for (;;) {
-      const chunk = nextChunk(jobs, this.#forward.maxRows, (position, rows) => this.#forward.fit(position, rows))
-      if (chunk.length === 0) return
-      const parts = chunk.map(({ job, from, rows, position }) => {
-        return { plan: job.session.plan, input: job.rows, from, rows, position }
-      })
-      const hidden = await this.#forward.run(span, parts, { readHidden, checkStopped: () => this.#work.check() })
-      await this.#finishChunk(chunk, hidden, outputs)
-    }
-  }
-
-  /** `hidden`: `[rows of the chunk, hiddenSize]` where it was asked for. */
-  async #finishChunk(chunk: readonly JobPart<Session>[], hidden: Float32Array | null, outputs: Results): Promise<void> {
+    const parts = chunk.map(({ job, from, rows, position }) => {
+      return { plan: job.session.plan, input: job.rows, from, rows, position }
+    })
+    const hidden = await this.#forward.run(span, parts, { readHidden, checkStopped: () => this.#work.check() })
     const { hiddenSize: width } = this.#config
     let row = 0
     for (const { job, rows } of chunk) {
@@ -209,7 +200,6 @@ class GpuSpanRunner implements SpanRunner {
       job.done += rows
     }
     await this.#runHead(chunk)
-    for (const { job } of chunk) if (job.done === job.input.rows) outputs[job.index] = commit(job)
   }
 
   async #runHead(chunk: readonly JobPart<Session>[]): Promise<void> {

@@ -17,11 +17,12 @@ import type {
   StepInput,
   StepOutput,
 } from '../../swarm/span-runner.ts'
-import type { BatchSession, Job, JobPart, Results } from '../engine/batch.ts'
-import { askedRows, commit, nextChunk, nextJobs, takeLogits } from '../engine/batch.ts'
+import type { BatchSession, JobPart } from '../engine/batch.ts'
+import { askedRows, takeLogits } from '../engine/batch.ts'
 import { KeptPrefixes } from '../engine/kept-prefixes.ts'
 import { SerialWork } from '../engine/serial-work.ts'
 import { checkOpening, cutSession, findSession, gpuLost, noLogits } from '../engine/session-rules.ts'
+import { StepQueue } from '../engine/step-queue.ts'
 import { WasmForward } from './forward.ts'
 import { WasmHead } from './head.ts'
 import { createKernels, type Kernels } from './kernels.ts'
@@ -45,6 +46,10 @@ export interface WasmRunnerOptions {
 
 /** So long a step may keep the Worker from its messages: pings are answered and a tab that stops is heard. */
 const BREATHE_EVERY_MS = 100
+/** While others have sessions here, a chunk takes about so long: a token of theirs waits for it. */
+const SHARED_CHUNK_MS = 300
+/** Fewer hardly shorten the wait, since weights are read for one row as for eight. */
+const MIN_SHARED_ROWS = 8
 
 interface Session extends BatchSession {
   cache: WasmKv
@@ -123,10 +128,13 @@ class WasmSpanRunner implements SpanRunner {
   readonly #sessions = new Map<string, Session>()
   readonly #prefixes = new KeptPrefixes<WasmKv>((cache) => cache.free())
   readonly #work = new SerialWork()
+  readonly #steps: StepQueue<Session>
   /** Null once disposed, so that the memory goes. */
   #parts: RunnerParts | null
   #cacheTokensLeft: number
   #breathedAt = 0
+  /** Of the last chunk of several rows. */
+  #rowMs = 0
 
   constructor(config: LlamaConfig, span: Span, parts: RunnerParts) {
     this.span = span
@@ -134,10 +142,20 @@ class WasmSpanRunner implements SpanRunner {
     this.#config = config
     this.#parts = parts
     this.#cacheTokensLeft = parts.arena.tokensLeft(0)
+    this.#steps = new StepQueue(this.#work, {
+      config,
+      sessions: this.#sessions,
+      onStart: () => {
+        this.#breathedAt = performance.now()
+      },
+      room: () => (this.#sessions.size > 1 ? this.#sharedRows() : ENGINE_MAX_ROWS),
+      fit: (_, rows) => rows,
+      run: (asked, chunk) => this.#runChunk(asked, chunk),
+    })
   }
 
   openSession(request: SessionRequest): Promise<number> {
-    return this.#work.run(async () => {
+    return this.#steps.after(request.session, async () => {
       checkOpening(request, this.span, this.#config, this.#sessions)
       const { session, span, maxTokens, prefix = null } = request
       const { arena } = this.#whole()
@@ -155,7 +173,7 @@ class WasmSpanRunner implements SpanRunner {
   }
 
   closeSession(session: string): Promise<void> {
-    return this.#work.run(async () => {
+    return this.#steps.after(session, async () => {
       const closed = this.#sessions.get(session)
       this.#sessions.delete(session)
       if (closed !== undefined) this.#prefixes.keep(closed)
@@ -164,26 +182,15 @@ class WasmSpanRunner implements SpanRunner {
   }
 
   truncateSession(session: string, length: number): Promise<void> {
-    return this.#work.run(async () => cutSession(findSession(this.#sessions, session), length))
+    return this.#steps.after(session, async () => cutSession(findSession(this.#sessions, session), length))
   }
 
   step(batch: StepInput[]): Promise<(StepOutput | StepFailure)[]> {
-    return this.#work.run(async () => {
-      const started = performance.now()
-      this.#breathedAt = started
-      const outputs: Results = []
-      for (let waiting = [...batch.keys()]; waiting.length > 0;) {
-        const { jobs, later } = nextJobs(batch, waiting, { sessions: this.#sessions, config: this.#config, outputs })
-        if (jobs.length > 0) await this.#runJobs(jobs, outputs)
-        waiting = later
-      }
-      const computeMs = performance.now() - started
-      return outputs.map((output) => ('error' in output ? output : { ...output, computeMs }))
-    })
+    return this.#steps.step(batch)
   }
 
   lastLogits(session: string, request: LogitsRequest): Promise<LogitsRow> {
-    return this.#work.run(async () => {
+    return this.#steps.after(session, async () => {
       const { logits, hasLogits } = findSession(this.#sessions, session)
       const { head } = this.#whole()
       if (head !== null && logits !== null && hasLogits) return head.again(logits, request.topK)
@@ -205,25 +212,13 @@ class WasmSpanRunner implements SpanRunner {
     this.#parts = null
   }
 
-  /** All of the same span. */
-  async #runJobs(jobs: readonly Job<Session>[], outputs: Results): Promise<void> {
-    const { span } = (jobs[0] as Job<Session>).session
-    for (;;) {
-      const chunk = nextChunk(jobs, ENGINE_MAX_ROWS)
-      if (chunk.length === 0) return
-      await this.#whole().forward.run(
-        span,
-        chunk.map(({ job, from, rows, position }) => {
-          return { cache: job.session.cache, input: job.rows, from, rows, position }
-        }),
-        () => this.#breathe(),
-      )
-      this.#finishChunk(chunk, outputs)
-    }
-  }
-
-  #finishChunk(chunk: readonly JobPart<Session>[], outputs: Results): void {
+  async #runChunk(span: Span, chunk: readonly JobPart<Session>[]): Promise<void> {
     const { forward } = this.#whole()
+    const started = performance.now()
+    const parts = chunk.map(({ job, from, rows, position }) => {
+      return { cache: job.session.cache, input: job.rows, from, rows, position }
+    })
+    await forward.run(span, parts, () => this.#breathe())
     let row = 0
     for (const { job, rows } of chunk) {
       if (job.hidden !== null) {
@@ -233,7 +228,13 @@ class WasmSpanRunner implements SpanRunner {
       job.done += rows
     }
     this.#runHead(chunk)
-    for (const { job } of chunk) if (job.done === job.input.rows) outputs[job.index] = commit(job)
+    if (row > 1) this.#rowMs = (performance.now() - started) / row
+  }
+
+  /** Rows of a chunk that others wait for, as fast as the last one was. */
+  #sharedRows(): number {
+    const rows = Math.floor(SHARED_CHUNK_MS / Math.max(this.#rowMs, 1e-3))
+    return Math.max(MIN_SHARED_ROWS, Math.min(ENGINE_MAX_ROWS, rows))
   }
 
   #runHead(chunk: readonly JobPart<Session>[]): void {

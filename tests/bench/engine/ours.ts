@@ -73,7 +73,7 @@ export class OurGpu implements Ours {
     const outs = xs.map((x) => new Float32Array(x.length))
     const rowsOf = xs.map((x) => x.length / width)
     for (let done = 0; done < rowsOf[0]!;) {
-      const rows = Math.min(rowsOf[0]! - done, Math.floor(this.forward.maxRows / xs.length))
+      const rows = Math.min(rowsOf[0]! - done, Math.floor(this.forward.maxRows(position + done, null) / xs.length))
       const parts = xs.map((hidden, i) => {
         return { plan: this.plans[first + i]!, input: { hidden }, from: done, rows, position: position + done }
       })

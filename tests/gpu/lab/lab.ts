@@ -18,7 +18,7 @@ import { fixtureFolder, fixtureFrequencies, inFormat } from '../../reference/fix
 import type { ModelFiles, ReadFile } from '../../reference/model-files.ts'
 import { asF32, readJson, readModel, readSafetensors } from '../../reference/model-files.ts'
 import { createReferenceRunner } from '../../reference/runner.ts'
-import { randomInterleavings, type InterleavingResult } from '../../support/interleavings.ts'
+import { duringAPrefill, randomInterleavings, type InterleavingResult } from '../../support/interleavings.ts'
 import { prefixRules } from '../../support/prefix-rules.ts'
 import { runnerRules, type MakeChain } from '../../support/runner-rules.ts'
 import { BufferCount } from './counted-gpu.ts'
@@ -272,6 +272,17 @@ export function createLab(read: ReadFile) {
         const { vocabSize } = model.config
         const options = { sessions: 5, tokens, vocabSize, random: seededRandom(7) }
         const result = await randomInterleavings(chain.runners[0]!, options)
+        await chain.dispose()
+        return result
+      })
+    },
+
+    /** Others' tokens while a prefill of several chunks runs. */
+    duringAPrefill({ format, variant }: ModelOptions): ReturnType<typeof duringAPrefill> {
+      return checked(async (found) => {
+        const model = await readModel(read, fixtureFolder('group3-bf16'))
+        const chain = await Chain.create(found, model, { format, matMulVariant: variant, cacheTokens: 320, cuts: [] })
+        const result = await duringAPrefill(chain.runners[0]!)
         await chain.dispose()
         return result
       })

@@ -32,6 +32,26 @@ describe('runners', () => {
     expect(runner.batches.map((batch) => batch.length)).toEqual([1, 3, 3])
   })
 
+  test('a token does not wait behind a prefill, nor does a session overtake itself', async () => {
+    const { server, runner } = createServer({ start: 0, end: 9 })
+    const [a, b] = [connect(server, 'a'), connect(server, 'b')]
+    await open(a, { start: 0, end: 9, previous: 'a' }, sessionId(1))
+    await open(b, { start: 0, end: 9, previous: 'b' }, sessionId(2))
+    let openGate = (): void => undefined
+    runner.gate = new Promise((resolve) => (openGate = resolve))
+    const prompt = Array.from({ length: 60 }, () => 1)
+    await a.send(tokensFrame(prompt, { step: 1, position: 0, session: sessionId(1) }))
+    await a.send(tokensFrame([1], { step: 2, position: 60, session: sessionId(1) }))
+    await settled(() => runner.batches.length === 1)
+    runner.gate = Promise.resolve()
+    await b.send(tokensFrame([1], { step: 1, position: 0, session: sessionId(2) }))
+    expect((await next(b)).type).toBe('done')
+    expect(runner.batches.map((batch) => batch.map(({ rows }) => rows))).toEqual([[60], [1]])
+    openGate()
+    expect(await next(a)).toMatchObject({ type: 'done', step: 1 })
+    expect(await next(a)).toMatchObject({ type: 'done', step: 2 })
+  })
+
   test('sessions that open at once each learn how many were before', async () => {
     const { server } = createServer({ start: 0, end: 9 })
     const opened = ['a', 'b', 'c'].map(async (client, index) => {

@@ -17,7 +17,7 @@ import type { ModelFiles } from '../../../reference/model-files.ts'
 import { asF32, readJson, readModel, readSafetensors } from '../../../reference/model-files.ts'
 import { readRepositoryFile } from '../../../reference/node-files.ts'
 import { createReferenceRunner } from '../../../reference/runner.ts'
-import { randomInterleavings } from '../../../support/interleavings.ts'
+import { duringAPrefill, randomInterleavings } from '../../../support/interleavings.ts'
 import { prefixRules } from '../../../support/prefix-rules.ts'
 import { runnerRules } from '../../../support/runner-rules.ts'
 import {
@@ -150,6 +150,12 @@ it.each(WEIGHT_FORMATS)('%s: random interleavings of sessions give each the bits
   expect(differ).toBe(0)
   expect(Math.min(compared, 10 * shared)).toBeGreaterThan(60)
   await runner.dispose()
+})
+
+it('lets tokens and openings of others pass between the chunks of a prefill, bit for bit', async () => {
+  const chain = await chainOf(await readFixture('group3-bf16'), 'f32', { cacheTokens: 320 })
+  expect(await duringAPrefill(chain.runners[0]!)).toEqual({ order: 'abx', differ: 0 })
+  await chain.dispose()
 })
 
 it('the embedded model over four spans: prompt logits and greedy ids', async () => {
