@@ -104,6 +104,8 @@ export interface InferenceServer {
   activeSessions(ms: number): number
   stats(): {
     sessions: number
+    /** Blocks that the sessions run, all together. */
+    sessionBlocks: number
     stepsServed: number
     tokensServed: number
     bytesIn: number

@@ -5,6 +5,7 @@
 import type { SwarmNode } from '../net/types.ts'
 import { WEIGHT_FORMATS } from '../swarm/model/config.ts'
 import type { PeerRecord } from '../swarm/peer-record.ts'
+import { routeLine } from '../swarm/planner/route-line.ts'
 import { CLEARLY_FASTER, planRoute, routeMs } from '../swarm/planner/route.ts'
 import type { RouteHop, RouteRequest, SwarmView } from '../swarm/planner/types.ts'
 import { viewOf } from '../swarm/planner/view.ts'
@@ -100,7 +101,7 @@ export function lessCrowded(
   const ofFormat = serving.filter((record) => needs.mixWeights || record.weights === weights)
   const records = (needs.backends === null ? ofFormat : ofSameKind(ofFormat, needs.backends)).map((record) => {
     const sessions = told.get(record.peerId)
-    return sessions === undefined ? record : { ...record, sessions }
+    return sessions === undefined ? record : withSessions(record, sessions)
   })
   const view = viewOf(records, model.id.blocks)
   const exclude = bans.excluded(records, chooser.now()).add(node.peerId)
@@ -109,6 +110,14 @@ export function lessCrowded(
   if (!other.ok || !hasRoom(records, other.hops, needs.wishTokens)) return null
   if (routeMs(request, other.hops) >= routeMs(request, hops) * CLEARLY_FASTER) return null
   return { ok: true, hops: other.hops, maxTokens: needs.wishTokens }
+}
+
+/** Sessions that a record does not know of yet are like those that it knows. */
+function withSessions(record: PeerRecord, sessions: number): PeerRecord {
+  if (record.sessionBlocks === undefined) return { ...record, sessions }
+  const { sessions: known, sessionBlocks: blocks, span } = record
+  const each = known === 0 ? span.end - span.start : blocks / known
+  return { ...record, sessions, sessionBlocks: sessions * each }
 }
 
 interface Kind {
@@ -172,6 +181,11 @@ function plan(
   maxTokens: number,
 ): ReturnType<typeof planRoute> {
   return planRoute(requestOf(chooser, view, exclude, maxTokens))
+}
+
+/** The route for a person; of the ways only the one to the first hop is known. */
+export function lineOf({ node }: Pick<RouteChooser, 'node'>, hops: readonly RouteHop[]): string {
+  return routeLine(hops, (from, to) => (from === null ? node.rttMs(to) : null))
 }
 
 function requestOf(

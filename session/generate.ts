@@ -17,6 +17,7 @@ import { spanLength } from '../swarm/span.ts'
 import type { LogitsRow } from '../swarm/span-runner.ts'
 import { Answer, type RouteSummary } from './answer.ts'
 import { Bans } from './bans.ts'
+import { lineOf } from './choose-route.ts'
 import { checkSampling } from './model/defaults.ts'
 import { checkPrompt } from './prompt.ts'
 import type { PrefixNamer } from './prefix-names.ts'
@@ -165,7 +166,7 @@ export class ChatSession {
       const shared = Math.min(sharedLength(held.tokens, answer.ids), answer.ids.length - 1)
       if (shared < held.tokens.length) await held.truncate(shared)
       answer.reusedTokens = shared
-      yield { type: 'route', hops: held.hops, direct: held.direct }
+      yield { type: 'route', hops: held.hops, direct: held.direct, line: lineOf(this.#connector, held.hops) }
       return held
     }
     // Lost between two turns: not tried again at once. A session that a hop ended when it was idle is no fault.

@@ -6,7 +6,7 @@
 import { SwarmError, type ErrorCode } from '../swarm/errors.ts'
 import type { RouteHop } from '../swarm/planner/types.ts'
 import type { BanReason } from './bans.ts'
-import { chooseRoute, lessCrowded, type RouteChooser, type RouteNeeds } from './choose-route.ts'
+import { chooseRoute, lessCrowded, lineOf, type RouteChooser, type RouteNeeds } from './choose-route.ts'
 import type { PrefixNamer } from './prefix-names.ts'
 import { pairOf, RouteSession } from './route-session.ts'
 import type { GenerateEvent, PromptModel } from './types.ts'
@@ -120,7 +120,7 @@ export async function* connect(
           await opened.close()
           continue
         }
-        yield { type: 'route', hops: opened.hops, direct: opened.direct }
+        yield { type: 'route', hops: opened.hops, direct: opened.direct, line: lineOf(connector, opened.hops) }
         if (options.isRecovery || pausedFor !== null) yield { type: 'resumed' }
         return opened
       }

@@ -97,7 +97,8 @@ export interface ServedHop extends RouteHop {
 }
 
 export type GenerateEvent =
-  | { type: 'route'; hops: readonly RouteHop[]; direct: readonly boolean[] }
+  /** `line`: the route for a person (`routeLine`). */
+  | { type: 'route'; hops: readonly RouteHop[]; direct: readonly boolean[]; line: string }
   | { type: 'prefill'; done: number; total: number; reused: number }
   /** `text` may be '' while a character is incomplete. `index` counts generated tokens from 0. */
   | { type: 'token'; index: number; id: number; text: string }

@@ -79,6 +79,8 @@ export interface PeerRecord {
   simulated?: number
   cacheTokensLeft: number
   sessions: number
+  /** Blocks that those sessions run here, all together: many use only a part of the span. Absent: not said. */
+  sessionBlocks?: number
   weights: string
   backend: string
   /** Whether rows keep their bits however a step cuts them, on this device; absent while nothing is loaded. */
@@ -190,6 +192,7 @@ function parseRecord(json: Uint8Array): PeerRecord {
     ...(r['simulated'] === undefined ? {} : { simulated: finite(r, 'simulated', 0, 1e9) }),
     cacheTokensLeft: integer(r, 'cacheTokensLeft', 0, Number.MAX_SAFE_INTEGER),
     sessions: integer(r, 'sessions', 0, 1_000_000),
+    ...(r['sessionBlocks'] === undefined ? {} : { sessionBlocks: integer(r, 'sessionBlocks', 0, 1e9) }),
     weights: text(r, 'weights', 16),
     backend: text(r, 'backend', 16),
     ...(typeof r['exact'] === 'boolean' ? { exact: r['exact'] } : {}),

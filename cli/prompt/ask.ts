@@ -37,7 +37,11 @@ export type EndEvent = Extract<GenerateEvent, { type: 'end' }>
 
 /** How a hop of the last route is reached, by us or by the hop before it. */
 export type HopPath = 'direct' | 'relayed'
-type HopPaths = Map<string, HopPath>
+/** What is known of the last route. */
+interface ShownRoute {
+  paths: Map<string, HopPath>
+  line: string
+}
 
 /** An answer without --max-tokens ends by itself or here. */
 const DEFAULT_MAX_TOKENS = 512
@@ -92,9 +96,9 @@ export async function ask(
       signal,
       speculate: readSpeculate(options.speculate) ?? DEFAULT_SPECULATE,
     })
-    const paths: HopPaths = new Map()
-    const end = await follow(events, options.json, output, paths)
-    if (options.json) output.answer(`${JSON.stringify(jsonAnswer(end, prepared.ids, paths), null, 2)}\n`)
+    const shown: ShownRoute = { paths: new Map(), line: '' }
+    const end = await follow(events, options.json, output, shown)
+    if (options.json) output.answer(`${JSON.stringify(jsonAnswer(end, prepared.ids, shown), null, 2)}\n`)
     return end
   } finally {
     await session.close()
@@ -124,7 +128,7 @@ async function follow(
   events: AsyncIterable<GenerateEvent>,
   quiet: boolean,
   output: Output,
-  paths: HopPaths,
+  shown: ShownRoute,
 ): Promise<EndEvent> {
   let pause: NodeJS.Timeout | null = null
   let wrote = false
@@ -138,8 +142,10 @@ async function follow(
       switch (event.type) {
         case 'route':
           output.progress(`Route: ${event.hops.map((hop, i) => hopText(hop, event.direct[i] ?? true)).join(' → ')}`)
-          paths.clear()
-          event.hops.forEach((hop, i) => paths.set(hop.peerId, event.direct[i] === false ? 'relayed' : 'direct'))
+          output.progress(`Way: ${event.line}`)
+          shown.line = event.line
+          shown.paths.clear()
+          event.hops.forEach((hop, i) => shown.paths.set(hop.peerId, event.direct[i] === false ? 'relayed' : 'direct'))
           break
         case 'paused':
           pause = setTimeout(() => output.progress(pauseText(event)), PAUSE_SHOWN_AFTER_MS)
@@ -186,7 +192,7 @@ export function shortPeer(peerId: string): string {
 export function jsonAnswer(
   end: EndEvent,
   promptIds: readonly number[],
-  paths: ReadonlyMap<string, HopPath> = new Map(),
+  { paths, line }: ShownRoute = { paths: new Map(), line: '' },
 ): Record<string, unknown> {
   return {
     text: end.text,
@@ -200,6 +206,7 @@ export function jsonAnswer(
       weights: hop.weights,
       backend: hop.backend,
     })),
+    routeLine: line,
     finish: end.finish,
     weights: end.weights,
     backend: end.backend,

@@ -4,7 +4,7 @@ import type { Reading } from '../../swarm/simulator/capacity-meter.ts'
 import type { ChurnScenario } from '../../swarm/simulator/generate.ts'
 import { RULE_NAMES } from '../../swarm/planner/rules.ts'
 import { simulatedRule } from '../../swarm/simulator/rules.ts'
-import type { TimelineEntry } from '../../swarm/simulator/timeline.ts'
+import type { RouteEntry, TimelineEntry } from '../../swarm/simulator/timeline.ts'
 import { writeText } from './files.ts'
 import type { SimulateValues } from './options.ts'
 import { formatReport, type RuleRun } from './report/page.ts'
@@ -14,10 +14,16 @@ import { churnLines } from './table.ts'
 const MANY_PEERS = 200
 const MANY_PEERS_SAMPLE_SECONDS = 30
 
+/** `log`: the timeline with the routes of sessions between, in the order in which they came. */
+interface LoggedRun extends RuleRun {
+  log: (TimelineEntry | RouteEntry)[]
+}
+
 export function runChurn({ cluster, trace, seconds }: ChurnScenario, values: SimulateValues): string[] {
   const names = RULE_NAMES.filter((name) => values.rule === undefined || values.rule === name)
-  const runs = names.map((name): RuleRun => {
+  const runs = names.map((name): LoggedRun => {
     const timeline: TimelineEntry[] = []
+    const log: (TimelineEntry | RouteEntry)[] = []
     const readings: Reading[] = []
     const options: ChurnOptions = {
       cluster,
@@ -30,10 +36,14 @@ export function runChurn({ cluster, trace, seconds }: ChurnScenario, values: Sim
       noticeSeconds: values.noticeSeconds,
       sampleSeconds:
         values.sampleSeconds ?? (mostPeers(trace, cluster.peers.length) > MANY_PEERS ? MANY_PEERS_SAMPLE_SECONDS : 0),
-      onEntry: (entry) => timeline.push(entry),
+      onEntry: (entry) => {
+        timeline.push(entry)
+        log.push(entry)
+      },
+      onRoute: (entry) => log.push(entry),
       onReading: (reading) => readings.push(reading),
     }
-    return { result: simulateChurn(options), timeline, readings }
+    return { result: simulateChurn(options), timeline, readings, log }
   })
   if (values.timeline !== undefined) writeText('--timeline', values.timeline, formatTimelines(runs))
   if (values.report !== undefined)
@@ -46,9 +56,9 @@ function formatResults(cluster: string, seed: number, rules: readonly ChurnResul
   return JSON.stringify({ cluster, seed, rules })
 }
 
-function formatTimelines(runs: readonly RuleRun[]): string {
+function formatTimelines(runs: readonly LoggedRun[]): string {
   return runs
-    .flatMap(({ result, timeline }) => timeline.map((entry) => `${JSON.stringify({ rule: result.rule, ...entry })}\n`))
+    .flatMap(({ result, log }) => log.map((entry) => `${JSON.stringify({ rule: result.rule, ...entry })}\n`))
     .join('')
 }
 

@@ -14,7 +14,7 @@ import {
 } from '../../swarm/limits.ts'
 import type { PeerRecord } from '../../swarm/peer-record.ts'
 import { PROTOCOL_VERSION } from '../../swarm/protocol.ts'
-import { containsSpan, formatSpan } from '../../swarm/span.ts'
+import { containsSpan, formatSpan, spanLength } from '../../swarm/span.ts'
 import type { SpanRunner } from '../../swarm/span-runner.ts'
 import type { FrameStream, InferenceServer } from '../types.ts'
 import { Batcher } from './batcher.ts'
@@ -110,7 +110,8 @@ export class FrameServer implements InferenceServer {
   }
 
   stats(): ReturnType<InferenceServer['stats']> {
-    return { sessions: this.#sessions.size, ...this.#stats }
+    const sessionBlocks = [...this.#sessions.values()].reduce((sum, { span }) => sum + spanLength(span), 0)
+    return { sessions: this.#sessions.size, sessionBlocks, ...this.#stats }
   }
 
   onChange(listener: () => void): () => void {

@@ -22,6 +22,8 @@ export interface PlannerPeer {
   claimedAt: number
   /** Live queue, for routing. */
   sessions: number
+  /** Blocks that its sessions run here, all together. Absent: unknown, whole spans. */
+  sessionBlocks?: number
   cacheTokensLeft: number
 }
 

@@ -26,6 +26,7 @@ export function viewOf(records: readonly PeerRecord[], blocks: number): SwarmVie
       fixed: record.fixed === true,
       claimedAt: record.claimedAt,
       sessions: record.sessions,
+      ...(record.sessionBlocks === undefined ? {} : { sessionBlocks: record.sessionBlocks }),
       cacheTokensLeft: record.cacheTokensLeft,
     }
     peers.push(peer)

@@ -7,7 +7,7 @@ import type { Cluster } from './cluster.ts'
 import { Sessions, type SessionCounts, type TokenLatencies } from './sessions.ts'
 import { SimulatedSwarm, type SwarmCounts } from './simulated-swarm.ts'
 import type { SimulatedRule } from './rules.ts'
-import { rounded, type TimelineEntry } from './timeline.ts'
+import { rounded, type RouteEntry, type TimelineEntry } from './timeline.ts'
 import { joinLater, type TraceEvent } from './trace.ts'
 import { VirtualClock } from './virtual-clock.ts'
 
@@ -27,6 +27,7 @@ export interface ChurnOptions {
   sampleSeconds?: number
   onEntry?: (entry: TimelineEntry) => void
   onReading?: (reading: Reading) => void
+  onRoute?: (entry: RouteEntry) => void
 }
 
 /** Shares are 0 to 1; null where nothing was there to measure. */
@@ -88,7 +89,15 @@ export function simulateChurn(options: ChurnOptions): ChurnResult {
     ...(options.onReading === undefined ? {} : { onReading: options.onReading }),
   })
   meter.changed()
-  sessions = new Sessions({ cluster, clock, seed, peers: swarm.peers, view: () => swarm.view(), noticeSeconds })
+  sessions = new Sessions({
+    cluster,
+    clock,
+    seed,
+    peers: swarm.peers,
+    view: () => swarm.view(),
+    noticeSeconds,
+    onRoute: options.onRoute ?? (() => undefined),
+  })
   const parts = { swarm, meter, sessions }
   for (const event of trace) clock.at(event.t, () => apply(event, parts))
   const seconds = options.untilSeconds ?? trace.at(-1)?.t ?? 0

@@ -5,6 +5,7 @@
  * stalls its sessions until that is noticed; then the broken range gets another route and the text so far is run again
  * there. A planned move costs its sessions that second part alone.
  */
+import { routeLine } from '../planner/route-line.ts'
 import { planRoute } from '../planner/route.ts'
 import type { RouteHop, SwarmView } from '../planner/types.ts'
 import { containsSpan } from '../span.ts'
@@ -12,6 +13,7 @@ import type { Cluster } from './cluster.ts'
 import { longestSpan } from '../planner/model.ts'
 import { Random } from './random.ts'
 import type { SimulatedPeer } from './simulated-peer.ts'
+import type { RouteEntry } from './timeline.ts'
 import type { VirtualClock } from './virtual-clock.ts'
 
 export interface SessionCounts {
@@ -70,6 +72,7 @@ export interface SessionsOptions {
   peers: ReadonlyMap<string, SimulatedPeer>
   view: () => SwarmView
   noticeSeconds: number
+  onRoute: (entry: RouteEntry) => void
 }
 
 export class Sessions {
@@ -87,6 +90,7 @@ export class Sessions {
   readonly #waiting = new Set<Session>()
   readonly #busy = new Map<string, number>()
   readonly #sessionsAt = new Map<string, number>()
+  readonly #blocksAt = new Map<string, number>()
   /** Token latencies in ms and how many tokens had each. */
   readonly #latencies: { ms: number; tokens: number }[] = []
 
@@ -184,7 +188,9 @@ export class Sessions {
     const isFirst = session.hops === null
     const kept = new Set((session.hops ?? []).map(hopKey))
     session.hops = hops
-    for (const { peerId } of hops) this.#sessionsAt.set(peerId, (this.#sessionsAt.get(peerId) ?? 0) + 1)
+    this.#countHops(hops, 1)
+    const { clock, cluster, onRoute } = this.#options
+    onRoute({ t: clock.now, session: session.id, event: 'route', route: routeLine(hops, cluster.rttMs) })
     this.#share(session)
     const rows = session.promptTokens + session.done
     const fresh = isFirst ? hops : hops.filter((hop) => !kept.has(hopKey(hop)))
@@ -206,7 +212,11 @@ export class Sessions {
     const current = view()
     const live = {
       blocks: current.blocks,
-      peers: current.peers.map((peer) => ({ ...peer, sessions: this.#sessionsAt.get(peer.peerId) ?? 0 })),
+      peers: current.peers.map((peer) => ({
+        ...peer,
+        sessions: this.#sessionsAt.get(peer.peerId) ?? 0,
+        sessionBlocks: this.#blocksAt.get(peer.peerId) ?? 0,
+      })),
     }
     const gone = [...this.#options.peers.values()].filter((peer) => peer.isSeen && !peer.isPresent)
     // Whoever asks such a peer gets no answer, and takes the next: the router is told what the dial would say.
@@ -253,8 +263,13 @@ export class Sessions {
   #release(session: Session): void {
     for (const [peerId, share] of session.shares) this.#busy.set(peerId, (this.#busy.get(peerId) ?? 0) - share)
     session.shares.clear()
-    for (const { peerId } of session.hops ?? []) {
-      this.#sessionsAt.set(peerId, (this.#sessionsAt.get(peerId) ?? 1) - 1)
+    this.#countHops(session.hops ?? [], -1)
+  }
+
+  #countHops(hops: readonly RouteHop[], by: 1 | -1): void {
+    for (const { peerId, span } of hops) {
+      this.#sessionsAt.set(peerId, (this.#sessionsAt.get(peerId) ?? 0) + by)
+      this.#blocksAt.set(peerId, (this.#blocksAt.get(peerId) ?? 0) + by * (span.end - span.start))
     }
   }
 

@@ -14,6 +14,14 @@ export type TimelineEntry =
   | { t: number; peer: string; event: 'leave' | 'crash' | 'noticed' }
   | { t: number; peer: string; event: 'speed'; factor: number }
 
+/** A session has a route, its first or another. */
+export interface RouteEntry {
+  t: number
+  session: string
+  event: 'route'
+  route: string
+}
+
 export function spanOf(entry: { start: number; end: number }): Span {
   return { start: entry.start, end: entry.end }
 }

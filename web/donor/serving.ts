@@ -304,9 +304,11 @@ export class Serving implements Pausable {
     return this.#loaded.blockStepsPerSecond / spanLength(this.#loaded.runner.span)
   }
 
-  #load(): { sessions: number; cacheTokensLeft: number } {
+  #load(): { sessions: number; sessionBlocks: number; cacheTokensLeft: number } {
+    const { sessions, sessionBlocks } = this.#options.server.stats()
     return {
-      sessions: this.#options.server.stats().sessions,
+      sessions,
+      sessionBlocks,
       cacheTokensLeft: this.#loaded.runner.status().cacheTokensLeft,
     }
   }
@@ -337,11 +339,13 @@ export class Serving implements Pausable {
   /** Shows new figures, announces the load where it has changed, and ends what has finished. */
   #look(): void {
     const { member } = this.#options
-    const { sessions, cacheTokensLeft } = this.#load()
+    const load = this.#load()
     const before = member.fields
-    if (before.state === 'online' && (before.sessions !== sessions || before.cacheTokensLeft !== cacheTokensLeft)) {
-      member.announce({ sessions, cacheTokensLeft })
-    }
+    const isNews =
+      before.sessions !== load.sessions ||
+      before.sessionBlocks !== load.sessionBlocks ||
+      before.cacheTokensLeft !== load.cacheTokensLeft
+    if (before.state === 'online' && isNews) member.announce(load)
     this.#show(this.#moving)
     if (!this.#aborter.signal.aborted) this.#finishing.check()
   }

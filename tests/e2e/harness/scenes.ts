@@ -1,4 +1,5 @@
 /** Every state of the page that is worth seeing, by name: `?scene=paused&lang=ko&theme=dark`. */
+import { routeLine } from '../../../swarm/planner/route-line.ts'
 import type { DonorDefaults } from '../../../swarm/app-config.ts'
 import { SwarmError, toPlainError } from '../../../swarm/errors.ts'
 import type { PowerConditions } from '../../../web/donor/pause-control.ts'
@@ -112,6 +113,7 @@ const routeEvent: Played = {
   type: 'route',
   hops: ROUTE.map(({ peerId, span }) => ({ peerId, span })),
   direct: ROUTE.map((hop) => hop.direct),
+  line: routeLine(ROUTE, () => null),
 }
 const words = (count: number): Played[] =>
   Array.from({ length: count }, (_, i): Played => ({ type: 'token', index: i, id: i, text: `word${i} ` }))

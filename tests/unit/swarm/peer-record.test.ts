@@ -69,12 +69,19 @@ async function withJson(change: (json: Record<string, unknown>) => void): Promis
 }
 
 test('a signed record opens as it was', async () => {
-  const { bytes } = await signed({ ...record, next: { start: 2, end: 4 }, fixed: true, simulated: 40 })
+  const { bytes } = await signed({
+    ...record,
+    next: { start: 2, end: 4 },
+    fixed: true,
+    simulated: 40,
+    sessionBlocks: 7,
+  })
   expect((await openRecord(bytes, verify)).record).toEqual({
     ...record,
     next: { start: 2, end: 4 },
     fixed: true,
     simulated: 40,
+    sessionBlocks: 7,
   })
 })
 

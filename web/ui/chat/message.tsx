@@ -49,7 +49,7 @@ export function AnswerMessage({ entry, actions }: { entry: AnswerEntry; actions:
         {entry.error !== null && <ErrorNote error={entry.error} />}
         <div class="message-foot">
           <Figures entry={entry} />
-          {entry.route.length > 0 && <RouteStrip route={entry.route} />}
+          {entry.route.length > 0 && <RouteStrip route={entry.route} line={entry.routeLine} />}
           {!writing && (
             <div class="message-actions">
               {entry.text !== '' && <CopyButton text={() => entry.text} />}

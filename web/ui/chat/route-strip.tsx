@@ -4,10 +4,10 @@ import { useTexts } from '../services.ts'
 import type { HopView } from '../state/chat-types.ts'
 import { shortPeerId } from '../state/swarm.ts'
 
-export function RouteStrip({ route }: { route: readonly HopView[] }) {
+export function RouteStrip({ route, line }: { route: readonly HopView[]; line: string | undefined }) {
   const { chat } = useTexts().messages
   return (
-    <ol class="route" aria-label={chat.route} data-testid="chat-route">
+    <ol class="route" aria-label={chat.route} data-testid="chat-route" title={line}>
       {route.map((hop, i) => (
         <li
           key={i}

@@ -60,6 +60,7 @@ export async function followAnswer(
       switch (event.type) {
         case 'route':
           show({
+            routeLine: event.line,
             route: event.hops.map((hop, i) => ({
               peerId: hop.peerId,
               span: hop.span,

@@ -41,6 +41,8 @@ export interface AnswerEntry {
   /** True when the answer ended because max tokens were reached: it can be continued. */
   cut: boolean
   route: readonly HopView[]
+  /** The route in one line; absent in answers of older builds. */
+  routeLine?: string
   stats: AnswerStats | null
   /** Peers lost while it was written. */
   lost: readonly LostPeer[]

@@ -106,11 +106,14 @@ describe('over time', () => {
     const entries = read('out.jsonl')
       .trim()
       .split('\n')
-      .map((line) => JSON.parse(line) as { t: number; event: string; rule: string })
+      .map((line) => JSON.parse(line) as { t: number; event: string; rule: string; route?: string })
     expect(entries.filter(({ event }) => event === 'serve' && entries.length > 0).length).toBeGreaterThanOrEqual(6)
     expect(entries.map(({ event }) => event)).toEqual(
       expect.arrayContaining(['crash', 'noticed', 'claim', 'speed', 'leave']),
     )
+    const routes = entries.flatMap(({ route }) => (route === undefined ? [] : [route]))
+    expect(routes.length).toBeGreaterThan(0)
+    for (const route of routes) expect(route).toMatch(/^0:\d+ via \S+ \(\d+ ms\)( => \d+:\d+ via \S+ \(\d+ ms\))*$/)
     expect(entries.map(({ t }) => t)).toEqual(entries.map(({ t }) => t).toSorted((a, b) => a - b))
   })
 

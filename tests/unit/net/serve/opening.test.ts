@@ -15,7 +15,9 @@ describe('opening', () => {
     const stream = connect(server)
     await stream.send(openFrame({ start: 0, end: 9, previous: 'client' }))
     expect(readJson(await next(stream))).toMatchObject({ version: '1.0', weights: 'f32', backend: 'fake' })
-    expect(server.stats().sessions).toBe(1)
+    expect(server.stats()).toMatchObject({ sessions: 1, sessionBlocks: 9 })
+    await open(connect(server), { start: 3, end: 5 }, sessionId(2))
+    expect(server.stats()).toMatchObject({ sessions: 2, sessionBlocks: 11 })
   })
 
   test.each([

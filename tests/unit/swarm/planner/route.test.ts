@@ -2,6 +2,11 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { planRoute } from '../../../../swarm/planner/route.ts'
 import type { RouteRequest, SwarmView } from '../../../../swarm/planner/types.ts'
+import { planJoins } from '../../../../swarm/planner/flow/plan.ts'
+import { capacityOf } from '../../../../swarm/planner/measures.ts'
+import { randomCluster } from '../../../../swarm/simulator/generate.ts'
+import { chooseInTurn, speedsOf } from '../../../support/crowd.ts'
+import { throughputOf } from '../../../support/session-throughput.ts'
 import { peer, seededRandom, view } from './support.ts'
 
 function request(swarm: SwarmView, fields: Partial<RouteRequest> = {}): RouteRequest {
@@ -50,6 +55,42 @@ describe('planRoute', () => {
     }
     expect(sessions.chain).toBeGreaterThanOrEqual(26)
     expect(sessions.whole).toBeGreaterThanOrEqual(6)
+  })
+
+  it('the load counts as what sessions run of a span, where records say it', () => {
+    // Sixteen sessions that run one block each weigh less than four that run all.
+    const light = peer('light', 0, 4, { sessions: 16, sessionBlocks: 16 })
+    const heavy = peer('heavy', 0, 4, { sessions: 12, sessionBlocks: 48 })
+    expect(route(view(4, light, heavy))).toBe('light[0:4]')
+    expect(route(view(4, peer('light', 0, 4, { sessions: 16 }), heavy))).toBe('heavy[0:4]')
+  })
+
+  it('hands over where that is cheapest, more than once between two', () => {
+    // The slow one holds all, and is entered for the middle that the fast ones lack.
+    const swarm = view(
+      8,
+      peer('slow', 0, 8, { blockStepsPerSecond: 10, sessions: 1 }),
+      peer('head', 0, 3, { blockStepsPerSecond: 1000 }),
+      peer('tail', 5, 8, { blockStepsPerSecond: 1000 }),
+    )
+    expect(route(swarm)).toBe('head[0:3] slow[3:5] tail[5:8]')
+  })
+
+  it('equal inputs give equal routes, in whatever order records came', () => {
+    const peers = Array.from({ length: 12 }, (_, i) => peer(`p${i}`, (i * 3) % 8, Math.min(12, ((i * 3) % 8) + 5)))
+    const expected = route(view(12, ...peers), { random: seededRandom(4) })
+    expect(route(view(12, ...peers.toReversed()), { random: seededRandom(4) })).toBe(expected)
+  })
+
+  it('sessions that come one after another fill replicas by what those can carry', () => {
+    const shares = [1, 2, 3].map((seed) => {
+      const cluster = randomCluster({ seed, peers: 16, units: 32, rttMs: 10 })
+      const { placement } = planJoins(cluster, { objective: 'capacity' })
+      const { routes } = chooseInTurn(cluster, placement, 16 * 12, seed)
+      return throughputOf(routes, speedsOf(cluster), cluster.rttMs).tokensPerSecond / capacityOf(cluster, placement)
+    })
+    // 192 sessions over 16 peers loaded alike would get 192 ÷ 207 = 0.93.
+    expect(Math.min(...shares)).toBeGreaterThan(0.88)
   })
 
   it('gives blocks that two hold to the faster one', () => {

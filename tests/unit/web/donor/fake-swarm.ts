@@ -316,6 +316,7 @@ export class FakeNode implements ServingNode {
       activeSessions: () => this.active,
       stats: () => ({
         sessions: this.sessions,
+        sessionBlocks: 0,
         stepsServed: 0,
         tokensServed: 0,
         bytesIn: 0,
