@@ -1,5 +1,5 @@
 /**
- * `npm run bench:engine`: our kernels against onnxruntime-web on the same adapter, in a real Chromium page that is cross-origin
+ * `npm run bench:engine`: our kernels against onnxruntime-web on the same adapter and llama.cpp (wllama) on the processor, in a real Chromium page that is cross-origin
  * isolated. Each row runs both sides in turns, after their outputs were checked against a plain reference. The packages that are
  * compared with are this folder's own and are installed by the first run. TABSWARM_BENCH_ONLY names rows, TABSWARM_BENCH_JSON a file
  * for the results. A ratio on a software adapter says nothing about GPUs.
@@ -13,7 +13,8 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { wasmKernels } from '../../../cli/setup/wasm-kernels.mjs'
 import { REPOSITORY_ROOT } from '../../reference/node-files.ts'
 import { launchChromium } from '../../support/browser.ts'
-import { ROWS, type BenchRow } from './rows.ts'
+import { ROWS } from './rows.ts'
+import type { BenchRow } from './timing.ts'
 
 const FOLDER = import.meta.dirname
 const ONLY = (process.env['TABSWARM_BENCH_ONLY'] ?? '').split(' ').filter((id) => id !== '')

@@ -17,26 +17,13 @@ import {
 } from './block-model.ts'
 import { OurGpu, OurWasm, THREADS, type Ours } from './ours.ts'
 import { loadOrt, OrtBlock, type Ort } from './peers.ts'
-
-export interface BenchRow {
-  id: string
-  ratio: number
-  min: number
-  max: number
-  /** Medians in milliseconds of both sides, in words. */
-  note: string
-}
+import { expectClose, interleaved, median, rowOf, time, type BenchRow, type Samples, type Timed } from './timing.ts'
+import { againstWllama } from './wllama-row.ts'
 
 const CONTEXT = 128
 const CHECKED_ROWS = 5
 /** Relative to the largest value of the reference. int8 activations (accuracy level 4) are coarse by design. */
 const TOLERANCE = { exact: 1e-4, int8Activations: 5e-2 }
-
-type Timed = () => Promise<unknown>
-interface Samples {
-  a: number[]
-  b: number[]
-}
 
 let gpu: Promise<Gpu> | null = null
 const orts = new Map<string, Promise<Ort>>()
@@ -51,49 +38,6 @@ function theOrt(provider: 'webgpu' | 'wasm'): Promise<Ort> {
 function blockOf(shape: Shape): BlockTensors {
   if (block?.key !== shape) block = { key: shape, tensors: randomBlock(SHAPES[shape]) }
   return block.tensors
-}
-
-async function time(work: Timed): Promise<number> {
-  const started = performance.now()
-  await work()
-  return performance.now() - started
-}
-
-/** Both once before the clock starts, then in turns. */
-async function interleaved(a: Timed, b: Timed, rounds: number): Promise<Samples> {
-  await a()
-  await b()
-  const samples: Samples = { a: [], b: [] }
-  for (let i = 0; i < rounds; i += 1) {
-    samples.a.push(await time(a))
-    samples.b.push(await time(b))
-  }
-  return samples
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((x, y) => x - y)
-  return sorted[Math.floor(sorted.length / 2)] as number
-}
-
-/** `b ÷ a`, times `factor`; least and most of the rounds. */
-function rowOf(id: string, { a, b }: Samples, names: [string, string], factor = 1): BenchRow {
-  const rounds = a.map((x, i) => (factor * b[i]!) / x)
-  const words = [a, b].map((side, i) => {
-    const [least, most] = [Math.min(...side), Math.max(...side)]
-    return `${names[i]} ${median(side).toFixed(1)} ms (${least.toFixed(1)}–${most.toFixed(1)})`
-  })
-  const ratio = (factor * median(b)) / median(a)
-  return { id, ratio, min: Math.min(...rounds), max: Math.max(...rounds), note: words.join(', ') }
-}
-
-function expectClose(what: string, found: ArrayLike<number>, wanted: Float64Array, tolerance: number): void {
-  let most = 0
-  for (const value of wanted) most = Math.max(most, Math.abs(value))
-  for (const [i, value] of wanted.entries()) {
-    if (Math.abs(found[i]! - value) <= tolerance * most) continue
-    throw new Error(`${what}: element ${i} is ${found[i]}, the reference says ${value} (largest ${most.toFixed(2)})`)
-  }
 }
 
 /** Our engine over the checked rows, at once and then again in two steps. */
@@ -310,6 +254,8 @@ export const ROWS: Readonly<Record<string, Make>> = {
   'wasm-135m-int4': ort('wasm', '135m', 'int4'),
   'wasm-prefill-135m-f32': ort('wasm', '135m', 'f32', true),
   'step-135m-f32': wholeStep,
+  'wllama-135m-int8': (id) => againstWllama(id, 'int8'),
+  'wllama-135m-int4': (id) => againstWllama(id, 'int4'),
   'decode-1b-f32': ort('wgsl', '1b', 'f32'),
   'decode-1b-int4': ort('wgsl', '1b', 'int4'),
   'wasm-1b-f32': ort('wasm', '1b', 'f32'),
