@@ -66,7 +66,10 @@ export function chooseRoute(chooser: RouteChooser, needs: RouteNeeds): RouteChoi
   const mixed = chooseAmong(chooser, all, needs)
   // Blocks that nobody serves in any format are what a person can do something about.
   if (!mixed.ok || nearest === null) return mixed
-  const kept = needs.weights === null ? 'a text keeps to one format' : 'this text began with that format'
+  const kept =
+    needs.weights === null
+      ? 'a text keeps to one format unless formats may mix (--mix-weights, or the setting of the page)'
+      : 'this text began with that format'
   return { ...nearest, reason: `${nearest.reason}, and ${kept}` }
 }
 

@@ -67,6 +67,8 @@ export class ChatSession {
   #lastRoute: RouteSummary = { hops: [], weights: '', backend: '' }
   /** Of the route, as its peers announce it. */
   #weights: string | null = null
+  /** Whether its hops were chosen without regard to formats. */
+  #mayMix = false
   #epoch = 0
   #turns = 0
   #isBusy = false
@@ -134,7 +136,7 @@ export class ChatSession {
     let faults = 0
     while (answer.finish === null) {
       try {
-        const route = yield* this.#reachRoute(answer, request.signal)
+        const route = yield* this.#reachRoute(answer, request)
         while (answer.finish === null) {
           yield* this.#nextTokens(route, answer, request)
           faults = 0
@@ -160,9 +162,13 @@ export class ChatSession {
   }
 
   /** The route of the turn before, cut back to what both turns share; or a new one. */
-  async *#reachRoute(answer: Answer, signal: AbortSignal): AsyncGenerator<GenerateEvent, RouteSession> {
+  async *#reachRoute(
+    answer: Answer,
+    { signal, mixWeights = this.#options.mixWeights ?? false }: GenerateRequest,
+  ): AsyncGenerator<GenerateEvent, RouteSession> {
     const held = this.#route
-    if (held !== null && held.error === null && held.maxTokens >= answer.maxLength) {
+    const fits = mixWeights || !this.#mayMix
+    if (held !== null && held.error === null && held.maxTokens >= answer.maxLength && fits) {
       const shared = Math.min(sharedLength(held.tokens, answer.ids), answer.ids.length - 1)
       if (shared < held.tokens.length) await held.truncate(shared)
       answer.reusedTokens = shared
@@ -182,11 +188,12 @@ export class ChatSession {
       wishTokens: Math.min(this.#model.maxPositionEmbeddings, wish),
       weights: isRecovery ? this.#weights : null,
       backends: isRecovery ? backendsByBlock(this.#lastRoute.hops) : null,
-      mixWeights: this.#options.mixWeights ?? false,
+      mixWeights,
       signal,
       graceMs: isRecovery ? 0 : FIRST_ROUTE_GRACE_MS,
       isRecovery,
     })
+    this.#mayMix = mixWeights
     answer.speculation.onNewRoute()
     const { hops, weights, backend, servedHops, tokens } = this.#route
     answer.reusedTokens = tokens.length

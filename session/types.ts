@@ -63,6 +63,8 @@ export interface GenerateRequest {
   sampling: SamplingOptions
   stopSequences: readonly string[]
   ignoreEos: boolean
+  /** Lets hops of different weight formats follow one another in this answer; absent: as the chat was made. */
+  mixWeights?: boolean
   signal: AbortSignal
   /**
    * Tokens of this answer that exist already (a journal read after a reload): they are run again, not reported again, and

@@ -18,6 +18,8 @@ export interface PlannerPeer {
   maxBlocks: number
   /** Fixed-mode peers never move. */
   fixed: boolean
+  /** Format of its weights; absent: unknown. */
+  weights?: string
   /** Claim order: (claimedAt, peerId). Lower goes first. */
   claimedAt: number
   /** Live queue, for routing. */

@@ -24,6 +24,7 @@ export function viewOf(records: readonly PeerRecord[], blocks: number): SwarmVie
       blockStepsPerSecond: record.blockStepsPerSecond > 0 ? record.blockStepsPerSecond : typical,
       maxBlocks: record.maxBlocks,
       fixed: record.fixed === true,
+      weights: record.weights,
       claimedAt: record.claimedAt,
       sessions: record.sessions,
       ...(record.sessionBlocks === undefined ? {} : { sessionBlocks: record.sessionBlocks }),

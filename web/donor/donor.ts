@@ -7,6 +7,7 @@ import type { InferenceServer } from '../../net/types.ts'
 import { fixedSpan } from '../../swarm/donor-settings.ts'
 import type { DonorDefaults } from '../../swarm/app-config.ts'
 import { SwarmError, toPlainError } from '../../swarm/errors.ts'
+import { withinFormat } from '../../swarm/planner/formats.ts'
 import { placementRule } from '../../swarm/planner/rules.ts'
 import { DonorLog } from './donor-log.ts'
 import type { ModelRequest } from './donor-model.ts'
@@ -249,7 +250,7 @@ class TabDonor implements Donor {
         blockStepsPerSecond: member.fields.blockStepsPerSecond,
       },
       fixed: settings.placement.mode === 'fixed' ? fixedSpan(settings.placement, plan.blocks) : null,
-      rule: placementRule(settings.rule),
+      rule: withinFormat(placementRule(settings.rule), sizing.format),
       settings,
       loader,
       log: this.#log,
@@ -316,7 +317,7 @@ class TabDonor implements Donor {
       model,
       sizing,
       settings,
-      rule: placementRule(settings.rule),
+      rule: withinFormat(placementRule(settings.rule), sizing.format),
       log: this.#log,
       onChange: (figures) => {
         if (this.#ending === null) this.#set({ status: 'serving', plan, peerId: member.peerId, ...figures })

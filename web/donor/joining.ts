@@ -6,6 +6,7 @@
 import type { DonorSettings } from '../../swarm/donor-settings.ts'
 import { SwarmError } from '../../swarm/errors.ts'
 import { chooseByClaim, claimsBefore, coversUnclaimed, type Joiner } from '../../swarm/planner/claims.ts'
+import { viewInFormat } from '../../swarm/planner/formats.ts'
 import type { PlacementRule } from '../../swarm/planner/types.ts'
 import { sameSpan, type Span } from '../../swarm/span.ts'
 import type { DonorLog } from './donor-log.ts'
@@ -107,7 +108,7 @@ async function loadUnlessOvertaken(options: JoiningOptions, span: Span): Promise
     const choice = chooseByClaim(rule, others, joiner)
     if (sameSpan(choice, span)) return
     const isNews = claimsBefore(others, joiner).some((claim) => !known.has(claim))
-    if (isNews || coversUnclaimed(member.view(), span, choice)) overtaken.abort()
+    if (isNews || coversUnclaimed(viewInFormat(member.view(), member.fields.weights), span, choice)) overtaken.abort()
   })
   try {
     const loaded = await loader.load(

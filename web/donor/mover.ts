@@ -7,6 +7,7 @@
 import type { InferenceServer } from '../../net/types.ts'
 import { describeError, SwarmError } from '../../swarm/errors.ts'
 import { blocksLostByMove, missingBlocks } from '../../swarm/planner/coverage.ts'
+import { viewInFormat } from '../../swarm/planner/formats.ts'
 import type { SwarmView } from '../../swarm/planner/types.ts'
 import { NO_BLOCKS, blocksOf, formatBlockRanges, sameSpan, type Span } from '../../swarm/span.ts'
 import type { DonorLog } from './donor-log.ts'
@@ -75,7 +76,7 @@ export class Mover {
     const { environment, member, log, current } = this.#options
     const claimedAt = Math.max(member.now(), servedSince + 1)
     const from = current().runner.span
-    const seen = (): SwarmView => member.viewBeforeMove(claimedAt, servedSince)
+    const seen = (): SwarmView => viewInFormat(member.viewBeforeMove(claimedAt, servedSince), member.fields.weights)
     const lostByGoingTo = (to: Span): number[] => blocksLostByMove(seen(), member.peerId, from, to)
     const target = await settleClaim({
       ...settlingIn(environment, member, signal),

@@ -4,6 +4,7 @@
  */
 import { describeError, SwarmError } from '../../swarm/errors.ts'
 import { unclaimedBlocks } from '../../swarm/planner/coverage.ts'
+import { viewInFormat } from '../../swarm/planner/formats.ts'
 import type { PlacementRule, SwarmView } from '../../swarm/planner/types.ts'
 import { urgentMoves } from '../../swarm/planner/urgent.ts'
 import { formatBlockRanges, type Span } from '../../swarm/span.ts'
@@ -91,10 +92,11 @@ export class PlacementWatch {
   /** Whether blocks lost their last holder, and whether it is this donor's turn to take them. */
   #look(): void {
     const { member, log, environment, rule } = this.#options
-    const view = member.view()
+    const all = member.view()
+    const view = viewInFormat(all, member.fields.weights)
     const open = unclaimedBlocks(view)
     // Its own claim closes the hole; said when that has become true.
-    if (this.#moving === null) this.#reportMissing(open)
+    if (this.#moving === null) this.#reportMissing(unclaimedBlocks(all))
     if (open.length === 0) {
       this.#openSince = null
       return

@@ -4,7 +4,9 @@
  */
 import type { DonorDefaults } from '../../swarm/app-config.ts'
 import { fixedSpan, makeDonorSettings, type DonorSettings } from '../../swarm/donor-settings.ts'
+import { formatServed, withinFormat } from '../../swarm/planner/formats.ts'
 import { placementRule } from '../../swarm/planner/rules.ts'
+import type { SwarmView } from '../../swarm/planner/types.ts'
 import { typicalSpeed, viewOf } from '../../swarm/planner/view.ts'
 import type { Span } from '../../swarm/span.ts'
 import type { DonorLog } from './donor-log.ts'
@@ -69,8 +71,9 @@ async function sizePlan(options: {
   const { environment, settings, model, engine, signal } = options
   const { adapter } = engine
   const device = { backend: adapter.backend, deviceMemoryGb: environment.deviceMemoryGb }
-  const sizing = chooseSizing(model.config, settings, device)
-  const span = likelySpan(environment, settings, model, sizing)
+  const view = viewOf(environment.knownRecords(model.id.digest), model.id.blocks)
+  const sizing = chooseSizing(model.config, settings, device, formatServed(view))
+  const span = likelySpan(view, settings, sizing)
   const files = await environment.countFiles(model.source, model.config, { span, format: sizing.format }, signal)
   signal.throwIfAborted()
   const plan: DonorPlan = {
@@ -91,13 +94,8 @@ async function sizePlan(options: {
   return { settings, model, sizing, engine, plan }
 }
 
-function likelySpan(
-  environment: DonorEnvironment,
-  { placement, rule }: DonorSettings,
-  { id }: DonorModel,
-  { length }: Sizing,
-): Span {
-  if (placement.mode === 'fixed') return fixedSpan(placement, id.blocks)
-  const view = viewOf(environment.knownRecords(id.digest), id.blocks)
-  return placementRule(rule).chooseSpan(view, { peerId: '', length, blockStepsPerSecond: typicalSpeed(view.peers) })
+function likelySpan(view: SwarmView, { placement, rule }: DonorSettings, { length, format }: Sizing): Span {
+  if (placement.mode === 'fixed') return fixedSpan(placement, view.blocks)
+  const joiner = { peerId: '', length, blockStepsPerSecond: typicalSpeed(view.peers) }
+  return withinFormat(placementRule(rule), format).chooseSpan(view, joiner)
 }

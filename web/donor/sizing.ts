@@ -39,11 +39,22 @@ export interface DeviceMemory {
   deviceMemoryGb: number | null
 }
 
-/** @throws SwarmError OUT_OF_MEMORY with what would fit */
-export function chooseSizing(config: LlamaConfig, settings: DonorSettings, device: DeviceMemory): Sizing {
+/**
+ * `served`: the format that the swarm is of, if any; `auto` takes it where it fits, since a text keeps to one format.
+ * @throws SwarmError OUT_OF_MEMORY with what would fit
+ */
+export function chooseSizing(
+  config: LlamaConfig,
+  settings: DonorSettings,
+  device: DeviceMemory,
+  served: WeightFormat | null = null,
+): Sizing {
   const budgetBytes = Math.min(settings.memoryBytes ?? defaultBudget(device), mostBytes(device))
   const wanted = wantedBlocks(config, settings)
   const formats: WeightFormat[] = settings.weights === 'auto' ? [...WEIGHT_FORMATS] : [settings.weights]
+  const asServed =
+    settings.weights === 'auto' && served !== null ? sizeFor(config, wanted, served, budgetBytes, false) : null
+  if (asServed !== null) return asServed
   for (const format of formats) {
     const sizing = sizeFor(config, wanted, format, budgetBytes, format === formats.at(-1))
     if (sizing !== null) return sizing

@@ -46,7 +46,9 @@ test('where no one format holds the model the answer waits and says why; asked t
   const { events, end } = await collect(newChat(swarm).generate(request(PROMPT)), (event) => {
     if (event.type === 'paused') swarm.join('c', 5, 8, { weights: 'f32' })
   })
-  expect(reasons(events)).toEqual(['nobody serves blocks 5–7 as f32, and a text keeps to one format'])
+  expect(reasons(events)).toEqual([
+    'nobody serves blocks 5–7 as f32, and a text keeps to one format unless formats may mix (--mix-weights, or the setting of the page)',
+  ])
   expect(end.route.map((hop) => hop.peerId)).toEqual(['a', 'c'])
 })
 
@@ -77,4 +79,16 @@ test('a text that lost a hop goes on in its format only; the next text may take 
   await chat.close()
   const next = await collect(newChat(swarm).generate(request(PROMPT)))
   expect(next.end.route.map((hop) => hop.peerId)).toEqual(['whole'])
+})
+
+test('mixing is asked for text by text, and a route that may mix is given up when it no longer is', async () => {
+  const swarm = new FakeSwarm(BLOCKS)
+  swarm.join('a', 0, 5, { weights: 'f32' })
+  swarm.join('b', 5, 8, { weights: 'int4' })
+  const chat = newChat(swarm)
+  const mixed = await collect(chat.generate({ ...request(PROMPT), mixWeights: true }))
+  expect(mixed.end.route.map((hop) => hop.peerId)).toEqual(['a', 'b'])
+  swarm.join('c', 5, 8, { weights: 'f32' })
+  const { end } = await collect(chat.generate(request(PROMPT)))
+  expect(end.route.map((hop) => hop.peerId)).toEqual(['a', 'c'])
 })

@@ -73,6 +73,23 @@ export function SettingsDialog({ open, onClose }: { open: boolean; onClose: () =
             }}
           />
         </Field>
+        <div class="choice">
+          <input
+            type="checkbox"
+            id="set-mixWeights"
+            data-testid="setting-mixWeights"
+            aria-describedby="set-mixWeights-help"
+            checked={preferences.settings.value.mixWeights}
+            onChange={(event) => {
+              const mixWeights = event.currentTarget.checked
+              preferences.settings.value = { ...preferences.settings.value, mixWeights }
+            }}
+          />
+          <label for="set-mixWeights">{settings.mixWeights}</label>
+          <p class="help" id="set-mixWeights-help">
+            {settings.mixWeightsHelp}
+          </p>
+        </div>
         <div class="row">
           <button
             type="button"

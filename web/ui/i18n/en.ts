@@ -144,6 +144,9 @@ export const en = {
     speculateAuto: 'Where it pays',
     systemPrompt: 'System prompt',
     systemPromptHelp: 'Told to the model before the conversation. Some models ignore it.',
+    mixWeights: 'Mix weight formats',
+    mixWeightsHelp:
+      'Tabs that hold the model in different formats may work on one answer. For swarms where no format covers all blocks; the same question may then get another answer.',
     modelDefault: (value: string) => `model’s own: ${value}`,
     modelDefaultUnknown: 'model’s own',
     reset: 'Back to the model’s own',

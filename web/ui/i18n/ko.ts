@@ -136,6 +136,9 @@ export const ko: Messages = {
     speculateAuto: '빨라질 때만',
     systemPrompt: '시스템 프롬프트',
     systemPromptHelp: '대화에 앞서 모델에게 전하는 말입니다. 무시하는 모델도 있습니다.',
+    mixWeights: '가중치 형식 섞기',
+    mixWeightsHelp:
+      '모델을 서로 다른 형식으로 가진 탭들이 한 답을 함께 계산할 수 있습니다. 어느 형식도 모든 블록을 갖추지 못한 스웜에서 쓰세요. 같은 질문에도 답이 달라질 수 있습니다.',
     modelDefault: (value) => `모델 기본값 ${value}`,
     modelDefaultUnknown: '모델 기본값',
     reset: '모델 기본값으로 되돌리기',

@@ -90,6 +90,8 @@ export interface ChatSettings {
   /** Texts that end an answer. */
   stop: readonly string[]
   speculate: SpeculateSetting
+  /** Tabs of different weight formats may follow one another. */
+  mixWeights: boolean
 }
 
 /** Whether tokens are guessed ahead where it pays. The text is the same. */
@@ -106,4 +108,5 @@ export const DEFAULT_SETTINGS: ChatSettings = {
   systemPrompt: '',
   stop: [],
   speculate: DEFAULT_SPECULATE,
+  mixWeights: false,
 }

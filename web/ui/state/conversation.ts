@@ -296,6 +296,7 @@ export class Conversation {
       sampling: resolveSampling(settings, model.defaults, this.#parts.randomSeed),
       stopSequences: settings.stop,
       ignoreEos: false,
+      mixWeights: settings.mixWeights,
       signal: signal_,
       speculate: settings.speculate,
     }

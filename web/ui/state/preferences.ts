@@ -77,6 +77,7 @@ export function readSettings(stored: string | null): ChatSettings {
     systemPrompt: typeof v['systemPrompt'] === 'string' ? v['systemPrompt'].slice(0, 20_000) : '',
     stop: Array.isArray(v['stop']) ? readStopTexts(v['stop'].join('\n')) : [],
     speculate: SPECULATE_SETTINGS.find((name) => name === v['speculate']) ?? DEFAULT_SETTINGS.speculate,
+    mixWeights: v['mixWeights'] === true,
   }
 }
 

@@ -83,6 +83,8 @@ export interface FakeDonorOptions {
   /** Block-steps a second. */
   speed?: number
   deviceMemoryGb?: number
+  /** What the page knows before the donor has joined. */
+  knownRecords?: readonly PeerRecord[]
   loadFails?: (span: Span) => SwarmError | null
   /** What the canary finds. */
   checkFails?: () => SwarmError | null
@@ -168,7 +170,7 @@ export class FakeDonor {
         },
       },
       deviceMemoryGb: options.deviceMemoryGb ?? 8,
-      knownRecords: () => [],
+      knownRecords: () => options.knownRecords ?? [],
       directory: swarm.directory,
       power: this.power,
       stayUnthrottled: () => () => undefined,
