@@ -12,12 +12,12 @@ export interface LapCost {
   ms: number
 }
 
-const FIRST_COUNT = 4
+/** Where guesses turn out wrong, few were paid for; where they are right, there are soon more. */
 const SHORTEST_COUNT = 2
 /** With the token before them as many rows as a head takes at once. */
 const LONGEST_COUNT = 7
 /** Laps with guesses before they are judged. */
-const TRIAL_LAPS = 4
+const TRIAL_LAPS = 3
 const SHORTEST_PAUSE = 16
 const LONGEST_PAUSE = 256
 /** A lap without guesses after so many with them: what it costs grows with the text. */
@@ -28,7 +28,7 @@ const NEWEST_WEIGHT = 0.25
 export class DraftPace {
   /** Of a lap without guesses; null before the first. */
   #plainMs: number | null = null
-  #count = FIRST_COUNT
+  #count = SHORTEST_COUNT
   /** Laps left without guesses. */
   #pause = 0
   #nextPause = SHORTEST_PAUSE

@@ -115,6 +115,20 @@ describe('sending', () => {
     expect(prompts.requests[1]).toMatchObject({ maxTokens: 3, sampling: { temperature: 0, seed: 5 } })
   })
 
+  test.each(['off', 'auto'] as const)(
+    'guesses at tokens as set (%s), and keeps what they brought',
+    async (speculate) => {
+      const speculation = { laps: 5, drafted: 6, accepted: 4 }
+      const end = endEvent()
+      if (end.type === 'end') end.timings.speculation = speculation
+      const { chats, prompts, settings } = bench({ play: () => [end] })
+      Object.assign(settings, { speculate })
+      await chats.current.peek().send('a')
+      expect(prompts.requests[0]?.speculate).toBe(speculate)
+      expect(lastAnswer(chats).stats?.speculation).toEqual(speculation)
+    },
+  )
+
   test('never asks for more tokens than the context has room for', async () => {
     const { chats, prompts } = bench({ play: () => [endEvent()], contextTokens: 10 })
     await chats.current.peek().send('one two three four')

@@ -48,6 +48,10 @@ describe('stored settings', () => {
     expect(readSettings(JSON.stringify({ stop: ['###', '', 3] })).stop).toEqual(['###', '3'])
   })
 
+  test.each(['off', 'auto'] as const)('guesses: %s', (speculate) => {
+    expect(readSettings(JSON.stringify({ speculate })).speculate).toBe(speculate)
+  })
+
   test('values that do not fit fall back one by one', () => {
     const stored = JSON.stringify({
       temperature: 0,
@@ -57,6 +61,7 @@ describe('stored settings', () => {
       seed: 5,
       systemPrompt: 3,
       stop: 'x',
+      speculate: 7,
     })
     expect(readSettings(stored)).toEqual({ ...DEFAULT_SETTINGS, temperature: 0, seed: 5 })
   })
