@@ -37,10 +37,10 @@ export interface RouteRun {
   close(): Promise<void>
 }
 
-/** `pageUrl` as `start` prints it; `repo`: one of the models that it offers, the first where none is named. */
-export async function joinSwarm(pageUrl: string, repo?: string): Promise<RouteClient> {
+/** `pageUrl` as `start` prints it; the model is the first that it offers. */
+export async function joinSwarm(pageUrl: string): Promise<RouteClient> {
   const config = (await (await fetch(new URL('config.json', pageUrl))).json()) as AppConfig
-  const offer = repo === undefined ? config.models[0] : config.models.find((model) => model.repo === repo)
+  const offer = config.models[0]
   if (offer === undefined) throw new Error('the relay offers no model')
   const source = await openModel({
     repo: offer.repo,
