@@ -23,7 +23,7 @@ export const BLOCKS = 32
 const CHECK_SECONDS = 3
 const SERVING_MS = 180_000
 /** Looked at so often. */
-const TICK_MS = 250
+const TICK_MS = 1_000
 
 /** Short: simulated speeds count a row of a prompt as much as a token, which real ones do not. */
 const PROMPT_IDS = [5, 17]

@@ -12,7 +12,7 @@ const CHATS = 8
 const LIKES: readonly TabLike[] = [40, 28, 36, 24, 44, 32, 28, 24].map((speed) => ({ speed, maxBlocks: 8 }))
 const LATE: TabLike = { speed: 32, maxBlocks: 8 }
 const STEADY_MS = 12_000
-const FIRST_WORDS_MS = 120_000
+const FIRST_WORDS_MS = 300_000
 const WARM_UP_MS = 10_000
 const NORMAL_MS = 40_000
 /** Between two events. */

@@ -16,7 +16,7 @@ const CHATS = 8
 /** Tokens a second of the bound: slow enough for two processors. */
 const BOUND = 8
 const STEADY_MS = 12_000
-const FIRST_WORDS_MS = 120_000
+const FIRST_WORDS_MS = 300_000
 const WARM_UP_MS = 10_000
 const WINDOW_MS = 40_000
 
