@@ -1,5 +1,5 @@
 // Formula, for each split s of 128 positions: partial[t, h, s, :] = sum over its j of weight[j] * v[j, h / group, :].
-// In: weights [T, heads, splits * 128] f32 from `attention_softmax`; v_cache [max tokens, kv heads, D] f32, D padded to whole
+// In: weights [T, heads, splits * 128] f32 from `attention_softmax`; v_cache [max tokens, kv heads, D] as `kv4` reads it, D padded to whole
 // vec4. Out: partial [T, heads, splits, D]. One invocation sums one vec4 of D over one split, in ascending order.
 // Dispatch: ceil(T * heads * splits * D/4 / 16) workgroups, 2-D. Third of the four attention kernels (see `attention_scores`).
 // Reference: `attention` in tests/reference/ops.ts.
@@ -8,7 +8,7 @@ struct Step { rows: u32, position: u32, splits: u32, first: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<uniform> step: Step;
 @group(0) @binding(2) var<storage, read> weights: array<f32>;
-@group(0) @binding(3) var<storage, read> v_cache: array<vec4f>;
+@group(0) @binding(3) var<storage, read> v_cache: array<Kv4>;
 @group(0) @binding(4) var<storage, read_write> partial: array<vec4f>;
 
 @compute @workgroup_size(16)
@@ -24,7 +24,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grid:
   var v_at = first * stride + row % params.heads / params.group * params.d4 + index % params.d4;
   var sum = vec4f();
   for (var j = 0u; j < count; j++) {
-    sum += weights[unit * 128u + j] * v_cache[v_at];
+    sum += weights[unit * 128u + j] * kv4(v_cache[v_at]);
     v_at += stride;
   }
   partial[index] = sum;

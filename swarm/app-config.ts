@@ -1,7 +1,7 @@
 import type { BackendChoice } from './backend.ts'
 import type { RuleName } from './planner/rules.ts'
 import { SwarmError } from './errors.ts'
-import type { WeightChoice } from './model/config.ts'
+import type { KvFormat, WeightChoice } from './model/config.ts'
 import { isSameMajor, PROTOCOL_VERSION } from './protocol.ts'
 
 /** Under this name the command line opens its headless tabs; a page that is read so has no person in front of it. */
@@ -51,6 +51,7 @@ export interface DonorDefaults {
   balanceQuality?: number
   meanBalanceCheckPeriod?: number
   weights?: WeightChoice
+  kv?: KvFormat
   backend?: BackendChoice
   threads?: number
   /** Gigabytes (1e9 bytes) that weights, KV cache and activations may take. */

@@ -6,7 +6,7 @@
 import type { DonorDefaults } from './app-config.ts'
 import { BACKEND_CHOICES, type BackendChoice } from './backend.ts'
 import { SwarmError } from './errors.ts'
-import { WEIGHT_CHOICES, type WeightChoice } from './model/config.ts'
+import { KV_FORMATS, WEIGHT_CHOICES, type KvFormat, type WeightChoice } from './model/config.ts'
 import { DEFAULT_RULE, RULE_NAMES, type RuleName } from './planner/rules.ts'
 import type { Span } from './span.ts'
 
@@ -29,6 +29,8 @@ export interface DonorSettings {
   balanceQuality: number
   meanBalanceCheckPeriodMs: number
   weights: WeightChoice
+  /** What keys and values are kept as, on a GPU. */
+  kv: KvFormat
   backend: BackendChoice
   /** Threads that WebAssembly computes with; null: as many as the machine has for each of its tabs. */
   threads: number | null
@@ -53,6 +55,7 @@ export const DONOR_QUERY_NAMES = [
   'balance_quality',
   'mean_balance_check_period',
   'weights',
+  'kv',
   'backend',
   'threads',
   'memory_gb',
@@ -89,6 +92,7 @@ export function readDonorQuery(query: { get(name: string): string | null }): Don
   assign('balanceQuality', numberOf('balance_quality'))
   assign('meanBalanceCheckPeriod', numberOf('mean_balance_check_period'))
   assign('weights', oneOf('weights', text('weights'), WEIGHT_CHOICES))
+  assign('kv', oneOf('kv', text('kv'), KV_FORMATS))
   assign('backend', oneOf('backend', text('backend'), BACKEND_CHOICES))
   assign('threads', numberOf('threads'))
   assign('memoryGb', numberOf('memory_gb'))
@@ -118,6 +122,7 @@ export function makeDonorSettings(defaults: DonorDefaults): DonorSettings {
     balanceQuality: checkQuality(defaults.balanceQuality ?? DEFAULT_BALANCE_QUALITY),
     meanBalanceCheckPeriodMs: checkPeriod(defaults.meanBalanceCheckPeriod ?? DEFAULT_BALANCE_PERIOD_SECONDS) * 1000,
     weights: oneOf('weights', defaults.weights, WEIGHT_CHOICES) ?? 'auto',
+    kv: oneOf('kv', defaults.kv, KV_FORMATS) ?? 'f32',
     backend: oneOf('backend', defaults.backend, BACKEND_CHOICES) ?? 'auto',
     threads: wholeNumber('threads', defaults.threads),
     memoryBytes: defaults.memoryGb === undefined ? null : positive('memory_gb', defaults.memoryGb) * 1e9,

@@ -2,7 +2,7 @@
 import { DEFAULT_SPECULATE, MAX_DRAFT_TOKENS, readSpeculate } from '../../session/speculate.ts'
 import { BACKEND_CHOICES } from '../../swarm/backend.ts'
 import { RULE_NAMES } from '../../swarm/planner/rules.ts'
-import { WEIGHT_CHOICES } from '../../swarm/model/config.ts'
+import { KV_FORMATS, WEIGHT_CHOICES } from '../../swarm/model/config.ts'
 import { above, atLeast, between, flag, integer, list, number, text } from './schema.ts'
 
 export const DEFAULT_PORT = 8080
@@ -47,6 +47,11 @@ export const computeOptions = {
     group: DONOR,
     choices: WEIGHT_CHOICES,
     default: 'auto',
+  }),
+  kv: text('what a GPU keeps of each token: f32, or f16 for twice the tokens in the same memory', {
+    group: DONOR,
+    choices: KV_FORMATS,
+    default: 'f32',
   }),
   backend: text(
     'what computes: a GPU, and WebAssembly where there is none (auto); WebGPU only; WebAssembly; the software adapter',

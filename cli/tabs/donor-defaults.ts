@@ -3,7 +3,7 @@ import type { DonorDefaults } from '../../swarm/app-config.ts'
 import type { BackendChoice } from '../../swarm/backend.ts'
 import { checkForModel, makeDonorSettings } from '../../swarm/donor-settings.ts'
 import type { RuleName } from '../../swarm/planner/rules.ts'
-import type { WeightChoice } from '../../swarm/model/config.ts'
+import type { KvFormat, WeightChoice } from '../../swarm/model/config.ts'
 import type { ValuesOf } from '../options/schema.ts'
 import type { computeOptions, placementOptions } from '../options/shared.ts'
 
@@ -34,6 +34,7 @@ export function donorDefaults(values: DonorValues, model: string): DonorDefaults
   const defaults: DonorDefaults = {
     model,
     weights: values.weights as WeightChoice,
+    ...(values.kv === 'f32' ? {} : { kv: values.kv as KvFormat }),
     backend: values.backend as BackendChoice,
     ...(values.useLoadBalancing ? { useLoadBalancing: true } : {}),
     ...(numBlocks === undefined ? {} : { numBlocks }),

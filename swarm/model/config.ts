@@ -40,3 +40,8 @@ export type WeightFormat = (typeof WEIGHT_FORMATS)[number]
 /** What a person or a flag may ask for; `auto` is the most exact format that fits the memory. */
 export const WEIGHT_CHOICES = ['auto', ...WEIGHT_FORMATS] as const
 export type WeightChoice = (typeof WEIGHT_CHOICES)[number]
+
+/** What keys and values are kept as. By itself a tab keeps f32: halves are a rounding that grows with the context, and bits of a session
+ * elsewhere. f16 holds twice the tokens in the same memory, for whoever asks. */
+export const KV_FORMATS = ['f32', 'f16'] as const
+export type KvFormat = (typeof KV_FORMATS)[number]

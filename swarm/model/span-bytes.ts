@@ -5,7 +5,7 @@
 import { MAX_SESSIONS, MAX_TOP_K } from '../limits.ts'
 import type { Span } from '../span.ts'
 import { spanLength } from '../span.ts'
-import type { LlamaConfig, WeightFormat } from './config.ts'
+import type { KvFormat, LlamaConfig, WeightFormat } from './config.ts'
 
 /** Rows that the engine runs at once; longer steps are run in chunks of this many. Measured: larger tiles gain nothing, 2026-11. */
 export const ENGINE_MAX_ROWS = 64
@@ -28,13 +28,15 @@ export interface SpanBytes {
 export interface SpanBytesOptions {
   /** KV tokens set aside over the whole span. */
   cacheTokens: number
+  /** f32 where it is left out. */
+  kv?: KvFormat
   /** Rows of the largest chunk; ENGINE_MAX_ROWS for the engine as it is. */
   maxRows: number
 }
 
 export function spanBytes(config: LlamaConfig, span: Span, format: WeightFormat, options: SpanBytesOptions): SpanBytes {
   const weights = weightBytes(config, span, format)
-  const kvCache = kvBytesPerToken(config) * spanLength(span) * options.cacheTokens
+  const kvCache = kvBytesPerToken(config, options.kv ?? 'f32') * spanLength(span) * options.cacheTokens
   const activations = activationBytes(config, span, options)
   return { weights, kvCache, activations, total: weights + kvCache + activations }
 }
@@ -78,9 +80,9 @@ export function scaleBytes(width: number, format: WeightFormat): number {
   return format === 'int8' || format === 'int4' ? (storedWidth(width, format) / WEIGHT_GROUP) * 2 : 0
 }
 
-/** Keys and values of one token in one block, f32, heads padded to whole groups of four. */
-export function kvBytesPerToken(config: LlamaConfig): number {
-  return 2 * config.numKeyValueHeads * paddedWidth(config.headDim) * 4
+/** Keys and values of one token in one block, heads padded to whole groups of four. */
+export function kvBytesPerToken(config: LlamaConfig, kv: KvFormat): number {
+  return 2 * config.numKeyValueHeads * paddedWidth(config.headDim) * (kv === 'f16' ? 2 : 4)
 }
 
 /** Bytes of one split of one head of one row: scores, (max, sum), partial values. */

@@ -24,6 +24,7 @@ const INT8: ModelOptions = { format: 'int8', variant: 'threads' }
 const INT8_LANES: ModelOptions = { format: 'int8', variant: 'lanes' }
 const INT4: ModelOptions = { format: 'int4', variant: 'threads' }
 const INT4_LANES: ModelOptions = { format: 'int4', variant: 'lanes' }
+const KV_F16: ModelOptions = { format: 'f32', variant: 'threads', kv: 'f16' }
 const nameOf = ({ format, variant }: ModelOptions): string => `${format} ${variant}`
 
 /** Max |Δlogit|. Other formats than f32 are held to the plain reference on the weights as stored, by the same bound. */
@@ -108,6 +109,30 @@ it.each(['f32', 'int8'] as const)(
     expect(result.differ).toBe(0)
   },
 )
+
+describe('keys and values as halves', () => {
+  it('kernels agree with the plain reference on rounded keys and values', async () => {
+    expect(await lab.call('kernelCases', 'attention', KV_F16)).toEqual([])
+  })
+
+  it.each(['mha-f16', 'odd-sizes-f32'] as const)('%s: near f32, and the same bits however rows come', async (name) => {
+    const result = await lab.call('fixture', name, KV_F16)
+    expect(result.maxDelta).toBeGreaterThan(TOLERANCE / 1e3)
+    expect(result.maxDelta).toBeLessThanOrEqual(2e-2)
+    expect([result.prefillDiffers, result.chunksDiffer, result.chainDiffers]).toEqual([0, 0, 0])
+  })
+
+  it('sessions that share batches and prefixes have the bits they have alone', async () => {
+    expect((await lab.call('interleavings', KV_F16, 8)).differ).toBe(0)
+    expect(await lab.call('prefixRules', KV_F16)).toEqual([])
+  })
+
+  it('the canary is right, and takes no more than is planned', async () => {
+    const { exact, taken, planned } = await lab.call('canary', KV_F16)
+    expect(exact).toBe(true)
+    expect(taken).toBeLessThanOrEqual(planned)
+  })
+})
 
 describe('the canary', () => {
   it.each([F32, F16, INT8, INT4, F32_LANES, INT4_LANES])(

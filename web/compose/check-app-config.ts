@@ -16,6 +16,7 @@ const DONOR_TYPES: Record<Exclude<keyof DonorDefaults, 'initialPeers'>, 'string'
   balanceQuality: 'number',
   meanBalanceCheckPeriod: 'number',
   weights: 'string',
+  kv: 'string',
   backend: 'string',
   threads: 'number',
   memoryGb: 'number',

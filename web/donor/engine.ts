@@ -1,5 +1,5 @@
 /** What the donor asks of the compute side, wherever it runs: the Worker in a tab (`worker-client.ts`), a fake in tests. */
-import type { LlamaConfig, WeightFormat } from '../../swarm/model/config.ts'
+import type { KvFormat, LlamaConfig, WeightFormat } from '../../swarm/model/config.ts'
 import type { SpanRunner } from '../../swarm/span-runner.ts'
 import type { Span } from '../../swarm/span.ts'
 import type { SpanProgress } from '../weights/progress.ts'
@@ -15,6 +15,7 @@ export interface EngineLoad {
   span: Span
   format: WeightFormat
   cacheTokens: number
+  kv: KvFormat
   onProgress: (progress: SpanProgress) => void
   signal: AbortSignal
 }

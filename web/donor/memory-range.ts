@@ -6,7 +6,7 @@ import type { DonorSettings } from '../../swarm/donor-settings.ts'
 import type { LlamaConfig } from '../../swarm/model/config.ts'
 import { SwarmError } from '../../swarm/errors.ts'
 import { spanLength } from '../../swarm/span.ts'
-import { budgetForAll, chooseSizing, mostBytes, wantedBlocks, type DeviceMemory } from './sizing.ts'
+import { budgetForAll, chooseSizing, kvFormat, mostBytes, wantedBlocks, type DeviceMemory } from './sizing.ts'
 
 export interface MemoryRange {
   /** Whole steps all of them. */
@@ -25,7 +25,7 @@ const MAX_STEPS = 100
 /** @throws SwarmError OUT_OF_MEMORY only where no budget at all would do */
 export function memoryRange(config: LlamaConfig, settings: DonorSettings, device: DeviceMemory): MemoryRange {
   const least = leastBudget(config, settings, device)
-  const wanted = Math.max(settings.memoryBytes ?? 0, Math.min(wholeModel(config, settings), mostOf(device)))
+  const wanted = Math.max(settings.memoryBytes ?? 0, Math.min(wholeModel(config, settings, device), mostOf(device)))
   const most = Math.max(least, Math.min(mostBytes(device), wanted))
   const stepBytes = roundStep((most - least) / MAX_STEPS)
   return {
@@ -62,10 +62,13 @@ function leastBudget(config: LlamaConfig, settings: DonorSettings, device: Devic
   return high
 }
 
-function wholeModel(config: LlamaConfig, settings: DonorSettings): number {
+function wholeModel(config: LlamaConfig, settings: DonorSettings, device: DeviceMemory): number {
   const wanted = wantedBlocks(config, settings)
   const length = wanted === null ? config.numHiddenLayers : typeof wanted === 'number' ? wanted : spanLength(wanted)
-  return budgetForAll(config, length, settings.weights === 'auto' ? 'f32' : settings.weights)
+  return budgetForAll(config, length, {
+    format: settings.weights === 'auto' ? 'f32' : settings.weights,
+    kv: kvFormat(settings, device),
+  })
 }
 
 function mostOf({ deviceMemoryGb }: DeviceMemory): number {

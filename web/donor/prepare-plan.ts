@@ -14,7 +14,7 @@ import { readDonorModel, type DonorModel, type ModelRequest } from './donor-mode
 import type { Engine } from './engine.ts'
 import type { DonorEnvironment } from './environment.ts'
 import { memoryRange } from './memory-range.ts'
-import { bytesOf, chooseSizing, type Sizing } from './sizing.ts'
+import { bytesOf, chooseSizing, kvFormat, type Sizing } from './sizing.ts'
 import type { DonorPlan } from './state.ts'
 
 /** What a plan has found out and a start goes on with. */
@@ -47,6 +47,10 @@ export async function preparePlan(options: PlanOptions): Promise<Prepared> {
   })
   const engine = await environment.openEngine({ backend: settings.backend, threads: settings.threads })
   options.onEngine(engine)
+  const device = { backend: engine.adapter.backend, deviceMemoryGb: environment.deviceMemoryGb }
+  if (settings.kv !== kvFormat(settings, device)) {
+    log.info(`kv ${settings.kv} is for GPUs: without one this tab keeps keys and values in f32.`)
+  }
   signal.throwIfAborted()
   return await sizePlan({ environment, settings, model, engine, signal })
 }

@@ -6,7 +6,7 @@ import type { Backend } from '../../swarm/backend.ts'
 import { fixedSpan, type DonorSettings } from '../../swarm/donor-settings.ts'
 import { SwarmError } from '../../swarm/errors.ts'
 import { MAX_SESSIONS } from '../../swarm/limits.ts'
-import { WEIGHT_FORMATS, type LlamaConfig, type WeightFormat } from '../../swarm/model/config.ts'
+import { WEIGHT_FORMATS, type KvFormat, type LlamaConfig, type WeightFormat } from '../../swarm/model/config.ts'
 import { ENGINE_MAX_ROWS, kvBytesPerToken, spanBytes } from '../../swarm/model/span-bytes.ts'
 import { spanLength, type Span } from '../../swarm/span.ts'
 import { MOST_WASM_BYTES } from '../wasm/limits.ts'
@@ -17,8 +17,12 @@ export interface Sizing {
   length: number
   /** KV tokens over the whole span, for all sessions together. */
   cacheTokens: number
+  kv: KvFormat
   budgetBytes: number
 }
+
+type Formats = Pick<Sizing, 'format' | 'kv'>
+type Cached = Omit<Sizing, 'length' | 'budgetBytes'>
 
 /** What a browser does not tell: a phone or a laptop of the smaller kind. */
 const ASSUMED_MEMORY_GB = 4
@@ -51,15 +55,23 @@ export function chooseSizing(
 ): Sizing {
   const budgetBytes = Math.min(settings.memoryBytes ?? defaultBudget(device), mostBytes(device))
   const wanted = wantedBlocks(config, settings)
+  const kv = kvFormat(settings, device)
   const formats: WeightFormat[] = settings.weights === 'auto' ? [...WEIGHT_FORMATS] : [settings.weights]
   const asServed =
-    settings.weights === 'auto' && served !== null ? sizeFor(config, wanted, served, budgetBytes, false) : null
+    settings.weights === 'auto' && served !== null
+      ? sizeFor(config, wanted, { format: served, kv }, budgetBytes, false)
+      : null
   if (asServed !== null) return asServed
   for (const format of formats) {
-    const sizing = sizeFor(config, wanted, format, budgetBytes, format === formats.at(-1))
+    const sizing = sizeFor(config, wanted, { format, kv }, budgetBytes, format === formats.at(-1))
     if (sizing !== null) return sizing
   }
-  throw tooLarge(config, wanted, formats.at(-1) ?? 'int4', budgetBytes)
+  throw tooLarge(config, wanted, { format: formats.at(-1) ?? 'int4', kv }, budgetBytes)
+}
+
+/** What keys and values are kept as: WebAssembly has no kernels for halves. */
+export function kvFormat({ kv }: DonorSettings, { backend }: DeviceMemory): KvFormat {
+  return backend === 'wasm' ? 'f32' : kv
 }
 
 /** What link and person ask for; null: as many as fit. */
@@ -69,40 +81,36 @@ export function wantedBlocks(config: LlamaConfig, settings: DonorSettings): Span
 }
 
 /** A budget from which more buys nothing: that many blocks in that format, with all the cache that is of use. */
-export function budgetForAll(config: LlamaConfig, length: number, format: WeightFormat): number {
+export function budgetForAll(config: LlamaConfig, length: number, formats: Formats): number {
   const cacheTokens = usefulCacheTokens(config)
-  const cacheAllows = Math.ceil((kvBytesPerToken(config) * length * cacheTokens) / CACHE_SHARE)
-  return Math.max(bytesOfDearest(config, length, { format, cacheTokens }), cacheAllows)
+  const cacheAllows = Math.ceil((kvBytesPerToken(config, formats.kv) * length * cacheTokens) / CACHE_SHARE)
+  return Math.max(bytesOfDearest(config, length, { ...formats, cacheTokens }), cacheAllows)
 }
 
 /** Bytes that a span takes on the GPU with this sizing. */
 export function bytesOf(config: LlamaConfig, span: Span, sizing: Sizing): number {
-  return totalBytes(config, span, sizing.format, sizing.cacheTokens)
+  return totalBytes(config, span, sizing)
 }
 
 /** Bytes of the dearest span of that length: one end holds the embedding table, the other norm and head. */
-export function bytesOfDearest(
-  config: LlamaConfig,
-  length: number,
-  sizing: Omit<Sizing, 'length' | 'budgetBytes'>,
-): number {
+export function bytesOfDearest(config: LlamaConfig, length: number, sizing: Cached): number {
   const blocks = config.numHiddenLayers
-  const first = totalBytes(config, { start: 0, end: length }, sizing.format, sizing.cacheTokens)
-  const last = totalBytes(config, { start: blocks - length, end: blocks }, sizing.format, sizing.cacheTokens)
+  const first = totalBytes(config, { start: 0, end: length }, sizing)
+  const last = totalBytes(config, { start: blocks - length, end: blocks }, sizing)
   return Math.max(first, last)
 }
 
 function sizeFor(
   config: LlamaConfig,
   wanted: Span | number | null,
-  format: WeightFormat,
+  formats: Formats,
   budgetBytes: number,
   isLastChoice: boolean,
 ): Sizing | null {
   const at = (length: number): Sizing => ({
-    format,
+    ...formats,
     length,
-    cacheTokens: cacheTokensFor(config, length, budgetBytes),
+    cacheTokens: cacheTokensFor(config, formats.kv, length, budgetBytes),
     budgetBytes,
   })
   if (wanted !== null) {
@@ -127,8 +135,8 @@ function mostBlocks(config: LlamaConfig, fits: (length: number) => boolean): num
   return low
 }
 
-function cacheTokensFor(config: LlamaConfig, length: number, budgetBytes: number): number {
-  const affordable = Math.floor((budgetBytes * CACHE_SHARE) / (kvBytesPerToken(config) * length))
+function cacheTokensFor(config: LlamaConfig, kv: KvFormat, length: number, budgetBytes: number): number {
+  const affordable = Math.floor((budgetBytes * CACHE_SHARE) / (kvBytesPerToken(config, kv) * length))
   const least = Math.min(config.maxPositionEmbeddings, SMALLEST_CACHE_TOKENS)
   return Math.max(least, Math.min(usefulCacheTokens(config), affordable))
 }
@@ -137,8 +145,8 @@ function usefulCacheTokens(config: LlamaConfig): number {
   return Math.min(config.maxPositionEmbeddings, TYPICAL_SESSION_TOKENS) * MAX_SESSIONS
 }
 
-function totalBytes(config: LlamaConfig, span: Span, format: WeightFormat, cacheTokens: number): number {
-  return spanBytes(config, span, format, { cacheTokens, maxRows: ENGINE_MAX_ROWS }).total
+function totalBytes(config: LlamaConfig, span: Span, { format, kv, cacheTokens }: Cached): number {
+  return spanBytes(config, span, format, { cacheTokens, kv, maxRows: ENGINE_MAX_ROWS }).total
 }
 
 function defaultBudget(device: DeviceMemory): number {
@@ -153,17 +161,21 @@ export function mostBytes({ backend }: DeviceMemory): number {
 function tooLarge(
   config: LlamaConfig,
   wanted: Span | number | null,
-  format: WeightFormat,
+  formats: Formats,
   budgetBytes: number,
 ): SwarmError {
+  const { format, kv } = formats
   const fitting = mostBlocks(
     config,
     (length) =>
-      bytesOfDearest(config, length, { format, cacheTokens: cacheTokensFor(config, length, budgetBytes) }) <=
+      bytesOfDearest(config, length, { ...formats, cacheTokens: cacheTokensFor(config, kv, length, budgetBytes) }) <=
       budgetBytes,
   )
   const count = wanted === null ? 1 : typeof wanted === 'number' ? wanted : spanLength(wanted)
-  const needed = bytesOfDearest(config, count, { format, cacheTokens: cacheTokensFor(config, count, budgetBytes) })
+  const needed = bytesOfDearest(config, count, {
+    ...formats,
+    cacheTokens: cacheTokensFor(config, kv, count, budgetBytes),
+  })
   const what = `${count} ${count === 1 ? 'block' : 'blocks'} in ${format}`
   const action =
     fitting === 0

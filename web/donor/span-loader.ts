@@ -133,6 +133,7 @@ export class SpanLoader {
       span,
       format: sizing.format,
       cacheTokens: sizing.cacheTokens,
+      kv: sizing.kv,
       onProgress,
       signal,
     })
@@ -176,7 +177,8 @@ export class SpanLoader {
 
   #speedKey(length: number): string {
     const { model, sizing } = this.#options
-    return [this.#engine.adapter.description, model.id.digest, sizing.format, length].join('|')
+    const key = [this.#engine.adapter.description, model.id.digest, sizing.format, length]
+    return (sizing.kv === 'f32' ? key : [...key, `kv ${sizing.kv}`]).join('|')
   }
 
   #watch(engine: Engine): void {

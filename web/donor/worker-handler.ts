@@ -4,7 +4,7 @@
  * tests without a GPU.
  */
 import { describeError, SwarmError, toPlainError } from '../../swarm/errors.ts'
-import type { LlamaConfig, WeightFormat } from '../../swarm/model/config.ts'
+import type { KvFormat, LlamaConfig, WeightFormat } from '../../swarm/model/config.ts'
 import type { TensorSink } from '../../swarm/model/tensors.ts'
 import type { SpanRunner } from '../../swarm/span-runner.ts'
 import type { Span } from '../../swarm/span.ts'
@@ -36,7 +36,7 @@ export interface WorkerGpu<S extends WorkerSpan> {
   createRunner(
     config: LlamaConfig,
     weights: S,
-    cacheTokens: number,
+    cache: { cacheTokens: number; kv: KvFormat },
     onWarning: (text: string) => void,
   ): Promise<SpanRunner>
   measure(runner: SpanRunner, config: LlamaConfig): Promise<{ blockStepsPerSecond: number }>
@@ -61,6 +61,7 @@ interface LoadedRunner {
   runner: SpanRunner
   config: LlamaConfig
   format: WeightFormat
+  kv: KvFormat
 }
 
 type Post = (message: FromWorker, transfers: ArrayBuffer[]) => void
@@ -99,7 +100,7 @@ export class WorkerHandler<S extends WorkerSpan> {
       case 'load':
         return await this.#load(message.call, message.input)
       case 'check':
-        return await this.#check(this.#loaded(message.input.runner).format)
+        return await this.#check(this.#loaded(message.input.runner))
       case 'measure': {
         const { runner, config } = this.#loaded(message.input.runner)
         return await this.#requireGpu().measure(runner, config)
@@ -159,8 +160,8 @@ export class WorkerHandler<S extends WorkerSpan> {
         weights.destroy()
         throw error
       }
-      const runner = await gpu.createRunner(input.config, weights, input.cacheTokens, onWarning)
-      this.#runners.set(input.runner, { runner, config: input.config, format: input.format })
+      const runner = await gpu.createRunner(input.config, weights, input, onWarning)
+      this.#runners.set(input.runner, { runner, config: input.config, format: input.format, kv: input.kv })
       return { hasHead: runner.hasHead, notFinite }
     } finally {
       this.#loads.delete(call)
@@ -168,7 +169,7 @@ export class WorkerHandler<S extends WorkerSpan> {
   }
 
   /** Kernels that are compiled for the runner serve the canary too. */
-  async #check(format: WeightFormat): Promise<CanaryResult> {
+  async #check({ format, kv }: LoadedRunner): Promise<CanaryResult> {
     const gpu = this.#requireGpu()
     const weights = await gpu.createWeights(CANARY, CANARY_SPAN, format)
     try {
@@ -178,9 +179,9 @@ export class WorkerHandler<S extends WorkerSpan> {
       throw error
     }
     // What it would say of threads, the runner beside it has said.
-    const runner = await gpu.createRunner(CANARY, weights, CANARY_CACHE_TOKENS, () => undefined)
+    const runner = await gpu.createRunner(CANARY, weights, { cacheTokens: CANARY_CACHE_TOKENS, kv }, () => undefined)
     try {
-      return await runCanary(runner, format)
+      return await runCanary(runner, format, kv)
     } finally {
       await runner.dispose()
     }

@@ -5,7 +5,7 @@
  */
 import type { Backend, BackendChoice, BackendReason } from '../../swarm/backend.ts'
 import type { PlainError } from '../../swarm/errors.ts'
-import type { LlamaConfig, WeightFormat } from '../../swarm/model/config.ts'
+import type { KvFormat, LlamaConfig, WeightFormat } from '../../swarm/model/config.ts'
 import type {
   LogitsRequest,
   LogitsRow,
@@ -43,6 +43,7 @@ export interface LoadInput {
   span: Span
   format: WeightFormat
   cacheTokens: number
+  kv: KvFormat
 }
 
 /** Calls by method. All but `open` and `load` name a loaded runner. */

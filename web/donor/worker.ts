@@ -38,7 +38,7 @@ async function openWorkerGpu(adapter: AdapterKind, reason: BackendReason): Promi
     adapter: { description: gpu.description, backend: gpu.software ? 'software' : 'webgpu', reason },
     lost: gpu.lost,
     createWeights: (config, span, format) => SpanWeights.create(gpu, config, span, format),
-    createRunner: (config, weights, cacheTokens) => createSpanRunner(gpu, config, weights, { cacheTokens }),
+    createRunner: (config, weights, { cacheTokens, kv }) => createSpanRunner(gpu, config, weights, { cacheTokens, kv }),
     measure: measureThroughput,
   }
 }

@@ -5,7 +5,7 @@
  * weights as each format stores them; `tests/unit/web/engine/canary.test.ts` computes them again.
  */
 import { SwarmError, fromPlainError } from '../../swarm/errors.ts'
-import type { LlamaConfig, WeightFormat } from '../../swarm/model/config.ts'
+import type { KvFormat, LlamaConfig, WeightFormat } from '../../swarm/model/config.ts'
 import { spanTensors, tensorElements, type TensorSink, type TensorSpec } from '../../swarm/model/tensors.ts'
 import type { SpanRunner } from '../../swarm/span-runner.ts'
 
@@ -63,6 +63,8 @@ export const CANARY_ANSWERS: Readonly<Record<WeightFormat, readonly number[]>> =
 }
 /** f32 sums in another order differ by some 1e-6 here; a wrong kernel by the size of a logit, about 1. */
 const TOLERANCE = 1e-3
+/** Keys and values rounded to halves. */
+const F16_KV_TOLERANCE = 1e-2
 
 const SESSION = 'c'.repeat(32)
 
@@ -88,7 +90,7 @@ export interface CanaryResult {
 }
 
 /** `runner`: of the canary's weights in `format`. @throws SwarmError WRONG_RESULTS, and what the runner throws */
-export async function runCanary(runner: SpanRunner, format: WeightFormat): Promise<CanaryResult> {
+export async function runCanary(runner: SpanRunner, format: WeightFormat, kv: KvFormat = 'f32'): Promise<CanaryResult> {
   const T = CANARY_TOKENS.length
   const one = await lastLogits(
     runner,
@@ -99,7 +101,7 @@ export async function runCanary(runner: SpanRunner, format: WeightFormat): Promi
     const how = ['row by row', 'at once', 'in two chunks'][i] as string
     for (const [id, expected] of CANARY_ANSWERS[format].entries()) {
       const found = logits[id] ?? NaN
-      if (Math.abs(found - expected) <= TOLERANCE) continue
+      if (Math.abs(found - expected) <= (kv === 'f16' ? F16_KV_TOLERANCE : TOLERANCE)) continue
       throw new SwarmError(
         'WRONG_RESULTS',
         `this device computes wrongly: a test block in ${format}, run ${how}, gave ${found} where ${expected} is right`,

@@ -2,7 +2,7 @@
  * KV caches within a budget. A session's cache is set aside in full when it opens, so that a running answer is never refused
  * memory.
  */
-import type { LlamaConfig } from '../../swarm/model/config.ts'
+import type { KvFormat, LlamaConfig } from '../../swarm/model/config.ts'
 import { kvBytesPerToken } from '../../swarm/model/span-bytes.ts'
 import type { Span } from '../../swarm/span.ts'
 import { spanLength } from '../../swarm/span.ts'
@@ -18,15 +18,20 @@ export interface KvCache {
   free(): void
 }
 
+export interface KvBudgetOptions {
+  /** Over the whole span. */
+  cacheTokens: number
+  kv?: KvFormat
+}
+
 export class KvBudget {
   readonly #gpu: Gpu
-  readonly #config: LlamaConfig
+  readonly #bytesPerToken: number
   readonly #budget: TokenBudget
 
-  /** `cacheTokens` over the whole span. */
-  constructor(gpu: Gpu, config: LlamaConfig, span: Span, cacheTokens: number) {
+  constructor(gpu: Gpu, config: LlamaConfig, span: Span, { cacheTokens, kv = 'f32' }: KvBudgetOptions) {
     this.#gpu = gpu
-    this.#config = config
+    this.#bytesPerToken = kvBytesPerToken(config, kv)
     this.#budget = new TokenBudget(span, cacheTokens)
   }
 
@@ -42,7 +47,7 @@ export class KvBudget {
   /** The first `tokens` rows of a cache of the same blocks; for what is submitted after this call. */
   copyRows(from: KvCache, to: KvCache, tokens: number): void {
     const { device } = this.#gpu
-    const bytes = (tokens * kvBytesPerToken(this.#config)) / 2
+    const bytes = (tokens * this.#bytesPerToken) / 2
     const encoder = device.createCommandEncoder({ label: 'prefix' })
     for (const [i, source] of from.blocks.entries()) {
       const target = to.blocks[i] as KvBuffers
@@ -61,7 +66,7 @@ export class KvBudget {
       for (const buffer of made.splice(0)) buffer.destroy()
       giveBack()
     }
-    const bytes = (maxTokens * kvBytesPerToken(this.#config)) / 2
+    const bytes = (maxTokens * this.#bytesPerToken) / 2
     const make = (label: string): GPUBuffer => {
       const buffer = storageBuffer(this.#gpu, `${label} ${session}`, bytes)
       made.push(buffer)

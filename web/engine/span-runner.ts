@@ -3,7 +3,7 @@
  * `navigator.gpu` is, normally in a dedicated Worker; the Worker's message passing is not here.
  */
 import type { SwarmError } from '../../swarm/errors.ts'
-import type { LlamaConfig } from '../../swarm/model/config.ts'
+import type { KvFormat, LlamaConfig } from '../../swarm/model/config.ts'
 import type { Span } from '../../swarm/span.ts'
 import { spanLength } from '../../swarm/span.ts'
 import type {
@@ -36,6 +36,8 @@ import type { SpanWeights } from './weights.ts'
 export interface SpanRunnerOptions {
   /** KV tokens set aside over the whole span, for all sessions together. */
   cacheTokens: number
+  /** f32 where it is left out. */
+  kv?: KvFormat
   /** Chosen by the kind of adapter unless a test says otherwise. */
   matMulVariant?: MatMulVariant
   /** Rotary frequencies `[headDim / 2]` in place of the config's: for references that were computed with others. */
@@ -62,7 +64,7 @@ export async function createSpanRunner(
   const parts: { destroy(): void }[] = [weights]
   try {
     weights.finish()
-    const kernels = await KernelSet.create(gpu, weights.format, options.matMulVariant)
+    const kernels = await KernelSet.create(gpu, weights.format, options.matMulVariant, options.kv)
     parts.push(kernels)
     const { value, ready } = allocating(gpu, 'activations', () => {
       const forward = new Forward(gpu, kernels, config, weights, options)
@@ -72,7 +74,7 @@ export async function createSpanRunner(
       return { forward, head }
     })
     await ready
-    const budget = new KvBudget(gpu, config, weights.span, options.cacheTokens)
+    const budget = new KvBudget(gpu, config, weights.span, options)
     await value.forward.calibrate(budget)
     return new GpuSpanRunner(gpu, config, weights.span, { ...value, budget, parts })
   } catch (error) {

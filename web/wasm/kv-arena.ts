@@ -35,9 +35,9 @@ export class KvArena {
 
   /** @throws SwarmError OUT_OF_MEMORY */
   constructor(memory: WasmMemory, config: LlamaConfig, span: Span, cacheTokens: number) {
-    const bytes = kvBytesPerToken(config) * spanLength(span) * cacheTokens
+    const bytes = kvBytesPerToken(config, 'f32') * spanLength(span) * cacheTokens
     this.#memory = memory
-    this.#bytesPerToken = kvBytesPerToken(config)
+    this.#bytesPerToken = kvBytesPerToken(config, 'f32')
     this.#kvHeads = config.numKeyValueHeads
     this.#budget = new TokenBudget(span, cacheTokens)
     this.#start = memory.take(`KV caches of ${cacheTokens} tokens`, bytes)

@@ -62,7 +62,7 @@ export class OurGpu implements Ours {
     const kernels = await KernelSet.create(gpu, format)
     const cacheTokens = sessions * maxTokens
     const forward = new Forward(gpu, kernels, config, weights, { cacheTokens })
-    const budget = new KvBudget(gpu, config, span, cacheTokens)
+    const budget = new KvBudget(gpu, config, span, { cacheTokens })
     const caches: KvCache[] = []
     for (let i = 0; i < sessions; i += 1) caches.push(await budget.allocate(String(i), span, maxTokens))
     return new OurGpu(config, kernels, weights, forward, caches)
@@ -112,9 +112,14 @@ export class OurWasm implements Ours {
     const compute = await openWasmCompute('asked', THREADS)
     const weights = await compute.createWeights(config, span, format)
     await putBlocks(weights, config, tensors, blocks)
-    const runner = await compute.createRunner(config, weights, sessions * maxTokens, (warning) => {
-      throw new Error(warning)
-    })
+    const runner = await compute.createRunner(
+      config,
+      weights,
+      { cacheTokens: sessions * maxTokens, kv: 'f32' },
+      (warning) => {
+        throw new Error(warning)
+      },
+    )
     for (let i = 0; i < sessions; i += 1) await runner.openSession({ session: idOf(i), span, maxTokens })
     return new OurWasm(runner, config, sessions)
   }

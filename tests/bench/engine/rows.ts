@@ -179,7 +179,7 @@ async function context4k(id: string, kind: 'wgsl' | 'wasm'): Promise<BenchRow> {
     [2 * m, h],
     [h, m],
   ].reduce((sum, [r, w]) => sum + matrixBytes(r!, w!, 'int4'), 0)
-  const limit = 1.15 * (1 + (4096 * kvBytesPerToken(config)) / weights)
+  const limit = 1.15 * (1 + (4096 * kvBytesPerToken(config, 'f32')) / weights)
   return { ...row, note: `${notes.join(', ')}, ${row.note}; at most ${limit.toFixed(2)}` }
 }
 

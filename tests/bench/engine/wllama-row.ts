@@ -54,7 +54,7 @@ class OurModel {
     const compute = await openWasmCompute('asked', THREADS)
     const weights = await compute.createWeights(WHOLE, span, model.format)
     await model.put(weights)
-    const runner = await compute.createRunner(WHOLE, weights, MAX_TOKENS, (warning) => {
+    const runner = await compute.createRunner(WHOLE, weights, { cacheTokens: MAX_TOKENS, kv: 'f32' }, (warning) => {
       throw new Error(warning)
     })
     await runner.openSession({ session: SESSION, span, maxTokens: MAX_TOKENS })

@@ -4,6 +4,7 @@
  */
 import type { LlamaConfig } from '../../../swarm/model/config.ts'
 import { paddedWidth } from '../../../swarm/model/span-bytes.ts'
+import { f16ToF32, f32ToF16 } from '../../../web/engine/convert.ts'
 import { ropeTable } from '../../../web/engine/rope-tables.ts'
 import { rowOfBest, TOP_K_HEADER } from '../../../web/engine/top-k.ts'
 import type { Gpu } from '../../../web/gpu/device.ts'
@@ -11,7 +12,7 @@ import { attention } from '../../../web/gpu/kernels/attention.ts'
 import { embed, matMul } from '../../../web/gpu/kernels/matrix.ts'
 import { add, addBias, rmsNorm, siluMul } from '../../../web/gpu/kernels/pointwise.ts'
 import * as ops from '../../reference/ops.ts'
-import type { KernelLab } from './kernel-lab.ts'
+import { F16_KV_TOLERANCE, F32_TOLERANCE, type KernelLab } from './kernel-lab.ts'
 import { POISON } from './kernel-lab.ts'
 
 const step = (rows: number, position = 0) => ({ rows, position, splits: Math.ceil((position + rows) / 128), first: 0 })
@@ -135,12 +136,16 @@ async function attentionCase(lab: KernelLab, options: AttentionCase): Promise<vo
   const q = ops.rope(columns(0, heads * headDim), heads, f, 0)
   const k = ops.rope(columns(heads * headDim, kvHeads * headDim), kvHeads, f, 0)
   const v = columns((heads + kvHeads) * headDim, kvHeads * headDim)
-  const expected = ops.attention(q, k, v, 0, { heads, kvHeads, headDim })
+  const kept = (values: Float64Array): Float64Array =>
+    lab.kv === 'f32' ? values : Float64Array.from(f32ToF16(Float32Array.from(values), 'keys and values'), f16ToF32)
+  const expected = ops.attention(q, kept(k), kept(Float64Array.from(v)), 0, { heads, kvHeads, headDim })
+  const tolerance = lab.kv === 'f32' ? F32_TOLERANCE : F16_KV_TOLERANCE
 
   const units = most * heads * Math.ceil(total / 128)
   const zeros = (length: number): GPUBuffer => lab.upload(new Float32Array(length))
   const stride = paddedWidth(heads * headDim)
-  const kv = { k: zeros(total * kvHeads * D), v: zeros(total * kvHeads * D) }
+  const kvWords = (total * kvHeads * D) / (lab.kv === 'f32' ? 1 : 2)
+  const kv = { k: zeros(kvWords), v: zeros(kvWords) }
   let position = 0
   for (const rows of steps) {
     const out = lab.output((first + rows) * stride)
@@ -161,7 +166,7 @@ async function attentionCase(lab: KernelLab, options: AttentionCase): Promise<vo
     own.destroy()
     const part = expected.subarray(position * heads * headDim, (position + rows) * heads * headDim)
     const all = behind(first * heads * headDim, part, POISON)
-    await lab.expectRows(`${label} at ${position}`, out, all, { width: heads * headDim, stride })
+    await lab.expectRows(`${label} at ${position}`, out, all, { width: heads * headDim, stride }, tolerance)
     position += rows
   }
 }

@@ -2,7 +2,7 @@
  * What a kernel test needs: uploading inputs, outputs poisoned and followed by a guard, running dispatches and comparing with the
  * reference. Runs where the GPU is (the lab Worker), so results cross to the test as plain data.
  */
-import type { WeightFormat } from '../../../swarm/model/config.ts'
+import type { KvFormat, WeightFormat } from '../../../swarm/model/config.ts'
 import { paddedWidth } from '../../../swarm/model/span-bytes.ts'
 import { storeRows } from '../../../web/engine/quantize.ts'
 import { storageBuffer } from '../../../web/gpu/buffers.ts'
@@ -25,19 +25,23 @@ export interface Tolerance {
 
 /** Sums of up to 1,536 products of numbers around 1, in f32. */
 export const F32_TOLERANCE: Tolerance = { absolute: 2e-5, relative: 1e-5 }
+/** A key that the reference rounds the other way is a step of a half off. */
+export const F16_KV_TOLERANCE: Tolerance = { absolute: 1e-3, relative: 1e-3 }
 
 export class KernelLab {
   readonly gpu: Gpu
   readonly kernels: KernelSet
   readonly format: WeightFormat
+  readonly kv: KvFormat
   readonly failures: string[] = []
   readonly #buffers: GPUBuffer[] = []
   #seed = 1
 
-  constructor(gpu: Gpu, kernels: KernelSet, format: WeightFormat) {
+  constructor(gpu: Gpu, kernels: KernelSet, format: WeightFormat, kv: KvFormat) {
     this.gpu = gpu
     this.kernels = kernels
     this.format = format
+    this.kv = kv
   }
 
   /** Numbers in [-1, 1), the same in every run; as f32, and exact in f16 for weights of that format. */

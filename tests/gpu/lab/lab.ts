@@ -2,7 +2,7 @@
  * What the tests ask the GPU to do, by name, with plain data in and out. Runs in the lab's dedicated Worker over the product's
  * own web/gpu and web/engine. Each call leaves no buffer behind; a WebGPU validation error fails it.
  */
-import type { WeightChoice, WeightFormat } from '../../../swarm/model/config.ts'
+import type { KvFormat, WeightChoice, WeightFormat } from '../../../swarm/model/config.ts'
 import type { LogitsRow } from '../../../swarm/span-runner.ts'
 import { ENGINE_MAX_ROWS, spanBytes } from '../../../swarm/model/span-bytes.ts'
 import { CANARY, CANARY_CACHE_TOKENS, CANARY_SPAN, putCanary, runCanary } from '../../../web/engine/canary.ts'
@@ -51,6 +51,8 @@ async function checked<T>(work: (gpu: Gpu) => Promise<T>): Promise<T> {
 export interface ModelOptions {
   format: WeightFormat
   variant: MatMulVariant
+  /** Of keys and values; f32 where it is left out. */
+  kv?: KvFormat
 }
 
 export interface FixtureResult {
@@ -72,12 +74,12 @@ export function createLab(read: ReadFile) {
     },
 
     /** Mismatches of one group of kernel cases; empty when all agree. */
-    kernelCases(group: string, { format, variant }: ModelOptions): Promise<string[]> {
+    kernelCases(group: string, { format, variant, kv = 'f32' }: ModelOptions): Promise<string[]> {
       return checked(async (found) => {
-        const kernels = await KernelSet.create(found, format, variant)
+        const kernels = await KernelSet.create(found, format, variant, kv)
         const failures: string[] = []
         for (const run of KERNEL_CASES[group]!) {
-          const lab = new KernelLab(found, kernels, format)
+          const lab = new KernelLab(found, kernels, format, kv)
           await run(lab)
           failures.push(...lab.failures)
           lab.destroy()
@@ -87,7 +89,7 @@ export function createLab(read: ReadFile) {
       })
     },
 
-    fixture(name: string, { format, variant }: ModelOptions): Promise<FixtureResult> {
+    fixture(name: string, { format, variant, kv = 'f32' }: ModelOptions): Promise<FixtureResult> {
       return checked(async (found) => {
         const folder = fixtureFolder(name)
         const model = await readModel(read, folder)
@@ -96,6 +98,7 @@ export function createLab(read: ReadFile) {
         const kept = asF32((await readSafetensors(read, `${folder}/reference.safetensors`)).get('logits')!)
         const options = {
           format,
+          kv,
           matMulVariant: variant,
           cacheTokens: 200,
           ropeFrequencies: Float32Array.from(fixtureFrequencies(model.config, name)),
@@ -229,19 +232,23 @@ export function createLab(read: ReadFile) {
     },
 
     /** The canary as a tab runs it; `isExact` of its result, and what it takes by the count that donors plan with. */
-    canary({ format, variant }: ModelOptions): Promise<{ exact: boolean; taken: number; planned: number; ms: number }> {
+    canary({
+      format,
+      variant,
+      kv = 'f32',
+    }: ModelOptions): Promise<{ exact: boolean; taken: number; planned: number; ms: number }> {
       return checked(async (found) => {
         const count = new BufferCount(found)
         const started = performance.now()
         const weights = SpanWeights.create(found, CANARY, CANARY_SPAN, format)
         await putCanary(weights)
-        const options = { cacheTokens: CANARY_CACHE_TOKENS, matMulVariant: variant }
+        const options = { cacheTokens: CANARY_CACHE_TOKENS, matMulVariant: variant, kv }
         const runner = await createSpanRunner(found, CANARY, weights, options)
-        const { exact } = await runCanary(runner, format)
+        const { exact } = await runCanary(runner, format, kv)
         await runner.dispose()
         const ms = performance.now() - started
         count.stop()
-        const sizes = { cacheTokens: CANARY_CACHE_TOKENS, maxRows: ENGINE_MAX_ROWS }
+        const sizes = { cacheTokens: CANARY_CACHE_TOKENS, kv, maxRows: ENGINE_MAX_ROWS }
         return { exact, taken: count.takeMost(), planned: spanBytes(CANARY, CANARY_SPAN, format, sizes).total, ms }
       })
     },
@@ -256,19 +263,25 @@ export function createLab(read: ReadFile) {
     },
 
     /** Those of a shared prefix. */
-    prefixRules({ format, variant }: ModelOptions): Promise<string[]> {
+    prefixRules({ format, variant, kv = 'f32' }: ModelOptions): Promise<string[]> {
       return checked(async (found) => {
         const make: MakeChain = (model, cacheTokens) =>
-          Chain.create(found, model, { format, matMulVariant: variant, cacheTokens, cuts: [] })
+          Chain.create(found, model, { format, kv, matMulVariant: variant, cacheTokens, cuts: [] })
         return prefixRules(make, await readModel(read, fixtureFolder('odd-sizes-f32')))
       })
     },
 
     /** Sessions batched at random against each alone, on a small model. */
-    interleavings({ format, variant }: ModelOptions, tokens: number): Promise<InterleavingResult> {
+    interleavings({ format, variant, kv = 'f32' }: ModelOptions, tokens: number): Promise<InterleavingResult> {
       return checked(async (found) => {
         const model = await readModel(read, fixtureFolder('group3-bf16'))
-        const chain = await Chain.create(found, model, { format, matMulVariant: variant, cacheTokens: 240, cuts: [] })
+        const chain = await Chain.create(found, model, {
+          format,
+          kv,
+          matMulVariant: variant,
+          cacheTokens: 240,
+          cuts: [],
+        })
         const { vocabSize } = model.config
         const options = { sessions: 5, tokens, vocabSize, random: seededRandom(7) }
         const result = await randomInterleavings(chain.runners[0]!, options)

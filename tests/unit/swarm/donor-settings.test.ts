@@ -22,6 +22,7 @@ describe('donor settings', () => {
       balanceQuality: 0.75,
       meanBalanceCheckPeriodMs: 120_000,
       weights: 'auto',
+      kv: 'f32',
       backend: 'auto',
       threads: null,
       notes: [],
@@ -104,7 +105,7 @@ describe('donor query', () => {
   it('reads every parameter of a link', () => {
     const query = new URLSearchParams(
       'donate&tab=2&model=org/name&num_blocks=8&total_blocks=32&splits=8,16&stage=1&use_load_balancing' +
-        '&balance_quality=0.9&mean_balance_check_period=2.5&dht_initial_peers=/ip4/1.2.3.4/tcp/1/p2p/x,%20/dns4/y&weights=f16&simulate_speed=100&threads=3&rule=petals',
+        '&balance_quality=0.9&mean_balance_check_period=2.5&dht_initial_peers=/ip4/1.2.3.4/tcp/1/p2p/x,%20/dns4/y&weights=f16&kv=f16&simulate_speed=100&threads=3&rule=petals',
     )
     expect(readDonorQuery(query)).toEqual({
       model: 'org/name',
@@ -117,6 +118,7 @@ describe('donor query', () => {
       meanBalanceCheckPeriod: 2.5,
       initialPeers: ['/ip4/1.2.3.4/tcp/1/p2p/x', '/dns4/y'],
       weights: 'f16',
+      kv: 'f16',
       simulateSpeed: 100,
       threads: 3,
       rule: 'petals',

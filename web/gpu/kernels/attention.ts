@@ -7,7 +7,7 @@ import { ATTENTION_SPLIT, paddedWidth } from '../../../swarm/model/span-bytes.ts
 import type { Dispatch } from '../kernel.ts'
 import type { KernelSet } from './kernel-set.ts'
 
-/** Keys and values of one session in one block: `[maxTokens, numKeyValueHeads, padded headDim]` f32 each. */
+/** Keys and values of one session in one block: `[maxTokens, numKeyValueHeads, padded headDim]` each, f32 or f16. */
 export interface KvBuffers {
   k: GPUBuffer
   v: GPUBuffer

@@ -9,6 +9,8 @@ import scoresSource from '../../../shaders/attention_scores.wgsl?raw'
 import softmaxSource from '../../../shaders/attention_softmax.wgsl?raw'
 import valuesSource from '../../../shaders/attention_values.wgsl?raw'
 import embedSource from '../../../shaders/embed.wgsl?raw'
+import kvF16Source from '../../../shaders/kv_f16.wgsl?raw'
+import kvF32Source from '../../../shaders/kv_f32.wgsl?raw'
 import fourRowsSource from '../../../shaders/four_rows.wgsl?raw'
 import matMulSource from '../../../shaders/mat_mul.wgsl?raw'
 import matMulGroupsSource from '../../../shaders/mat_mul_groups.wgsl?raw'
@@ -17,13 +19,14 @@ import matVecSource from '../../../shaders/mat_vec.wgsl?raw'
 import matVecGroupsSource from '../../../shaders/mat_vec_groups.wgsl?raw'
 import rmsNormSource from '../../../shaders/rms_norm.wgsl?raw'
 import ropeSource from '../../../shaders/rope.wgsl?raw'
+import ropeF16Source from '../../../shaders/rope_f16.wgsl?raw'
 import siluMulSource from '../../../shaders/silu_mul.wgsl?raw'
 import topKSource from '../../../shaders/top_k.wgsl?raw'
 import weightsF16Source from '../../../shaders/weights_f16.wgsl?raw'
 import weightsF32Source from '../../../shaders/weights_f32.wgsl?raw'
 import weightsInt4Source from '../../../shaders/weights_int4.wgsl?raw'
 import weightsInt8Source from '../../../shaders/weights_int8.wgsl?raw'
-import type { WeightFormat } from '../../../swarm/model/config.ts'
+import type { KvFormat, WeightFormat } from '../../../swarm/model/config.ts'
 import type { Gpu } from '../device.ts'
 import type { Dispatch, StepShape } from '../kernel.ts'
 import { Kernel } from '../kernel.ts'
@@ -41,7 +44,9 @@ const WEIGHT_SOURCES: Readonly<Record<WeightFormat, string>> = {
   int4: weightsInt4Source,
 }
 
-function sources(format: WeightFormat, variant: MatMulVariant) {
+const KV_SOURCES: Readonly<Record<KvFormat, string>> = { f32: kvF32Source, f16: kvF16Source }
+
+function sources(format: WeightFormat, variant: MatMulVariant, kv: KvFormat) {
   const weights = WEIGHT_SOURCES[format]
   const lanes = (tokens: number): string => `const TOKENS = ${tokens}u;\n${weights}\n${matMulLanesSource}`
   const hasScales = format === 'int8' || format === 'int4'
@@ -52,10 +57,10 @@ function sources(format: WeightFormat, variant: MatMulVariant) {
     rmsNorm: rmsNormSource,
     matVec: variant === 'lanes' ? lanes(1) : threads(matVecSource, matVecGroupsSource),
     matMul: variant === 'lanes' ? lanes(8) : threads(matMulSource, matMulGroupsSource),
-    rope: ropeSource,
-    attentionScores: scoresSource,
+    rope: kv === 'f16' ? ropeF16Source : ropeSource,
+    attentionScores: `${KV_SOURCES[kv]}\n${scoresSource}`,
     attentionSoftmax: softmaxSource,
-    attentionValues: valuesSource,
+    attentionValues: `${KV_SOURCES[kv]}\n${valuesSource}`,
     attentionMerge: mergeSource,
     siluMul: siluMulSource,
     add: addSource,
@@ -84,9 +89,14 @@ export class KernelSet {
     this.#step = this.createStep()
   }
 
-  static async create(gpu: Gpu, format: WeightFormat, variant?: MatMulVariant): Promise<KernelSet> {
+  static async create(
+    gpu: Gpu,
+    format: WeightFormat,
+    variant?: MatMulVariant,
+    kv: KvFormat = 'f32',
+  ): Promise<KernelSet> {
     const chosen = variant ?? (gpu.software ? 'threads' : 'lanes')
-    const named = Object.entries(sources(format, chosen))
+    const named = Object.entries(sources(format, chosen, kv))
     const compiled = await Promise.all(
       named.map(async ([name, code]) => [name, await Kernel.create(gpu, name, code)] as const),
     )

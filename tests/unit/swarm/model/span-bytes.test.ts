@@ -36,6 +36,7 @@ it('counts keys and values by the budget and the blocks', async () => {
   const { config } = await readModel(readRepositoryFile, fixtureFolder('group3-bf16'))
   const { kvCache } = spanBytes(config, { start: 0, end: 2 }, 'f32', options)
   expect(kvCache).toBe(2 * 3 * 16 * 4 * 2 * 100)
+  expect(spanBytes(config, { start: 0, end: 2 }, 'f32', { ...options, kv: 'f16' }).kvCache).toBe(kvCache / 2)
 })
 
 it('always leaves attention room for one row of the longest session', async () => {

@@ -146,6 +146,7 @@ describe('the donor worker', () => {
         span,
         format: 'f32',
         cacheTokens: 100,
+        kv: 'f32',
         onProgress: () => undefined,
         signal,
       })

@@ -9,7 +9,7 @@ const files = readdirSync(folder).filter((name) => name.endsWith('.wgsl'))
 const textOf = (name: string): string => readFileSync(new URL(name, folder), 'utf8')
 /** Put in front of the operations that read weights; these have the third binding, and scales' last, from the weight format. */
 const FORMATS = WEIGHT_FORMATS.map((format) => `weights_${format}.wgsl`)
-const PIECES = [...FORMATS, 'four_rows.wgsl']
+const PIECES = [...FORMATS, 'four_rows.wgsl', 'kv_f32.wgsl', 'kv_f16.wgsl']
 
 it('the README lists exactly the files there are', () => {
   const listed = [...textOf('README.md').matchAll(/^\| `(\w+\.wgsl)`/gm)].map(([, name]) => name)
