@@ -1,7 +1,7 @@
 // Formula: y[t, row_offset + r] = sum over groups g of scale[r, g] * (sum over i in g of w[r, i] * x[t, i]), for prefill and batches.
 // In: x [T, width] f32, rows padded with zeros to whole vec4; w [row_count, width] in a weight format with scales, w4 vec4s a row.
-// Out: y [T, y_stride] f32. As `mat_mul`, tiles of four rows of w by eight rows of x, but a group of 32 is multiplied by its scale once.
-// Dispatch: ceil(row_count / 4) * ceil(T / 8) invocations, 16 a workgroup, 2-D past 65,535.
+// Out: y [T, y_stride] f32. As `mat_mul`, tiles in registers, of four rows of w by four rows of x (more do not fit), but a group
+// of 32 is multiplied by its scale once. Dispatch: ceil(row_count / 4) * ceil(T / 4) invocations, 16 a workgroup, 2-D past 65,535.
 // Reference: `matMul` in tests/reference/ops.ts. The same bits as `mat_vec_groups`: the order of both is one.
 struct Params { width4: u32, w4: u32, row_count: u32, row_offset: u32, y_stride: u32 }
 struct Step { rows: u32, position: u32, splits: u32, first: u32 }
@@ -29,7 +29,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grid:
   let unit = id.y * grid.x * 16u + id.x;
   let row_groups = (params.row_count + 3u) / 4u;
   let row = unit % row_groups * 4u;
-  let t = unit / row_groups * 8u;
+  let t = unit / row_groups * 4u;
   if (t >= step.rows) { return; }
   let last = params.row_count - 1u;
   let r1 = min(row + 1u, last);
@@ -41,59 +41,55 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grid:
   let x1 = x_start(t + 1u);
   let x2 = x_start(t + 2u);
   let x3 = x_start(t + 3u);
-  let x4 = x_start(t + 4u);
-  let x5 = x_start(t + 5u);
-  let x6 = x_start(t + 6u);
-  let x7 = x_start(t + 7u);
   var s0 = vec4f();
   var s1 = vec4f();
   var s2 = vec4f();
   var s3 = vec4f();
-  var s4 = vec4f();
-  var s5 = vec4f();
-  var s6 = vec4f();
-  var s7 = vec4f();
   let groups = params.width4 / 8u;
   for (var g = 0u; g < groups; g++) {
     var g0 = vec4f();
     var g1 = vec4f();
     var g2 = vec4f();
     var g3 = vec4f();
-    var g4 = vec4f();
-    var g5 = vec4f();
-    var g6 = vec4f();
-    var g7 = vec4f();
+    var seen0 = vec4f();
+    var seen1 = vec4f();
+    var seen2 = vec4f();
+    var seen3 = vec4f();
     for (var k = g * 4u; k < g * 4u + 4u; k++) {
       let a = load_eight(row * w8 + k);
       let b = load_eight(r1 * w8 + k);
       let c = load_eight(r2 * w8 + k);
       let d = load_eight(r3 * w8 + k);
-      g0 += four_rows(a.low, b.low, c.low, d.low, x[x0 + 2u * k]);
-      g0 += four_rows(a.high, b.high, c.high, d.high, x[x0 + 2u * k + 1u]);
-      g1 += four_rows(a.low, b.low, c.low, d.low, x[x1 + 2u * k]);
-      g1 += four_rows(a.high, b.high, c.high, d.high, x[x1 + 2u * k + 1u]);
-      g2 += four_rows(a.low, b.low, c.low, d.low, x[x2 + 2u * k]);
-      g2 += four_rows(a.high, b.high, c.high, d.high, x[x2 + 2u * k + 1u]);
-      g3 += four_rows(a.low, b.low, c.low, d.low, x[x3 + 2u * k]);
-      g3 += four_rows(a.high, b.high, c.high, d.high, x[x3 + 2u * k + 1u]);
-      g4 += four_rows(a.low, b.low, c.low, d.low, x[x4 + 2u * k]);
-      g4 += four_rows(a.high, b.high, c.high, d.high, x[x4 + 2u * k + 1u]);
-      g5 += four_rows(a.low, b.low, c.low, d.low, x[x5 + 2u * k]);
-      g5 += four_rows(a.high, b.high, c.high, d.high, x[x5 + 2u * k + 1u]);
-      g6 += four_rows(a.low, b.low, c.low, d.low, x[x6 + 2u * k]);
-      g6 += four_rows(a.high, b.high, c.high, d.high, x[x6 + 2u * k + 1u]);
-      g7 += four_rows(a.low, b.low, c.low, d.low, x[x7 + 2u * k]);
-      g7 += four_rows(a.high, b.high, c.high, d.high, x[x7 + 2u * k + 1u]);
+      let low0 = x[x0 + 2u * k];
+      let high0 = x[x0 + 2u * k + 1u];
+      seen0 += low0;
+      seen0 += high0;
+      g0 += four_rows(a.low, b.low, c.low, d.low, take_steps(low0));
+      g0 += four_rows(a.high, b.high, c.high, d.high, take_steps(high0));
+      let low1 = x[x1 + 2u * k];
+      let high1 = x[x1 + 2u * k + 1u];
+      seen1 += low1;
+      seen1 += high1;
+      g1 += four_rows(a.low, b.low, c.low, d.low, take_steps(low1));
+      g1 += four_rows(a.high, b.high, c.high, d.high, take_steps(high1));
+      let low2 = x[x2 + 2u * k];
+      let high2 = x[x2 + 2u * k + 1u];
+      seen2 += low2;
+      seen2 += high2;
+      g2 += four_rows(a.low, b.low, c.low, d.low, take_steps(low2));
+      g2 += four_rows(a.high, b.high, c.high, d.high, take_steps(high2));
+      let low3 = x[x3 + 2u * k];
+      let high3 = x[x3 + 2u * k + 1u];
+      seen3 += low3;
+      seen3 += high3;
+      g3 += four_rows(a.low, b.low, c.low, d.low, take_steps(low3));
+      g3 += four_rows(a.high, b.high, c.high, d.high, take_steps(high3));
     }
     let scale = vec4f(load_scale(row * g8 + g), load_scale(r1 * g8 + g), load_scale(r2 * g8 + g), load_scale(r3 * g8 + g));
-    s0 += g0 * scale;
-    s1 += g1 * scale;
-    s2 += g2 * scale;
-    s3 += g3 * scale;
-    s4 += g4 * scale;
-    s5 += g5 * scale;
-    s6 += g6 * scale;
-    s7 += g7 * scale;
+    s0 += (g0 - surplus(seen0)) * scale;
+    s1 += (g1 - surplus(seen1)) * scale;
+    s2 += (g2 - surplus(seen2)) * scale;
+    s3 += (g3 - surplus(seen3)) * scale;
   }
   // What is left of a row that is no whole number of groups.
   for (var i = groups * 8u; i < params.width4; i++) {
@@ -105,17 +101,9 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grid:
     s1 += four_rows(a, b, c, d, x[x1 + i]);
     s2 += four_rows(a, b, c, d, x[x2 + i]);
     s3 += four_rows(a, b, c, d, x[x3 + i]);
-    s4 += four_rows(a, b, c, d, x[x4 + i]);
-    s5 += four_rows(a, b, c, d, x[x5 + i]);
-    s6 += four_rows(a, b, c, d, x[x6 + i]);
-    s7 += four_rows(a, b, c, d, x[x7 + i]);
   }
   store(t + 0u, row, s0);
   store(t + 1u, row, s1);
   store(t + 2u, row, s2);
   store(t + 3u, row, s3);
-  store(t + 4u, row, s4);
-  store(t + 5u, row, s5);
-  store(t + 6u, row, s6);
-  store(t + 7u, row, s7);
 }

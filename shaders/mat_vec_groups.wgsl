@@ -27,15 +27,21 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grid:
   var sums = vec4f();
   for (var g = 0u; g < groups; g++) {
     var group = vec4f();
+    var seen = vec4f();
     for (var k = g * 4u; k < g * 4u + 4u; k++) {
       let a = load_eight(row * w8 + k);
       let b = load_eight(r1 * w8 + k);
       let c = load_eight(r2 * w8 + k);
       let d = load_eight(r3 * w8 + k);
-      group += four_rows(a.low, b.low, c.low, d.low, x[x_at + 2u * k]);
-      group += four_rows(a.high, b.high, c.high, d.high, x[x_at + 2u * k + 1u]);
+      let low = x[x_at + 2u * k];
+      let high = x[x_at + 2u * k + 1u];
+      seen += low;
+      seen += high;
+      group += four_rows(a.low, b.low, c.low, d.low, take_steps(low));
+      group += four_rows(a.high, b.high, c.high, d.high, take_steps(high));
     }
-    sums += group * vec4f(load_scale(row * g8 + g), load_scale(r1 * g8 + g), load_scale(r2 * g8 + g), load_scale(r3 * g8 + g));
+    let scale = vec4f(load_scale(row * g8 + g), load_scale(r1 * g8 + g), load_scale(r2 * g8 + g), load_scale(r3 * g8 + g));
+    sums += (group - surplus(seen)) * scale;
   }
   // What is left of a row that is no whole number of groups.
   for (var i = groups * 8u; i < params.width4; i++) {

@@ -25,6 +25,7 @@ const INT8_LANES: ModelOptions = { format: 'int8', variant: 'lanes' }
 const INT4: ModelOptions = { format: 'int4', variant: 'threads' }
 const INT4_LANES: ModelOptions = { format: 'int4', variant: 'lanes' }
 const KV_F16: ModelOptions = { format: 'f32', variant: 'threads', kv: 'f16' }
+const QUADS = (['f32', 'f16', 'int8', 'int4'] as const).map((format): ModelOptions => ({ format, variant: 'quads' }))
 const nameOf = ({ format, variant }: ModelOptions): string => `${format} ${variant}`
 
 /** Max |Δlogit|. Other formats than f32 are held to the plain reference on the weights as stored, by the same bound. */
@@ -35,7 +36,7 @@ it('runs on the software adapter of this browser', async () => {
 })
 
 describe('kernels agree with the plain reference', () => {
-  it.each([F32, F16, INT8, INT4, F32_LANES, F16_LANES, INT8_LANES, INT4_LANES])(
+  it.each([F32, F16, INT8, INT4, ...QUADS, F32_LANES, F16_LANES, INT8_LANES, INT4_LANES])(
     'mat_vec and mat_mul, $format $variant',
     async (options) => {
       expect(await lab.call('kernelCases', 'mat_mul', options)).toEqual([])
@@ -135,7 +136,7 @@ describe('keys and values as halves', () => {
 })
 
 describe('the canary', () => {
-  it.each([F32, F16, INT8, INT4, F32_LANES, INT4_LANES])(
+  it.each([F32, F16, INT8, INT4, ...QUADS, F32_LANES, INT4_LANES])(
     '$format $variant: right, and the same bits',
     async (options) => {
       const { exact, taken, planned } = await lab.call('canary', options)

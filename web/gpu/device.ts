@@ -13,6 +13,8 @@ export interface Gpu {
   readonly description: string
   /** A software adapter: ten to a thousand times slower than a GPU, kernels without barriers are picked. */
   readonly software: boolean
+  /** Every subgroup has exactly four lanes, and kernels may let them exchange values. */
+  readonly quads: boolean
   readonly limits: GPUSupportedLimits
   /** Resolves with the reason once the device is lost or destroyed; never rejects. */
   readonly lost: Promise<string>
@@ -36,10 +38,12 @@ export async function openGpu(options: { adapter: AdapterKind }): Promise<Gpu> {
       },
     )
   }
+  const quads = adapter.features.has('subgroups') && info.subgroupMinSize === 4 && info.subgroupMaxSize === 4
   let device: GPUDevice
   try {
     device = await adapter.requestDevice({
       label: 'tabswarm',
+      requiredFeatures: quads ? ['subgroups'] : [],
       requiredLimits: {
         maxBufferSize: limits.maxBufferSize,
         maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
@@ -56,6 +60,7 @@ export async function openGpu(options: { adapter: AdapterKind }): Promise<Gpu> {
     device,
     description: describe(info),
     software,
+    quads,
     limits: device.limits,
     lost: device.lost.then((loss) => `${loss.reason}: ${loss.message}`),
   }

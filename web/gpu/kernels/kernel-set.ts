@@ -14,7 +14,9 @@ import kvF32Source from '../../../shaders/kv_f32.wgsl?raw'
 import fourRowsSource from '../../../shaders/four_rows.wgsl?raw'
 import matMulSource from '../../../shaders/mat_mul.wgsl?raw'
 import matMulGroupsSource from '../../../shaders/mat_mul_groups.wgsl?raw'
+import matMulGroupsQuadsSource from '../../../shaders/mat_mul_groups_quads.wgsl?raw'
 import matMulLanesSource from '../../../shaders/mat_mul_lanes.wgsl?raw'
+import matMulQuadsSource from '../../../shaders/mat_mul_quads.wgsl?raw'
 import matVecSource from '../../../shaders/mat_vec.wgsl?raw'
 import matVecGroupsSource from '../../../shaders/mat_vec_groups.wgsl?raw'
 import rmsNormSource from '../../../shaders/rms_norm.wgsl?raw'
@@ -32,10 +34,30 @@ import type { Dispatch, StepShape } from '../kernel.ts'
 import { Kernel } from '../kernel.ts'
 
 /**
- * How matrices are multiplied: `threads` without workgroup memory for software adapters, `lanes` with 32 invocations a row for
- * GPUs. Each is exact in itself (decode and prefill give the same bits); the two differ in the last bits.
+ * How matrices are multiplied: `threads` without workgroup memory for software adapters, `quads` the same with four lanes sharing
+ * rows of x in prefill, `lanes` with 32 invocations a row for GPUs. Each is exact in itself (decode and prefill give the same bits);
+ * `threads` and `quads` give the same, `lanes` differs from them in the last bits.
  */
-export type MatMulVariant = 'threads' | 'lanes'
+export type MatMulVariant = 'threads' | 'quads' | 'lanes'
+
+/** What one unit of a matrix kernel takes: rows of w by rows of x, and so many invocations work on it. */
+export interface Tile {
+  rows: number
+  tokens: number
+  lanes: number
+}
+
+function tilesOf(format: WeightFormat, variant: MatMulVariant): { vec: Tile; mul: Tile } {
+  const lanes = variant === 'lanes' ? 32 : 1
+  const vec = { rows: 4, tokens: 1, lanes }
+  // Sums of groups take registers of their own.
+  const tokens = hasScales(format) && variant !== 'lanes' ? 4 : 8
+  return { vec, mul: variant === 'quads' ? { rows: 16, tokens, lanes: 4 } : { rows: 4, tokens, lanes } }
+}
+
+function hasScales(format: WeightFormat): boolean {
+  return format === 'int8' || format === 'int4'
+}
 
 const WEIGHT_SOURCES: Readonly<Record<WeightFormat, string>> = {
   f32: weightsF32Source,
@@ -49,14 +71,18 @@ const KV_SOURCES: Readonly<Record<KvFormat, string>> = { f32: kvF32Source, f16: 
 function sources(format: WeightFormat, variant: MatMulVariant, kv: KvFormat) {
   const weights = WEIGHT_SOURCES[format]
   const lanes = (tokens: number): string => `const TOKENS = ${tokens}u;\n${weights}\n${matMulLanesSource}`
-  const hasScales = format === 'int8' || format === 'int4'
   const threads = (source: string, ofGroups: string): string =>
-    `${weights}\n${fourRowsSource}\n${hasScales ? ofGroups : source}`
+    `${weights}\n${fourRowsSource}\n${hasScales(format) ? ofGroups : source}`
+  const matMul = {
+    threads: (): string => threads(matMulSource, matMulGroupsSource),
+    quads: (): string => `enable subgroups;\n${threads(matMulQuadsSource, matMulGroupsQuadsSource)}`,
+    lanes: (): string => lanes(8),
+  }
   return {
     embed: `${weights}\n${embedSource}`,
     rmsNorm: rmsNormSource,
     matVec: variant === 'lanes' ? lanes(1) : threads(matVecSource, matVecGroupsSource),
-    matMul: variant === 'lanes' ? lanes(8) : threads(matMulSource, matMulGroupsSource),
+    matMul: matMul[variant](),
     rope: kv === 'f16' ? ropeF16Source : ropeSource,
     attentionScores: `${KV_SOURCES[kv]}\n${scoresSource}`,
     attentionSoftmax: softmaxSource,
@@ -75,6 +101,8 @@ export type KernelName = keyof ReturnType<typeof sources>
 
 export class KernelSet {
   readonly variant: MatMulVariant
+  /** Of `matVec` and `matMul`. */
+  readonly tiles: { vec: Tile; mul: Tile }
   /** `step` of every kernel that takes all rows of a chunk alike; written once for each chunk. */
   readonly #step: GPUBuffer
   readonly #gpu: Gpu
@@ -82,9 +110,10 @@ export class KernelSet {
   /** Equal params share one uniform: a model's blocks differ only in their weights. */
   readonly #params = new Map<string, GPUBuffer>()
 
-  private constructor(gpu: Gpu, variant: MatMulVariant, kernels: Record<KernelName, Kernel>) {
+  private constructor(gpu: Gpu, format: WeightFormat, variant: MatMulVariant, kernels: Record<KernelName, Kernel>) {
     this.#gpu = gpu
     this.variant = variant
+    this.tiles = tilesOf(format, variant)
     this.#kernels = kernels
     this.#step = this.createStep()
   }
@@ -95,12 +124,12 @@ export class KernelSet {
     variant?: MatMulVariant,
     kv: KvFormat = 'f32',
   ): Promise<KernelSet> {
-    const chosen = variant ?? (gpu.software ? 'threads' : 'lanes')
+    const chosen = variant ?? (gpu.software ? (gpu.quads ? 'quads' : 'threads') : 'lanes')
     const named = Object.entries(sources(format, chosen, kv))
     const compiled = await Promise.all(
       named.map(async ([name, code]) => [name, await Kernel.create(gpu, name, code)] as const),
     )
-    return new KernelSet(gpu, chosen, Object.fromEntries(compiled) as Record<KernelName, Kernel>)
+    return new KernelSet(gpu, format, chosen, Object.fromEntries(compiled) as Record<KernelName, Kernel>)
   }
 
   kernel(name: KernelName): Kernel {

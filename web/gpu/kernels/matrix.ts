@@ -9,7 +9,7 @@ import type { StoredRows } from '../../../swarm/model/tensors.ts'
 import { storageBuffer } from '../buffers.ts'
 import type { Gpu } from '../device.ts'
 import type { Dispatch } from '../kernel.ts'
-import type { KernelSet } from './kernel-set.ts'
+import type { KernelSet, Tile } from './kernel-set.ts'
 
 export interface MatrixPart {
   buffer: GPUBuffer
@@ -30,7 +30,7 @@ export interface Matrix {
 
 /** One dispatch on a software adapter should stay well under 250 ms; 64 MiB of weights take 30–60 ms there. */
 const SOFTWARE_PART_BYTES = 64 * 1024 * 1024
-/** From this many rows a tile of eight is cheaper than a pass a row. Both give the same bits. */
+/** From this many rows a tile of several is cheaper than a pass a row. Both give the same bits. */
 const MAT_MUL_MIN_ROWS = 4
 
 /** A matrix of zeros. @throws SwarmError ADAPTER_TOO_SMALL */
@@ -112,19 +112,19 @@ export function matMul(kernels: KernelSet, matrix: Matrix, x: GPUBuffer, y: GPUB
   return matrix.parts.map((part) => {
     const { rowStart, rowCount } = part
     const params = { width4, w4, row_count: rowCount, row_offset: rowStart, y_stride: yStride }
-    const rowGroups = Math.ceil(rowCount / 4)
     // The layouts of both kernels are the same, so one bind group serves both.
     const bindGroup = kernels.bindGroup('matVec', matrix.label, params, bound(part, x, y))
-    const lanes = kernels.variant === 'lanes' ? 32 : 1
     const vec = kernels.kernel('matVec')
     const mul = kernels.kernel('matMul')
+    const invocations = (tile: Tile, rows: number): number =>
+      Math.ceil(rowCount / tile.rows) * Math.ceil(rows / tile.tokens) * tile.lanes
     return {
       label: matrix.label,
       bindGroup,
       plan: ({ rows }) =>
         rows < MAT_MUL_MIN_ROWS
-          ? { kernel: vec, invocations: rowGroups * rows * lanes }
-          : { kernel: mul, invocations: rowGroups * Math.ceil(rows / 8) * lanes },
+          ? { kernel: vec, invocations: invocations(kernels.tiles.vec, rows) }
+          : { kernel: mul, invocations: invocations(kernels.tiles.mul, rows) },
     }
   })
 }

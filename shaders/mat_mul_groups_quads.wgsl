@@ -1,0 +1,115 @@
+// Formula: y[t, row_offset + r] = sum over groups g of scale[r, g] * (sum over i in g of w[r, i] * x[t, i]), for prefill and batches, on adapters with
+// subgroups of exactly four lanes.
+// In: x [T, width] f32, rows padded with zeros to whole vec4; w [row_count, width] in a weight format with scales, w4 vec4s a row.
+// Out: y [T, y_stride] f32. As `mat_mul_groups`, but four lanes share 4 rows of x: each loads every fourth and hands it on. A lane
+// computes four rows of w, a quad sixteen. Dispatch: ceil(row_count / 16) * 4 * ceil(T / 4) invocations, 16 a workgroup.
+// Reference: `matMul` in tests/reference/ops.ts. The same bits as `mat_vec_groups` and `mat_mul_groups`: handing on changes no number.
+struct Params { width4: u32, w4: u32, row_count: u32, row_offset: u32, y_stride: u32 }
+struct Step { rows: u32, position: u32, splits: u32, first: u32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<uniform> step: Step;
+@group(0) @binding(2) var<storage, read> x: array<vec4f>;
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+
+// Writes the four rows of token t, or what of them exists.
+fn store(t: u32, row: u32, sums: vec4f) {
+  if (t >= step.rows || row >= params.row_count) { return; }
+  let y_at = t * params.y_stride + params.row_offset + row;
+  let n = params.row_count - row;
+  y[y_at] = sums.x;
+  if (n > 1u) { y[y_at + 1u] = sums.y; }
+  if (n > 2u) { y[y_at + 2u] = sums.z; }
+  if (n > 3u) { y[y_at + 3u] = sums.w; }
+}
+
+// Start of token t in x; surplus tokens repeat the last one and are not written.
+fn x_start(t: u32) -> u32 { return min(t, step.rows - 1u) * params.width4; }
+
+@compute @workgroup_size(16)
+fn main(
+  @builtin(global_invocation_id) id: vec3u,
+  @builtin(num_workgroups) grid: vec3u,
+  @builtin(subgroup_invocation_id) lane: u32,
+) {
+  // No branch around the exchange: surplus rows and tokens are clamped, computed and not written.
+  let unit = id.y * grid.x * 16u + id.x;
+  let row_groups = (params.row_count + 15u) / 16u * 4u;
+  let row = unit % row_groups * 4u;
+  let t = unit / row_groups * 4u;
+  let last = params.row_count - 1u;
+  let r0 = min(row, last);
+  let r1 = min(row + 1u, last);
+  let r2 = min(row + 2u, last);
+  let r3 = min(row + 3u, last);
+  let w8 = params.w4 / 2u;
+  let g8 = params.w4 / 8u;
+  let own0 = x_start(t + 0u + lane);
+  var s0 = vec4f();
+  var s1 = vec4f();
+  var s2 = vec4f();
+  var s3 = vec4f();
+  let groups = params.width4 / 8u;
+  for (var g = 0u; g < groups; g++) {
+    var g0 = vec4f();
+    var g1 = vec4f();
+    var g2 = vec4f();
+    var g3 = vec4f();
+    var seen0 = vec4f();
+    var seen1 = vec4f();
+    var seen2 = vec4f();
+    var seen3 = vec4f();
+    for (var k = g * 4u; k < g * 4u + 4u; k++) {
+      let a = load_eight(r0 * w8 + k);
+      let b = load_eight(r1 * w8 + k);
+      let c = load_eight(r2 * w8 + k);
+      let d = load_eight(r3 * w8 + k);
+      let low_own0 = x[own0 + 2u * k];
+      let high_own0 = x[own0 + 2u * k + 1u];
+      let low0 = subgroupBroadcast(low_own0, 0u);
+      let high0 = subgroupBroadcast(high_own0, 0u);
+      seen0 += low0;
+      seen0 += high0;
+      g0 += four_rows(a.low, b.low, c.low, d.low, take_steps(low0));
+      g0 += four_rows(a.high, b.high, c.high, d.high, take_steps(high0));
+      let low1 = subgroupBroadcast(low_own0, 1u);
+      let high1 = subgroupBroadcast(high_own0, 1u);
+      seen1 += low1;
+      seen1 += high1;
+      g1 += four_rows(a.low, b.low, c.low, d.low, take_steps(low1));
+      g1 += four_rows(a.high, b.high, c.high, d.high, take_steps(high1));
+      let low2 = subgroupBroadcast(low_own0, 2u);
+      let high2 = subgroupBroadcast(high_own0, 2u);
+      seen2 += low2;
+      seen2 += high2;
+      g2 += four_rows(a.low, b.low, c.low, d.low, take_steps(low2));
+      g2 += four_rows(a.high, b.high, c.high, d.high, take_steps(high2));
+      let low3 = subgroupBroadcast(low_own0, 3u);
+      let high3 = subgroupBroadcast(high_own0, 3u);
+      seen3 += low3;
+      seen3 += high3;
+      g3 += four_rows(a.low, b.low, c.low, d.low, take_steps(low3));
+      g3 += four_rows(a.high, b.high, c.high, d.high, take_steps(high3));
+    }
+    let scale = vec4f(load_scale(r0 * g8 + g), load_scale(r1 * g8 + g), load_scale(r2 * g8 + g), load_scale(r3 * g8 + g));
+    s0 += (g0 - surplus(seen0)) * scale;
+    s1 += (g1 - surplus(seen1)) * scale;
+    s2 += (g2 - surplus(seen2)) * scale;
+    s3 += (g3 - surplus(seen3)) * scale;
+  }
+  // What is left of a row that is no whole number of groups.
+  for (var i = groups * 8u; i < params.width4; i++) {
+    let a = load_weights(r0 * params.w4 + i);
+    let b = load_weights(r1 * params.w4 + i);
+    let c = load_weights(r2 * params.w4 + i);
+    let d = load_weights(r3 * params.w4 + i);
+    let v_own0 = x[own0 + i];
+    s0 += four_rows(a, b, c, d, subgroupBroadcast(v_own0, 0u));
+    s1 += four_rows(a, b, c, d, subgroupBroadcast(v_own0, 1u));
+    s2 += four_rows(a, b, c, d, subgroupBroadcast(v_own0, 2u));
+    s3 += four_rows(a, b, c, d, subgroupBroadcast(v_own0, 3u));
+  }
+  store(t + 0u, row, s0);
+  store(t + 1u, row, s1);
+  store(t + 2u, row, s2);
+  store(t + 3u, row, s3);
+}
