@@ -18,6 +18,8 @@ export const MAX_CLOCK_SKEW_MS = 30_000
 export const MAX_PROMISE_MS = 60_000
 /** Running at once, of one peer: so many fit its record. */
 export const MAX_PROMISES = 3
+/** Spans on a peer's disk that its record names. */
+export const MAX_CACHED_SPANS = 3
 export const MAX_DIRECTORY_MESSAGE_BYTES = 256 * KIB
 export const MAX_DIRECTORY_RECORDS = 5_000
 export const MAX_RECORDS_PER_ANSWER = 200

@@ -12,6 +12,7 @@
 import { SwarmError } from './errors.ts'
 import {
   MAX_BLOCKS,
+  MAX_CACHED_SPANS,
   MAX_CLOCK_SKEW_MS,
   MAX_PROMISE_MS,
   MAX_PROMISES,
@@ -87,6 +88,8 @@ export interface PeerRecord {
   exact?: boolean
   /** Relays that hold a reservation for the peer: multiaddrs with /p2p/, without /p2p-circuit. At most 4. */
   relays: string[]
+  /** Spans that it has served before and has on its disk, newest first; at most MAX_CACHED_SPANS. */
+  cached?: Span[]
   /** While online. */
   asks?: Ask
   /** While online; at most MAX_PROMISES. */
@@ -197,9 +200,17 @@ function parseRecord(json: Uint8Array): PeerRecord {
     backend: text(r, 'backend', 16),
     ...(typeof r['exact'] === 'boolean' ? { exact: r['exact'] } : {}),
     relays: relays as string[],
+    ...(r['cached'] === undefined ? {} : { cached: parseCached(r['cached'], model.blocks) }),
     ...(r['asks'] === undefined ? {} : { asks: parseAsk(r['asks'], model.blocks) }),
     ...(r['promises'] === undefined ? {} : { promises: parsePromises(r['promises']) }),
   }
+}
+
+function parseCached(value: unknown, blocks: number): Span[] {
+  if (!Array.isArray(value) || value.length > MAX_CACHED_SPANS) {
+    throw bad(`cached is not a list of at most ${MAX_CACHED_SPANS}`)
+  }
+  return value.map((span: unknown) => parseSpan(span, blocks, 'cached'))
 }
 
 function parseAsk(value: unknown, blocks: number): Ask {

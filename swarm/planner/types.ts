@@ -14,12 +14,16 @@ export interface PlannerPeer {
   state: 'claimed' | 'online' | 'leaving'
   /** Block-steps a second; > 0. */
   blockStepsPerSecond: number
+  /** It has not measured itself: `blockStepsPerSecond` is a typical one. */
+  isUnmeasured?: true
   /** Longest span it can hold. */
   maxBlocks: number
   /** Fixed-mode peers never move. */
   fixed: boolean
   /** Format of its weights; absent: unknown. */
   weights?: string
+  /** Spans whose weights it has on its disk, beside the one it serves. */
+  cached?: readonly Span[]
   /** Claim order: (claimedAt, peerId). Lower goes first. */
   claimedAt: number
   /** Live queue, for routing. */

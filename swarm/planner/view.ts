@@ -22,9 +22,11 @@ export function viewOf(records: readonly PeerRecord[], blocks: number): SwarmVie
       // A peer that has not measured itself yet counts as a typical one: counted as nothing, its blocks would look
       // poor to everybody who joins while it loads.
       blockStepsPerSecond: record.blockStepsPerSecond > 0 ? record.blockStepsPerSecond : typical,
+      ...(record.blockStepsPerSecond > 0 ? {} : { isUnmeasured: true }),
       maxBlocks: record.maxBlocks,
       fixed: record.fixed === true,
       weights: record.weights,
+      ...(record.cached === undefined ? {} : { cached: record.cached.filter((span) => isValidSpan(span, blocks)) }),
       claimedAt: record.claimedAt,
       sessions: record.sessions,
       ...(record.sessionBlocks === undefined ? {} : { sessionBlocks: record.sessionBlocks }),

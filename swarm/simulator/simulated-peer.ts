@@ -69,6 +69,17 @@ export class SimulatedPeer {
     return records
   }
 
+  #cachedSpans(): Span[] {
+    const spans: Span[] = []
+    for (let unit = 0; unit < this.cached.length; unit += 1) {
+      if (this.cached[unit] === 0) continue
+      const last = spans.at(-1)
+      if (last?.end === unit) spans[spans.length - 1] = { start: last.start, end: unit + 1 }
+      else spans.push({ start: unit, end: unit + 1 })
+    }
+    return spans
+  }
+
   #record(span: Span, state: PlannerPeer['state'], claimedAt: number): PlannerPeer {
     return {
       peerId: this.id,
@@ -77,6 +88,7 @@ export class SimulatedPeer {
       blockStepsPerSecond: this.blockStepsPerSecond,
       maxBlocks: this.length,
       fixed: this.spec.fixed === true,
+      cached: this.#cachedSpans(),
       claimedAt,
       sessions: 0,
       cacheTokensLeft: CACHE_TOKENS,

@@ -5,7 +5,15 @@
  */
 import type { DonorSettings } from '../../swarm/donor-settings.ts'
 import { SwarmError } from '../../swarm/errors.ts'
-import { chooseByClaim, claimsBefore, coversUnclaimed, type Joiner } from '../../swarm/planner/claims.ts'
+import {
+  chooseByClaim,
+  chooseTogether,
+  coversUnclaimed,
+  startingBefore,
+  TOGETHER_MS,
+  type Joiner,
+} from '../../swarm/planner/claims.ts'
+import { unclaimedBlocks } from '../../swarm/planner/coverage.ts'
 import { viewInFormat } from '../../swarm/planner/formats.ts'
 import type { PlacementRule } from '../../swarm/planner/types.ts'
 import { sameSpan, type Span } from '../../swarm/span.ts'
@@ -88,11 +96,17 @@ export function settlingIn(environment: DonorEnvironment, member: Member, signal
 
 async function settle(environment: DonorEnvironment, options: JoiningOptions): Promise<Span> {
   const { member, joiner, rule, signal } = options
+  let isFirst = true
   const span = await settleClaim({
     ...settlingIn(environment, member, signal),
-    choose: () => chooseByClaim(rule, member.others(), joiner),
-    fingerprint: () => claimsBefore(member.others(), joiner).join(' '),
-    publish: (claim) => member.announce({ state: 'joining', span: claim, claimedAt: joiner.claimedAt }),
+    // Nothing is known yet of those who start at the same moment; a first word is not worth long thought.
+    choose: () => (isFirst ? chooseByClaim : chooseTogether)(rule, member.others(), joiner),
+    thinksTwice: true,
+    fingerprint: () => startingBefore(member.others(), joiner).join(' '),
+    publish: (claim) => {
+      isFirst = false
+      member.announce({ state: 'joining', span: claim, claimedAt: joiner.claimedAt })
+    },
   })
   if (span === null) throw new Error('bug: a joiner withdrew its claim')
   return span
@@ -100,16 +114,20 @@ async function settle(environment: DonorEnvironment, options: JoiningOptions): P
 
 /** null: the place went to somebody else, or is needed less than another. */
 async function loadUnlessOvertaken(options: JoiningOptions, span: Span): Promise<LoadedSpan | null> {
-  const { member, joiner, rule, loader, signal } = options
+  const { environment, member, joiner, rule, loader, signal } = options
   const overtaken = new AbortController()
-  const known = new Set(claimsBefore(member.others(), joiner))
-  const unsubscribe = member.node.directory.onChange(() => {
+  const known = new Set(startingBefore(member.others(), joiner))
+  const look = (): void => {
     const others = member.others()
-    const choice = chooseByClaim(rule, others, joiner)
-    if (sameSpan(choice, span)) return
-    const isNews = claimsBefore(others, joiner).some((claim) => !known.has(claim))
-    if (isNews || coversUnclaimed(viewInFormat(member.view(), member.fields.weights), span, choice)) overtaken.abort()
-  })
+    const isNews = startingBefore(others, joiner).some((claim) => !known.has(claim))
+    if (isNews && !sameSpan(chooseTogether(rule, others, joiner), span)) overtaken.abort()
+    const view = viewInFormat(member.view(), member.fields.weights)
+    // Claims of those who started at the same time are still being thought over; from then on they count as they stand.
+    if (member.now() - joiner.claimedAt < TOGETHER_MS || unclaimedBlocks(view).length === 0) return
+    if (coversUnclaimed(view, span, chooseByClaim(rule, others, joiner))) overtaken.abort()
+  }
+  const unsubscribe = member.node.directory.onChange(look)
+  const cancel = environment.clock.after(TOGETHER_MS, look)
   try {
     const loaded = await loader.load(
       span,
@@ -124,5 +142,6 @@ async function loadUnlessOvertaken(options: JoiningOptions, span: Span): Promise
     throw error
   } finally {
     unsubscribe()
+    cancel()
   }
 }

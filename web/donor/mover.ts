@@ -6,6 +6,7 @@
  */
 import type { InferenceServer } from '../../net/types.ts'
 import { describeError, SwarmError } from '../../swarm/errors.ts'
+import { MAX_CACHED_SPANS } from '../../swarm/limits.ts'
 import { blocksLostByMove, missingBlocks } from '../../swarm/planner/coverage.ts'
 import { viewInFormat } from '../../swarm/planner/formats.ts'
 import type { SwarmView } from '../../swarm/planner/types.ts'
@@ -208,12 +209,21 @@ export class Mover {
       next: null,
       asks: null,
       promises: null,
+      cached: this.#kept(loaded.runner.span),
       claimedAt,
       blockStepsPerSecond: loaded.blockStepsPerSecond,
       exact: loaded.exact,
       cacheTokensLeft: loaded.runner.status().cacheTokensLeft,
     })
     onServing(loaded)
+  }
+
+  /** What was loaded before is on the disk, and this tab is back there in seconds. */
+  #kept(span: Span): Span[] {
+    const { member, current } = this.#options
+    const before = [current().runner.span, ...(member.fields.cached ?? [])]
+    const others = before.filter((each, i) => !sameSpan(each, span) && before.findIndex((b) => sameSpan(b, each)) === i)
+    return others.slice(0, MAX_CACHED_SPANS)
   }
 
   /** Answers under way end where they are, unless that takes too long, the donor is to stop, or blocks are missing. */

@@ -10,8 +10,10 @@ import type { Clock } from './clock.ts'
 export const SETTLE_MS = 400
 /** Without the directory, records travel by DHT put and get: tenths of a second each, more in a large swarm. */
 export const SETTLE_WITHOUT_DIRECTORY_MS = 2_500
-/** In a swarm where claims never end, the choice stands after this; a collision is then seen while loading. */
-const MAX_ROUNDS_OF_SETTLING = 15
+/** In a swarm where claims never end, the choice stands after so many times `quietMs`; a collision is then seen while loading. */
+const MAX_QUIETS_OF_SETTLING = 15
+/** Claims of many come in a burst: so long after the last of them, as a share of `quietMs`, all are considered at once. */
+const GATHER_SHARE = 1 / 3
 
 export interface SettleOptions {
   clock: Clock
@@ -19,6 +21,8 @@ export interface SettleOptions {
   quietMs: number
   /** The choice as things stand now; null: the claim is withdrawn. */
   choose: () => Span | null
+  /** Whether `choose` may say something else although nothing has changed: then the claim stands when it does not. */
+  thinksTwice?: true
   /** What the choice depends on, as text; an unchanged one keeps the clock running. */
   fingerprint: () => string
   publish: (span: Span) => void
@@ -30,30 +34,36 @@ export interface SettleOptions {
 /** The span that stands; null when it was withdrawn. @throws the signal's reason */
 export async function settleClaim(options: SettleOptions): Promise<Span | null> {
   const { choose, publish, fingerprint, signal } = options
+  const { clock, quietMs } = options
   let claim = choose()
   if (claim === null) return null
   publish(claim)
-  for (let round = 0; round < MAX_ROUNDS_OF_SETTLING; round += 1) {
-    const seen = fingerprint()
-    await quiet(options, () => fingerprint() !== seen)
-    if (fingerprint() === seen) {
-      if (options.lookAround === undefined) break
+  const end = clock.now() + MAX_QUIETS_OF_SETTLING * quietMs
+  while (clock.now() < end) {
+    let seen = fingerprint()
+    await quiet(options, quietMs, () => fingerprint() !== seen)
+    if (fingerprint() === seen && options.lookAround !== undefined) {
       await options.lookAround()
       signal.throwIfAborted()
-      if (fingerprint() === seen) break
+    }
+    const isSettled = fingerprint() === seen
+    if (isSettled && options.thinksTwice !== true) break
+    while (fingerprint() !== seen && clock.now() < end) {
+      seen = fingerprint()
+      await quiet(options, quietMs * GATHER_SHARE, () => fingerprint() !== seen)
     }
     const choice = choose()
     if (choice === null) return null
     if (!sameSpan(choice, claim)) {
       claim = choice
       publish(claim)
-    }
+    } else if (isSettled) break
   }
   return claim
 }
 
-/** Resolves after `quietMs`, or as soon as the directory changes in a way that matters. */
-function quiet({ clock, directory, quietMs, signal }: SettleOptions, matters: () => boolean): Promise<void> {
+/** Resolves after `ms`, or as soon as the directory changes in a way that matters. */
+function quiet({ clock, directory, signal }: SettleOptions, ms: number, matters: () => boolean): Promise<void> {
   return new Promise((resolve, reject) => {
     const finish = (settle: () => void): void => {
       cancel()
@@ -62,7 +72,7 @@ function quiet({ clock, directory, quietMs, signal }: SettleOptions, matters: ()
       settle()
     }
     const stop = (): void => finish(() => reject(signal.reason as Error))
-    const cancel = clock.after(quietMs, () => finish(resolve))
+    const cancel = clock.after(ms, () => finish(resolve))
     const unsubscribe = directory.onChange(() => {
       if (matters()) finish(resolve)
     })

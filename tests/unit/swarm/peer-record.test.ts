@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { SwarmError } from '../../../swarm/errors.ts'
 import {
+  MAX_CACHED_SPANS,
   MAX_CLOCK_SKEW_MS,
   MAX_PROMISE_MS,
   MAX_PROMISES,
@@ -88,8 +89,9 @@ test('a signed record opens as it was', async () => {
 test('a wish to let blocks go and promises to keep them come as they were said', async () => {
   const asks = { at: NOW, forMs: MAX_PROMISE_MS, span: { start: 0, end: 2 }, all: true as const }
   const promises = [{ to: '12D3KooWother', at: NOW - 5 }]
-  const { bytes } = await signed({ ...record, asks, promises })
-  expect((await openRecord(bytes, verify)).record).toEqual({ ...record, asks, promises })
+  const cached = [{ start: 2, end: 4 }]
+  const { bytes } = await signed({ ...record, asks, promises, cached })
+  expect((await openRecord(bytes, verify)).record).toEqual({ ...record, asks, promises, cached })
 })
 
 test('a record with everything in it, at long addresses, keeps to its size', async () => {
@@ -97,6 +99,7 @@ test('a record with everything in it, at long addresses, keeps to its size', asy
   const promises = Array.from({ length: MAX_PROMISES }, () => ({ to: long(52), at: NOW }))
   const asks = { at: NOW, forMs: MAX_PROMISE_MS, span: { start: 120, end: 126 }, all: true as const }
   const next = { start: 100, end: 126 }
+  const cached = Array.from({ length: MAX_CACHED_SPANS }, () => ({ start: 110, end: 126 }))
   const relays = Array.from({ length: 4 }, () => long(180))
   const model = { ...record.model, repo: long(96) }
   const full = {
@@ -104,6 +107,7 @@ test('a record with everything in it, at long addresses, keeps to its size', asy
     peerId: long(52),
     model,
     next,
+    cached,
     asks,
     promises,
     relays,
@@ -157,6 +161,8 @@ test.each<[string, (json: Record<string, unknown>) => void, RegExp]>([
     /start|end/,
   ],
   ['too many promises', (j) => (j['promises'] = Array.from({ length: 9 }, () => ({ to: 'a', at: 1 }))), /promises/],
+  ['cached spans of no model', (j) => (j['cached'] = [{ start: 4, end: 99 }]), /end/],
+  ['too many cached spans', (j) => (j['cached'] = Array.from({ length: 9 }, () => ({ start: 0, end: 1 }))), /cached/],
   ['a promise to nobody', (j) => (j['promises'] = [{ at: 1 }]), /to is not a text/],
   ['no model', (j) => delete j['model'], /model/],
 ])('a record with %s is refused', async (_, change, message) => {

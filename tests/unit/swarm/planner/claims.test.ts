@@ -1,18 +1,29 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { chooseByClaim, claimsBefore, coversUnclaimed, type Joiner } from '../../../../swarm/planner/claims.ts'
+import {
+  chooseByClaim,
+  chooseTogether,
+  coversUnclaimed,
+  startingBefore,
+  type Joiner,
+} from '../../../../swarm/planner/claims.ts'
 import { petalsRule } from '../../../../swarm/planner/petals.ts'
 import { placementRule } from '../../../../swarm/planner/rules.ts'
-import type { PlannerPeer } from '../../../../swarm/planner/types.ts'
+import type { PlacementRule, PlannerPeer } from '../../../../swarm/planner/types.ts'
 import type { Span } from '../../../../swarm/span.ts'
 import { compareClaims } from '../../../../swarm/planner/view.ts'
 import { peer, view } from './support.ts'
 
 /** The same joiners one after another, in claim order. */
-function inTurn(blocks: number, served: readonly PlannerPeer[], joiners: readonly Joiner[]): Map<string, Span> {
+function inTurn(
+  blocks: number,
+  served: readonly PlannerPeer[],
+  joiners: readonly Joiner[],
+  rule: PlacementRule,
+): Map<string, Span> {
   const peers = [...served]
   for (const joiner of joiners.toSorted(compareClaims)) {
-    peers.push({ ...peer(joiner.peerId, 0, 1), ...joiner, span: petalsRule.chooseSpan(view(blocks, ...peers), joiner) })
+    peers.push({ ...peer(joiner.peerId, 0, 1), ...joiner, span: rule.chooseSpan(view(blocks, ...peers), joiner) })
   }
   return new Map(peers.map((p) => [p.peerId, p.span]))
 }
@@ -26,13 +37,15 @@ function atOnce(
   served: readonly PlannerPeer[],
   joiners: readonly Joiner[],
   schedule: readonly number[],
+  rule: PlacementRule = petalsRule,
+  chooseSpan = chooseByClaim,
 ) {
   const claims = new Map<string, PlannerPeer>()
   const known = new Map<string, Map<string, PlannerPeer>>(joiners.map((j) => [j.peerId, new Map()]))
   let inFlight: { to: string; claim: PlannerPeer }[] = []
   const choose = (joiner: Joiner): void => {
     const heard = [...(known.get(joiner.peerId)?.values() ?? [])]
-    const span = chooseByClaim(petalsRule, view(blocks, ...served, ...heard), joiner)
+    const span = chooseSpan(rule, view(blocks, ...served, ...heard), joiner)
     const before = claims.get(joiner.peerId)?.span
     if (before?.start === span.start) return
     const claim: PlannerPeer = { ...peer(joiner.peerId, 0, 1), ...joiner, span, state: 'claimed' }
@@ -92,7 +105,14 @@ describe('claims', () => {
     expect(unknown).not.toEqual(chooseByClaim(flow, served, joiner(9, 1, 8, 1)))
   })
 
-  it('any interleaving ends where joining one after another ends', () => {
+  it.each([
+    ['petals', 'as they stand', 2_000],
+    ['petals', 'as they will end', 300],
+    ['flow', 'as they stand', 40],
+    ['flow', 'as they will end', 40],
+  ] as const)('any interleaving ends where joining one after another ends (%s, claims %s)', (name, how, numRuns) => {
+    const chooseSpan = how === 'as they stand' ? chooseByClaim : chooseTogether
+    const rule = placementRule(name)
     const scenario = fc.record({
       blocks: fc.integer({ min: 2, max: 40 }),
       joiners: fc.array(fc.tuple(fc.nat(3), fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 500 })), {
@@ -109,13 +129,13 @@ describe('claims', () => {
         const online = served
           .filter(([start]) => start < blocks)
           .map(([start, length, speed], i) =>
-            peer(`s${i}`, start, Math.min(blocks, start + length), { blockStepsPerSecond: speed }),
+            peer(`s${i}`, start, Math.min(blocks, start + length), { blockStepsPerSecond: speed, claimedAt: -1 }),
           )
         const joining = joiners.map(([at, length, speed], i) => joiner(i, at, Math.min(length, blocks), speed))
-        const result = atOnce(blocks, online, joining, schedule)
-        expect(Object.fromEntries(result)).toEqual(Object.fromEntries(inTurn(blocks, online, joining)))
+        const result = atOnce(blocks, online, joining, schedule, rule, chooseSpan)
+        expect(Object.fromEntries(result)).toEqual(Object.fromEntries(inTurn(blocks, online, joining, rule)))
       }),
-      { numRuns: 2000 },
+      { numRuns },
     )
   })
 
@@ -137,7 +157,10 @@ describe('claims', () => {
 
   it('names what goes before a claim, and whether a new choice covers a hole', () => {
     const swarm = view(8, peer('a', 0, 4, { claimedAt: 1 }), peer('b', 0, 4, { claimedAt: 3, state: 'claimed' }))
-    expect(claimsBefore(swarm, { peerId: 'j', claimedAt: 2 })).toEqual(['a 0:4'])
+    expect(startingBefore(swarm, { peerId: 'j', claimedAt: 2 })).toEqual(['a 0:4'])
+    // Of one that starts at the same time, how long a span it wants; of an older claim, which.
+    expect(startingBefore(swarm, { peerId: 'j', claimedAt: 4 })).toEqual(['a 0:4', 'b 4'])
+    expect(startingBefore(swarm, { peerId: 'j', claimedAt: 60_000 })).toEqual(['a 0:4', 'b 0:4'])
     expect(coversUnclaimed(swarm, { start: 0, end: 4 }, { start: 4, end: 8 })).toBe(true)
     expect(coversUnclaimed(swarm, { start: 4, end: 8 }, { start: 3, end: 7 })).toBe(false)
   })

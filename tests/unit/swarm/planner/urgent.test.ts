@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { missingBlocks, unclaimedBlocks } from '../../../../swarm/planner/coverage.ts'
 import { petalsRule } from '../../../../swarm/planner/petals.ts'
+import { placementRule } from '../../../../swarm/planner/rules.ts'
 import { urgentMove, urgentMoves } from '../../../../swarm/planner/urgent.ts'
 import { peer, view } from './support.ts'
 
@@ -32,6 +33,24 @@ describe('urgentMove', () => {
   it('a peer that still loads goes before one that serves', () => {
     const swarm = view(8, peer('a', 0, 4), peer('b', 0, 4), peer('j', 0, 4, { state: 'claimed', claimedAt: 9 }))
     expect([...urgentMoves(petalsRule, swarm).keys()]).toEqual(['j'])
+  })
+
+  it('who has the weights on its disk goes first, back to where they are', () => {
+    const cached = [{ start: 2, end: 8 }]
+    const swarm = view(
+      12,
+      peer('a', 8, 12, { claimedAt: 1 }),
+      peer('b', 8, 12, { claimedAt: 9, cached }),
+      peer('c', 0, 4, { claimedAt: 2 }),
+      peer('d', 0, 4, { claimedAt: 3 }),
+      peer('j', 0, 4, { claimedAt: 0, state: 'claimed' }),
+    )
+    for (const rule of [petalsRule, placementRule('flow')]) {
+      expect([...urgentMoves(rule, swarm)]).toEqual([['b', { start: 4, end: 8 }]])
+    }
+    // It stays where it is the last holder, and others go as ever.
+    const alone = view(12, ...swarm.peers.filter(({ peerId }) => peerId !== 'a'))
+    expect([...urgentMoves(petalsRule, alone).keys()]).toEqual(['j'])
   })
 
   it('as many go as the hole needs', () => {

@@ -192,6 +192,8 @@ describe('a swarm of donors', () => {
     )
     expect(mover.node?.retired).toEqual([{ start: 0, end: 8 }])
     expect(mover.node?.record()).toMatchObject({ state: 'online', span: { start: 8, end: 16 } })
+    // Where it was, it could be back without a download.
+    expect(mover.node?.record()?.cached).toEqual([{ start: 0, end: 8 }])
     expect(mover.node?.record()).not.toHaveProperty('next')
     // Steady again.
     const loads = donors.map((donor) => donor.loads.length)

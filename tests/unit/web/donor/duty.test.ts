@@ -50,6 +50,7 @@ describe('pause', () => {
     const swarm = swarmOf()
     const donor = await started(swarm)
     const watcher = await started(swarm)
+    await swarm.clock.advance(100)
     donor.node!.sessions = 2
     donor.donor.pause()
     expect(serving(donor).duty).toBe('pausing')

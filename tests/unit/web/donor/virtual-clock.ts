@@ -3,7 +3,8 @@ import type { Clock } from '../../../../web/donor/clock.ts'
 
 export class VirtualClock implements Clock {
   #now = 1_700_000_000_000
-  #timers: { at: number; order: number; run: () => void }[] = []
+  /** A heap: the next is first. */
+  readonly #timers: Timer[] = []
   #order = 0
 
   now(): number {
@@ -11,10 +12,17 @@ export class VirtualClock implements Clock {
   }
 
   after(ms: number, run: () => void): () => void {
-    const timer = { at: this.#now + Math.max(0, ms), order: this.#order++, run }
-    this.#timers.push(timer)
+    const timer: Timer = { at: this.#now + Math.max(0, ms), order: this.#order++, run }
+    const heap = this.#timers
+    let at = heap.length
+    for (; at > 0; at = (at - 1) >> 1) {
+      const above = heap[(at - 1) >> 1] as Timer
+      if (isBefore(above, timer)) break
+      heap[at] = above
+    }
+    heap[at] = timer
     return () => {
-      this.#timers = this.#timers.filter((other) => other !== timer)
+      timer.run = null
     }
   }
 
@@ -27,14 +35,31 @@ export class VirtualClock implements Clock {
     const end = this.#now + ms
     await settleMicrotasks()
     for (;;) {
-      const next = this.#timers.toSorted((a, b) => a.at - b.at || a.order - b.order)[0]
+      const next = this.#timers[0]
       if (next === undefined || next.at > end) break
-      this.#timers = this.#timers.filter((timer) => timer !== next)
+      this.#removeFirst()
+      if (next.run === null) continue
       this.#now = next.at
       next.run()
       await settleMicrotasks()
     }
     this.#now = end
+  }
+
+  #removeFirst(): void {
+    const heap = this.#timers
+    const last = heap.pop()
+    if (last === undefined || heap.length === 0) return
+    let at = 0
+    for (;;) {
+      const [left, right] = [heap[2 * at + 1], heap[2 * at + 2]]
+      if (left === undefined) break
+      const [child, next] = right !== undefined && isBefore(right, left) ? [right, 2 * at + 2] : [left, 2 * at + 1]
+      if (isBefore(last, child)) break
+      heap[at] = child
+      at = next
+    }
+    heap[at] = last
   }
 
   /** Lets time pass until the condition holds. */
@@ -45,6 +70,17 @@ export class VirtualClock implements Clock {
       await this.advance(20)
     }
   }
+}
+
+interface Timer {
+  at: number
+  order: number
+  /** null: cancelled. */
+  run: (() => void) | null
+}
+
+function isBefore(a: Timer, b: Timer): boolean {
+  return a.at < b.at || (a.at === b.at && a.order < b.order)
 }
 
 function settleMicrotasks(): Promise<void> {
