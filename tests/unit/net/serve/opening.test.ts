@@ -16,8 +16,8 @@ describe('opening', () => {
     await stream.send(openFrame({ start: 0, end: 9, previous: 'client' }))
     expect(readJson(await next(stream))).toMatchObject({ version: '1.0', weights: 'f32', backend: 'fake' })
     expect(server.stats()).toMatchObject({ sessions: 1, sessionBlocks: 9 })
-    await open(connect(server), { start: 3, end: 5 }, sessionId(2))
-    expect(server.stats()).toMatchObject({ sessions: 2, sessionBlocks: 11 })
+    await open(connect(server), { start: 4, end: 9 }, sessionId(2))
+    expect(server.stats()).toMatchObject({ sessions: 2, sessionBlocks: 14 })
   })
 
   test.each([
