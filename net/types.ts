@@ -127,6 +127,8 @@ export interface ServingNode extends SwarmNode {
     weights: string
     backend: string
     simulateSpeed?: number
+    /** What logits cost in steps of a block, for `simulateSpeed`; default 0. */
+    headSteps?: number
     /** Columns of hidden states: frames of another width are refused before the runner sees them. */
     hiddenSize?: number
   }): InferenceServer

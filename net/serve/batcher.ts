@@ -68,7 +68,7 @@ export class Batcher {
     for (let batch = this.#take(lane); batch.length > 0; batch = this.#take(lane)) {
       const results = await this.#step(batch)
       for (const [i, job] of batch.entries()) {
-        if (this.#pacer !== null) await this.#pacer.pay(job.input.rows * job.blocks, job.arrivedAtMs)
+        await this.#pacer?.pay(job.input, job.blocks, job.arrivedAtMs)
         this.#running.delete(job.input.session)
         job.done(results[i] ?? missing(job))
       }

@@ -1,17 +1,23 @@
 /**
- * The developer option `--simulate-speed R`: answers come no sooner than rows × blocks ÷ R seconds, one step after
+ * The developer option `--simulate-speed R`: answers come no sooner than (rows × blocks + what logits cost) ÷ R seconds, one step after
  * another, the rows of every session paying. Tabs on one machine share its adapter; this makes their speeds known.
  */
+import type { StepInput } from '../../swarm/span-runner.ts'
+
 export class Pacer {
   readonly #blockStepsPerSecond: number
+  readonly #headSteps: number
   #freeAtMs = 0
 
-  constructor(blockStepsPerSecond: number) {
+  /** `headSteps`: what logits cost, in steps of a block. */
+  constructor(blockStepsPerSecond: number, headSteps = 0) {
     this.#blockStepsPerSecond = blockStepsPerSecond
+    this.#headSteps = headSteps
   }
 
-  /** Resolves when a step of `blockSteps` that arrived at `arrivedAtMs` (performance.now) may be answered. */
-  async pay(blockSteps: number, arrivedAtMs: number): Promise<void> {
+  /** Resolves when a step through `blocks` blocks that arrived at `arrivedAtMs` (performance.now) may be answered. */
+  async pay({ rows, logits }: Pick<StepInput, 'rows' | 'logits'>, blocks: number, arrivedAtMs: number): Promise<void> {
+    const blockSteps = rows * blocks + (logits === undefined ? 0 : this.#headSteps)
     // From the arrival, not from now: a timer that wakes late must not slow a busy tab down.
     this.#freeAtMs = Math.max(this.#freeAtMs, arrivedAtMs) + (blockSteps / this.#blockStepsPerSecond) * 1_000
     const waitMs = this.#freeAtMs - performance.now()

@@ -32,6 +32,8 @@ export interface ServerOptions {
   weights: string
   backend: string
   simulateSpeed?: number
+  /** What logits cost in steps of a block. */
+  headSteps?: number
   /** Columns of hidden states; without it the runner checks them. */
   hiddenSize?: number
   /** Fresh, signature-checked record of a peer. */
@@ -76,7 +78,7 @@ export class FrameServer implements InferenceServer {
 
   constructor(options: ServerOptions) {
     this.#options = options
-    this.#pacer = options.simulateSpeed === undefined ? null : new Pacer(options.simulateSpeed)
+    this.#pacer = options.simulateSpeed === undefined ? null : new Pacer(options.simulateSpeed, options.headSteps)
     this.#watch = setInterval(() => this.#checkTimes(), WATCH_INTERVAL_MS)
   }
 

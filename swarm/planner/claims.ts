@@ -20,7 +20,7 @@ export interface Joiner extends ClaimOrder {
 export function viewBefore(view: SwarmView, joiner: ClaimOrder): SwarmView {
   const goesBefore = (peer: PlannerPeer): boolean =>
     peer.peerId !== joiner.peerId && (peer.state !== 'claimed' || compareClaims(peer, joiner) < 0)
-  return { blocks: view.blocks, peers: view.peers.filter(goesBefore) }
+  return { ...view, peers: view.peers.filter(goesBefore) }
 }
 
 /** The span that a joiner should claim if all claims before it stand as they are. */

@@ -37,5 +37,5 @@ export function formatServed(view: SwarmView): WeightFormat | null {
 }
 
 function onlyFormat(view: SwarmView, weights: string): SwarmView {
-  return { blocks: view.blocks, peers: view.peers.filter((peer) => (peer.weights ?? weights) === weights) }
+  return { ...view, peers: view.peers.filter((peer) => (peer.weights ?? weights) === weights) }
 }

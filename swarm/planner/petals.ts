@@ -2,7 +2,7 @@
  * The published rule of Petals, under `PlacementRule`. Joining: take the window whose poorest blocks are poorest.
  * Balance check: let everybody re-choose until nobody would move, and move when the swarm's poorest block now is worth
  * less than `balanceQuality` of what it would be then. Claims count like served spans, so that tabs that start together
- * see each other. What this implementation adds: no move may take a block's last holder, even in a swarm with holes.
+ * see each other. It knows no head: blocks cost the same (`unitWeights` of the view are not looked at). What this implementation adds: no move may take a block's last holder, even in a swarm with holes.
  */
 import type { Span } from '../span.ts'
 import { BlockThroughput, EPSILON, shareOf } from './block-throughput.ts'

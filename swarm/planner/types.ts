@@ -36,6 +36,8 @@ export interface PlannerPeer {
 export interface SwarmView {
   /** Number of blocks N. */
   blocks: number
+  /** What each block costs for a token, in blocks: the last one has the head. Absent: 1 each. */
+  unitWeights?: readonly number[]
   peers: readonly PlannerPeer[]
 }
 

@@ -95,5 +95,5 @@ function withClaim(view: SwarmView, peer: PlannerPeer, span: Span): SwarmView {
     peer.state === 'claimed'
       ? view.peers.filter((other) => other.peerId !== peer.peerId || other.state !== 'claimed')
       : view.peers
-  return { blocks: view.blocks, peers: [...others, claim] }
+  return { ...view, peers: [...others, claim] }
 }

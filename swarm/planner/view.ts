@@ -10,7 +10,7 @@ import type { PlannerPeer, SwarmView } from './types.ts'
  * A peer that serves one span and loads another appears twice under its id: `online` with the span it serves and
  * `claimed` with the one it loads. Records of another block count are left out: they are of another model.
  */
-export function viewOf(records: readonly PeerRecord[], blocks: number): SwarmView {
+export function viewOf(records: readonly PeerRecord[], blocks: number, unitWeights?: readonly number[]): SwarmView {
   const usable = records.filter((r) => r.state !== 'gone' && r.model.blocks === blocks && isValidSpan(r.span, blocks))
   const typical = typicalSpeed(usable)
   const peers: PlannerPeer[] = []
@@ -37,7 +37,7 @@ export function viewOf(records: readonly PeerRecord[], blocks: number): SwarmVie
       peers.push({ ...peer, span: record.next, state: 'claimed' })
     }
   }
-  return { blocks, peers }
+  return { blocks, peers, ...(unitWeights === undefined ? {} : { unitWeights }) }
 }
 
 /** What a peer that has not measured itself counts as, in block-steps a second: the median of those that have, 1 where nobody has. */
@@ -76,7 +76,7 @@ export function lastingSpans(view: SwarmView): Map<string, Span> {
 
 /** The view without one peer: what others see of the swarm when it is not there. */
 export function withoutPeer(view: SwarmView, peerId: string): SwarmView {
-  return { blocks: view.blocks, peers: view.peers.filter((peer) => peer.peerId !== peerId) }
+  return { ...view, peers: view.peers.filter((peer) => peer.peerId !== peerId) }
 }
 
 /** Claim order: the lower goes first; ties by peer id. */

@@ -91,7 +91,7 @@ function leastReplicas({ unitWeights }: SwarmModel, placement: Placement): numbe
 function planByRule({ rule, check }: SimulatedRule, { cluster, mode, seed, balanceQuality }: StaticOptions): Plan {
   const units = cluster.unitWeights.length
   const peers = new Map<string, PlannerPeer>()
-  const view = (): SwarmView => ({ blocks: units, peers: [...peers.values()] })
+  const view = (): SwarmView => ({ blocks: units, unitWeights: cluster.unitWeights, peers: [...peers.values()] })
   for (const [index, peer] of cluster.peers.entries()) {
     const length = longestSpan(peer, units)
     const joiner = { peerId: peer.id, length, blockStepsPerSecond: blockStepsOf(peer, units) }

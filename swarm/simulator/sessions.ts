@@ -211,7 +211,7 @@ export class Sessions {
     const isLost = (hop: RouteHop): boolean => !this.#serves(hop)
     const current = view()
     const live = {
-      blocks: current.blocks,
+      ...current,
       peers: current.peers.map((peer) => ({
         ...peer,
         sessions: this.#sessionsAt.get(peer.peerId) ?? 0,

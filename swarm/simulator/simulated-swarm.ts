@@ -77,7 +77,8 @@ export class SimulatedSwarm {
   view(): SwarmView {
     if (this.#view === null) {
       const peers = [...this.peers.values()].flatMap((peer) => peer.records())
-      this.#view = { blocks: this.#options.cluster.unitWeights.length, peers }
+      const { unitWeights } = this.#options.cluster
+      this.#view = { blocks: unitWeights.length, unitWeights, peers }
     }
     return this.#view
   }

@@ -3,10 +3,11 @@
  * thread and decides nothing about placement itself (`swarm/planner`), touches no GPU (`worker.ts`) and no page (`ui`).
  */
 import { tellRefusals, tellRelayNews } from '../../net/relay-news.ts'
-import type { InferenceServer } from '../../net/types.ts'
+import type { AnnouncedFields, InferenceServer } from '../../net/types.ts'
 import { fixedSpan } from '../../swarm/donor-settings.ts'
 import type { DonorDefaults } from '../../swarm/app-config.ts'
 import { SwarmError, toPlainError } from '../../swarm/errors.ts'
+import { headWeight, unitWeightsOf } from '../../swarm/model/unit-weights.ts'
 import { withinFormat } from '../../swarm/planner/formats.ts'
 import { placementRule } from '../../swarm/planner/rules.ts'
 import { DonorLog } from './donor-log.ts'
@@ -269,6 +270,7 @@ class TabDonor implements Donor {
       weights: sizing.format,
       backend: member.fields.backend,
       hiddenSize: model.config.hiddenSize,
+      headSteps: headWeight(model.config),
       ...(settings.simulateSpeed === null ? {} : { simulateSpeed: settings.simulateSpeed }),
     })
     serving = this.#serve(prepared, member, server, loader, loaded)
@@ -285,7 +287,7 @@ class TabDonor implements Donor {
     loader: SpanLoader,
   ): Promise<Member> {
     const speed = await loader.knownSpeed(sizing.length)
-    return new Member(node, {
+    const fields: AnnouncedFields = {
       model: model.id,
       state: 'joining',
       span: plan.span,
@@ -298,7 +300,8 @@ class TabDonor implements Donor {
       sessions: 0,
       weights: sizing.format,
       backend: engine.adapter.backend,
-    })
+    }
+    return new Member(node, fields, unitWeightsOf(model.config))
   }
 
   #serve(

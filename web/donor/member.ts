@@ -18,12 +18,15 @@ type Optional = 'next' | 'asks' | 'promises'
 
 export class Member {
   readonly node: ServingNode
+  readonly #unitWeights: readonly number[]
   #fields: AnnouncedFields
   #isAnnounced = false
   #isAside = false
 
-  constructor(node: ServingNode, fields: AnnouncedFields) {
+  /** `unitWeights`: what each block costs, see `SwarmView`. */
+  constructor(node: ServingNode, fields: AnnouncedFields, unitWeights: readonly number[]) {
     this.node = node
+    this.#unitWeights = unitWeights
     this.#fields = fields
   }
 
@@ -98,7 +101,7 @@ export class Member {
     const view = this.#viewWith({ ...serving, state: 'online', claimedAt: servedSince })
     const before = viewBefore(view, { claimedAt, peerId: this.peerId })
     return {
-      blocks: view.blocks,
+      ...view,
       peers: [...before.peers, ...view.peers.filter((peer) => peer.peerId === this.peerId)],
     }
   }
@@ -115,6 +118,6 @@ export class Member {
     if (own !== null) {
       records.push({ ...own, v: PROTOCOL_MAJOR, peerId: this.peerId, seq: 0, issuedAt: 0, ttlMs: 0, relays: [] })
     }
-    return viewOf(records, blocks)
+    return viewOf(records, blocks, this.#unitWeights)
   }
 }

@@ -124,7 +124,7 @@ export class PlacementWatch {
       if (own !== undefined) return own
       if (moves.size === 0) return null
       const peers = current.peers.map((peer) => (moves.has(peer.peerId) ? { ...peer, fixed: true } : peer))
-      current = { blocks: current.blocks, peers }
+      current = { ...current, peers }
     }
     return null
   }

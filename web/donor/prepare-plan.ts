@@ -4,6 +4,7 @@
  */
 import type { DonorDefaults } from '../../swarm/app-config.ts'
 import { fixedSpan, makeDonorSettings, type DonorSettings } from '../../swarm/donor-settings.ts'
+import { unitWeightsOf } from '../../swarm/model/unit-weights.ts'
 import { formatServed, withinFormat } from '../../swarm/planner/formats.ts'
 import { placementRule } from '../../swarm/planner/rules.ts'
 import type { SwarmView } from '../../swarm/planner/types.ts'
@@ -75,7 +76,7 @@ async function sizePlan(options: {
   const { environment, settings, model, engine, signal } = options
   const { adapter } = engine
   const device = { backend: adapter.backend, deviceMemoryGb: environment.deviceMemoryGb }
-  const view = viewOf(environment.knownRecords(model.id.digest), model.id.blocks)
+  const view = viewOf(environment.knownRecords(model.id.digest), model.id.blocks, unitWeightsOf(model.config))
   const sizing = chooseSizing(model.config, settings, device, formatServed(view))
   const span = likelySpan(view, settings, sizing)
   const files = await environment.countFiles(model.source, model.config, { span, format: sizing.format }, signal)

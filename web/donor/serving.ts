@@ -7,7 +7,8 @@ import type { DonorSettings } from '../../swarm/donor-settings.ts'
 import { SwarmError } from '../../swarm/errors.ts'
 import { blocksLostByMove } from '../../swarm/planner/coverage.ts'
 import type { PlacementRule } from '../../swarm/planner/types.ts'
-import { NO_BLOCKS, blocksOf, formatBlockRanges, spanLength, type Span } from '../../swarm/span.ts'
+import { unitWeightsOf, weightOfSpan } from '../../swarm/model/unit-weights.ts'
+import { NO_BLOCKS, blocksOf, formatBlockRanges, type Span } from '../../swarm/span.ts'
 import type { DonorLog } from './donor-log.ts'
 import type { DonorModel } from './donor-model.ts'
 import { DutyLoop, type Duty } from './duty.ts'
@@ -301,7 +302,8 @@ export class Serving implements Pausable {
   }
 
   #throughput(): number {
-    return this.#loaded.blockStepsPerSecond / spanLength(this.#loaded.runner.span)
+    const { config } = this.#options.model
+    return this.#loaded.blockStepsPerSecond / weightOfSpan(this.#loaded.runner.span, unitWeightsOf(config))
   }
 
   #load(): { sessions: number; sessionBlocks: number; cacheTokensLeft: number } {

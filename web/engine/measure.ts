@@ -1,11 +1,11 @@
 /** How fast this adapter runs the span, really measured: the throughput that a tab announces and the planner uses. */
 import { SwarmError, fromPlainError } from '../../swarm/errors.ts'
 import type { LlamaConfig } from '../../swarm/model/config.ts'
-import { spanLength } from '../../swarm/span.ts'
+import { unitWeightsOf, weightOfSpan } from '../../swarm/model/unit-weights.ts'
 import type { SpanRunner, StepInput } from '../../swarm/span-runner.ts'
 
 export interface Throughput {
-  /** One-token steps through one block in a second, steps following each other without a pause. */
+  /** One-token steps through one block in a second, steps following each other without a pause. The head counts as so many blocks as it costs. */
   blockStepsPerSecond: number
 }
 
@@ -39,7 +39,10 @@ export async function measureThroughput(runner: SpanRunner, config: LlamaConfig)
       elapsedMs = performance.now() - started
     }
     const measured = position - WARM_UP_STEPS
-    return { blockStepsPerSecond: (measured * spanLength(runner.span) * 1000) / Math.max(elapsedMs, 0.001) }
+    return {
+      blockStepsPerSecond:
+        (measured * weightOfSpan(runner.span, unitWeightsOf(config)) * 1000) / Math.max(elapsedMs, 0.001),
+    }
   } finally {
     await runner.closeSession(SESSION)
   }

@@ -56,10 +56,7 @@ export function flowRule(objective: Objective): PlacementRule {
 }
 
 function placingOf(view: SwarmView, objective: Objective): Placing {
-  const placing = new Placing(
-    Array.from({ length: view.blocks }, () => 1),
-    objective,
-  )
+  const placing = new Placing(view.unitWeights ?? Array.from({ length: view.blocks }, () => 1), objective)
   for (const peer of placedPeers(view)) placing.place(placed(peer), peer.span)
   return placing
 }

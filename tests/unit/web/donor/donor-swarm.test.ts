@@ -4,7 +4,7 @@ import { placementRule, RULE_NAMES } from '../../../../swarm/planner/rules.ts'
 import type { DonorDefaults } from '../../../../swarm/app-config.ts'
 import type { PlannerPeer } from '../../../../swarm/planner/types.ts'
 import { peer, seededRandom, view } from '../../swarm/planner/support.ts'
-import { FakeSwarm, type FakeDonor } from './fake-swarm.ts'
+import { fakeUnitWeights, FakeSwarm, type FakeDonor } from './fake-swarm.ts'
 
 const EIGHT = { numBlocks: 8, totalBlocks: 32, useLoadBalancing: true, splits: '8,16,24', stage: 1 }
 const PETALS = { ...EIGHT, rule: 'petals' } as const
@@ -88,7 +88,8 @@ describe('a swarm of donors', () => {
         for (const donor of inOrder) {
           const length = lengths[donors.indexOf(donor)] as number
           const joiner = { peerId: donor.id, length, blockStepsPerSecond: 100 }
-          const span = placementRule(rule).chooseSpan(view(24, ...placed), joiner)
+          const before = { ...view(24, ...placed), unitWeights: fakeUnitWeights(24) }
+          const span = placementRule(rule).chooseSpan(before, joiner)
           expect([seed, donor.id, donor.loads.at(-1)]).toEqual([seed, donor.id, span])
           placed.push(peer(donor.id, span.start, span.end))
         }
@@ -188,7 +189,8 @@ describe('a swarm of donors', () => {
     )
     expect(mover.printed[from + 1]).toBe('Selected blocks: [8, 9, 10, 11, 12, 13, 14, 15]')
     expect(mover.printed[from + 2]).toMatch(
-      /^Load Balancing server ready, blocks=\[8, .*, 15\], throughput=12\.50 rps$/,
+      // The head takes its part of 100 block-steps a second.
+      /^Load Balancing server ready, blocks=\[8, .*, 15\], throughput=11\.25 rps$/,
     )
     expect(mover.node?.retired).toEqual([{ start: 0, end: 8 }])
     expect(mover.node?.record()).toMatchObject({ state: 'online', span: { start: 8, end: 16 } })
@@ -258,5 +260,5 @@ function claimedAt(donor: FakeDonor): number {
 
 /** As if this machine had measured itself before: claims then carry the speed. */
 function knownSpeeds(lengths: readonly number[]): Map<string, number> {
-  return new Map(lengths.map((length) => [`fake adapter|${'00'.repeat(16)}|f32|${length}`, 100]))
+  return new Map(lengths.map((length) => [`with head|fake adapter|${'00'.repeat(16)}|f32|${length}`, 100]))
 }

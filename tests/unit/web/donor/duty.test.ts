@@ -94,7 +94,7 @@ describe('pause', () => {
     const paused = await started(swarm, { numBlocks: 8 })
     const other = await started(swarm, { numBlocks: 8 })
     const replica = await started(swarm, { numBlocks: 8 })
-    expect(swarm.spans()).toEqual(['0:8', '8:16', '3:11'])
+    expect(swarm.spans()).toEqual(['0:8', '8:16', '4:12'])
     other.donor.pause()
     await swarm.clock.advance(20_000)
     expect(swarm.missing()).toEqual([])

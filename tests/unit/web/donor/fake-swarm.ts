@@ -8,6 +8,8 @@ import type { DonorDefaults } from '../../../../swarm/app-config.ts'
 import { SwarmError } from '../../../../swarm/errors.ts'
 import type { PeerRecord } from '../../../../swarm/peer-record.ts'
 import type { SpanRunner } from '../../../../swarm/span-runner.ts'
+import { parseLlamaConfig } from '../../../../swarm/model/parse-config.ts'
+import { unitWeightsOf } from '../../../../swarm/model/unit-weights.ts'
 import { blocksOf, type Span } from '../../../../swarm/span.ts'
 import { createDonor } from '../../../../web/donor/donor.ts'
 import type { Engine, EngineLoad } from '../../../../web/donor/engine.ts'
@@ -466,6 +468,11 @@ function fakeSource(blocks: number): ModelSource {
     files: () => Promise.resolve([]),
     range: () => Promise.reject(new Error('no weights here')),
   }
+}
+
+/** What each block of such a model costs. */
+export function fakeUnitWeights(blocks: number): number[] {
+  return unitWeightsOf(parseLlamaConfig({ ...CONFIG, num_hidden_layers: blocks }))
 }
 
 const CONFIG = {

@@ -141,3 +141,13 @@ test('says why it stays', () => {
   expect(rule.checkBalance(uneven, 'p001', options)).toMatchObject({ moveTo: { start: 0, end: 4 }, reason: 'move' })
   expect(rule.checkBalance(uneven, 'p001', { ...options, balanceQuality: 0 }).reason).toBe('balanced')
 })
+
+test('a head is not free: whoever holds it needs more help than the others', () => {
+  const peers = [peerOf(0, [0, 4], 10), peerOf(1, [4, 8], 10), peerOf(2, [8, 12], 10)]
+  const joiner = { peerId: 'new', length: 4, blockStepsPerSecond: 10 }
+  const unitWeights = Array.from({ length: 12 }, (_, block) => (block === 11 ? 3.4 : 1))
+  expect(rule.chooseSpan({ blocks: 12, peers, unitWeights }, joiner)).toEqual({ start: 8, end: 12 })
+  const { initial } = rule.checkBalance({ blocks: 12, peers, unitWeights }, 'p002', { ...options, balanceQuality: 0 })
+  const free = rule.checkBalance({ blocks: 12, peers }, 'p002', { ...options, balanceQuality: 0 })
+  expect(initial).toBeLessThan(free.initial)
+})
