@@ -42,10 +42,10 @@ export function chooseTogether(rule: PlacementRule, view: SwarmView, joiner: Joi
   const peers = [...settled]
   for (const peer of starting) {
     const before = peers.filter((other) => !gaveWay(other, peer))
-    const span = chooseByClaim(rule, { blocks: view.blocks, peers: before }, joinerOf(peer))
+    const span = chooseByClaim(rule, { ...view, peers: before }, joinerOf(peer))
     peers.push({ ...peer, span })
   }
-  return chooseByClaim(rule, { blocks: view.blocks, peers }, joiner)
+  return chooseByClaim(rule, { ...view, peers }, joiner)
 }
 
 /** What that depends on, as texts to compare: where those that start together claim to be does not count. */

@@ -30,10 +30,11 @@ const SECOND_HALF = { splits: '4', stage: '1', simulate_speed: '34' }
 const FIRST_HALF = { splits: '4', stage: '0', simulate_speed: '160' }
 
 const CHECK = /^Swarm balance quality: \d+\.\d% \(initial=\d+\.\d\d, new=\d+\.\d\d\)$/
+/** 16 block-steps a second over four blocks and a head of 0.97: 2048 × 192 against 405,504 weights a block. */
 const MOVE = [
   /^Load balancing detected imbalance, will rebalance blocks$/,
   /^Selected blocks: \[4, 5, 6, 7\]$/,
-  /^Load Balancing server ready, blocks=\[4, 5, 6, 7\], throughput=4\.00 rps$/,
+  /^Load Balancing server ready, blocks=\[4, 5, 6, 7\], throughput=3\.22 rps$/,
 ] as const
 const STAYS = /^Stays with its blocks: another tab is taking care of it\.$/
 const STEADY_CHECKS = 24

@@ -10,6 +10,7 @@ import {
   publishedPromises,
   type PromiseState,
 } from '../../swarm/planner/promises.ts'
+import type { PeerRecord } from '../../swarm/peer-record.ts'
 import type { Span } from '../../swarm/span.ts'
 import type { DonorEnvironment } from './environment.ts'
 import type { Member } from './member.ts'
@@ -121,9 +122,15 @@ export class PromiseKeeper {
     this.#look()
   }
 
+  /** A text keeps to one weight format: who holds blocks in another keeps nothing for those who count on this tab. */
+  #recordsInFormat(): PeerRecord[] {
+    const { weights } = this.#member.fields
+    return this.#member.otherRecords().filter((record) => record.weights === weights)
+  }
+
   #notPromised(blocks: readonly number[]): readonly number[] {
     const { peerId } = this.#member
-    return blocksNotPromised(this.#state, { peerId, records: this.#member.otherRecords(), blocks, now: this.#now() })
+    return blocksNotPromised(this.#state, { peerId, records: this.#recordsInFormat(), blocks, now: this.#now() })
   }
 
   /** At once, but not for every record of a large swarm. */
@@ -143,7 +150,7 @@ export class PromiseKeeper {
     const before = this.#state
     this.#state = lookAtPromises(before, {
       peerId: this.#member.peerId,
-      records: this.#member.otherRecords(),
+      records: this.#recordsInFormat(),
       holds: this.#member.heldSpan(),
       wants: this.#wants,
       forMs: this.#pace().forMs,
