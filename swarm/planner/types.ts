@@ -57,7 +57,8 @@ export interface BalanceCheck {
   quality: number
   /** null: stay. */
   moveTo: Span | null
-  reason: 'balanced' | 'would-open-hole' | 'no-better-place' | 'move' | 'fixed'
+  /** `others-move`: enough peers are on their way already. */
+  reason: 'balanced' | 'would-open-hole' | 'no-better-place' | 'others-move' | 'move' | 'fixed'
 }
 
 export interface RouteHop {

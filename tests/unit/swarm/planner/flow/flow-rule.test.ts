@@ -142,6 +142,21 @@ test('says why it stays', () => {
   expect(rule.checkBalance(uneven, 'p001', { ...options, balanceQuality: 0 }).reason).toBe('balanced')
 })
 
+test('only a few go at a time: whoever comes after them waits until they have arrived', () => {
+  // Twelve on the second half, one on the first, all alike: many would gain by going over.
+  const peers = [peerOf(0, [0, 4], 10), ...Array.from({ length: 12 }, (_, i) => peerOf(i + 1, [4, 8], 10))]
+  const view = { blocks: 8, peers }
+  expect(rule.checkBalance(view, 'p012', options).reason).toBe('move')
+  const claim = (index: number): PlannerPeer => ({ ...peerOf(index, [0, 4], 10), state: 'claimed' })
+  expect(rule.checkBalance({ blocks: 8, peers: [...peers, claim(1)] }, 'p012', options).reason).toBe('move')
+  const two = { blocks: 8, peers: [...peers, claim(1), claim(2)] }
+  expect(rule.checkBalance(two, 'p012', options)).toMatchObject({ moveTo: null, reason: 'others-move' })
+  // A joiner's claim is no move.
+  const joiner = { ...claim(20), peerId: 'p020' }
+  const one = { blocks: 8, peers: [...peers, claim(1), joiner] }
+  expect(rule.checkBalance(one, 'p012', options).reason).toBe('move')
+})
+
 test('a head is not free: whoever holds it needs more help than the others', () => {
   const peers = [peerOf(0, [0, 4], 10), peerOf(1, [4, 8], 10), peerOf(2, [8, 12], 10)]
   const joiner = { peerId: 'new', length: 4, blockStepsPerSecond: 10 }
