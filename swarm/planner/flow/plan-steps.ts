@@ -2,6 +2,7 @@
 import type { Span } from '../../span.ts'
 import { blockStepsOf, longestSpan, type ModelPeer, type Objective, type Placement, type SwarmModel } from '../model.ts'
 import { firstOfPair } from './pairs.ts'
+import { LATENCY_SHARE, nearerSpan } from './nearer.ts'
 import { isBetter, Placing, type PlacedPeer, type Worth } from './placing.ts'
 
 /** A placement, and the moves that led to it after everybody had joined. */
@@ -18,8 +19,11 @@ export function planStepsJoins(model: SwarmModel, objective: Objective, gain: nu
   const order = peersOf(model)
   const placing = joined(model, objective, order)
   let moves = rebalance(placing, order, gain)
-  // Looked at for capacity alone: what is expected after losses costs so many times as much for each of the pairs as there are peers.
-  if (objective !== 'capacity') return { placement: placementOf(model, placing), moves }
+  // Pairs are looked at for capacity alone: what is expected after losses costs so many times as much for each as there are peers.
+  if (objective !== 'capacity') {
+    moves += shorten(placing, order, gain)
+    return { placement: placementOf(model, placing), moves }
+  }
   for (let sweep = 0; sweep < MAX_SWEEPS && startPair(placing, order, gain); sweep += 1) {
     moves += 1 + rebalance(placing, order, gain)
   }
@@ -59,6 +63,23 @@ function rebalance(placing: Placing, order: readonly PlacedPeer[], gain: number)
       const to = peer.fixed ? null : betterSpan(placing, peer, gain)
       if (to === null) continue
       placing.place(peer, to)
+      moves += 1
+    }
+    if (moves === before) break
+  }
+  return moves
+}
+
+/** Everybody in turn, until nobody shortens the best route of one session. Returns how many moved. */
+function shorten(placing: Placing, order: readonly PlacedPeer[], gain: number): number {
+  const floor = (1 - LATENCY_SHARE) * placing.worth().objective
+  let moves = 0
+  for (let sweep = 0; sweep < MAX_SWEEPS; sweep += 1) {
+    const before = moves
+    for (const peer of order) {
+      const nearer = peer.fixed ? null : nearerSpan(placing, peer, floor, gain)
+      if (nearer === null) continue
+      placing.place(peer, nearer.span)
       moves += 1
     }
     if (moves === before) break
