@@ -8,7 +8,7 @@ import type { Objective } from '../model.ts'
 import type { BalanceCheck, PlacementRule, PlannerPeer, SwarmView } from '../types.ts'
 import { placedPeers, withoutPeer } from '../view.ts'
 import { betterSpan } from './plan-steps.ts'
-import { Placing, type PlacedPeer, type Worth } from './placing.ts'
+import { JOIN_SLACK, Placing, type PlacedPeer, type Worth } from './placing.ts'
 
 /** The chance that a peer leaves before a replacement could be loaded, where nobody knows better: one in ten. */
 const LEAVE_CHANCE = 0.1
@@ -26,7 +26,7 @@ export function flowRule(objective: Objective): PlacementRule {
     chooseSpan(view, joiner): Span {
       const placing = placingOf(withoutPeer(view, joiner.peerId), objective)
       const { peerId: id, blockStepsPerSecond: blockSteps, length: longest } = joiner
-      return placing.bestSpan({ id, blockSteps, longest, leaveChance: LEAVE_CHANCE, fixed: false }).span
+      return placing.bestSpan({ id, blockSteps, longest, leaveChance: LEAVE_CHANCE, fixed: false }, JOIN_SLACK).span
     },
 
     checkBalance(view, peerId, { balanceQuality }): BalanceCheck {

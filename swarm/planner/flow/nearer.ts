@@ -6,12 +6,18 @@ import type { Span } from '../../span.ts'
 import { longestIn, type PlacedPeer, type Placing } from './placing.ts'
 import { Solo } from './solo.ts'
 
+/** The best route of one session alone, as everybody stands. */
+function soloOf(placing: Placing): Solo {
+  const peers = placing.peers().map(({ id, blockSteps }) => ({ span: placing.spanOf(id) as Span, blockSteps }))
+  return new Solo(placing.supplies.weights, peers)
+}
+
 /** What such moves may cost together of what the swarm is worth, relative. */
 export const LATENCY_SHARE = 0.01
 
 export interface Nearer {
   span: Span
-  /** A token on the best route of one session alone, ms: now and then. */
+  /** A token on the best route of one session alone, ms: now, and then at the most. */
   ms: number
   thenMs: number
 }
@@ -24,11 +30,11 @@ export function nearerSpan(placing: Placing, peer: PlacedPeer, floor: number, ga
   const { supplies } = placing
   const from = placing.spanOf(peer.id) as Span
   const covered = supplies.covered()
+  const { ms } = soloOf(placing)
   placing.take(peer.id)
-  const others = placing.peers().map(({ id, blockSteps }) => ({ span: placing.spanOf(id) as Span, blockSteps }))
-  const solo = new Solo(supplies.weights, others)
+  const solo = soloOf(placing)
+  // Never below what it is, so what is found is a gain.
   const msAt = (span: Span): number => solo.msWith({ span, blockSteps: peer.blockSteps })
-  const ms = msAt(from)
   const length = longestIn(supplies, peer)
   const places = Array.from({ length: supplies.units - length + 1 }, (_, start) => ({ start, end: start + length }))
     .map((span) => ({ span, ms, thenMs: msAt(span) }))

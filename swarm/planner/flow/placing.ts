@@ -4,6 +4,7 @@
  */
 import type { Span } from '../../span.ts'
 import type { Objective } from '../model.ts'
+import { Solo } from './solo.ts'
 import { spanBound } from './span-bound.ts'
 import { Supplies } from './supplies.ts'
 
@@ -25,6 +26,13 @@ export interface Worth {
 
 /** Objectives that differ by less, relative, count as equal. */
 const EQUAL = 1e-6
+/** A joiner takes, of places that are worth as much but for so much of it, the one with the fastest route for one session. */
+export const JOIN_SLACK = 0.01
+/**
+ * But only in a swarm that is worth so much of its bound: there no single move pays by the default `balance_quality`. In a poorer one the
+ * places that are best by a little are also what later peers and noisy measurements build on.
+ */
+const NEAR_BOUND = 0.87
 /** In larger swarms one loss in so many changes little and costs much to work out: capacity is looked at alone. */
 const EXPECTED_UP_TO_PEERS = 96
 /** So many of the places that are best in capacity are looked at for what is expected of them. */
@@ -38,12 +46,14 @@ interface Candidate {
 export class Placing {
   readonly supplies: Supplies
   readonly #objective: Objective
+  readonly #unitWeights: readonly number[]
   readonly #spans = new Map<string, Span>()
   readonly #peers = new Map<string, PlacedPeer>()
 
   constructor(unitWeights: readonly number[], objective: Objective) {
     this.supplies = new Supplies(unitWeights)
     this.#objective = objective
+    this.#unitWeights = unitWeights
   }
 
   get placement(): ReadonlyMap<string, Span> {
@@ -103,7 +113,7 @@ export class Placing {
    * The best place for a peer that is not placed; ties to the lower start. It takes its longest span: a peer that shifts its
    * work within its span can do with a longer one all that it can with a part of it.
    */
-  bestSpan(peer: PlacedPeer): { span: Span; worth: Worth } {
+  bestSpan(peer: PlacedPeer, slack = 0): { span: Span; worth: Worth } {
     const { supplies } = this
     const candidates: Candidate[] = []
     let best: Candidate | null = null
@@ -128,23 +138,42 @@ export class Placing {
     }
 
     if (best === null) throw new Error('a peer without a place')
-    return looksAtLosses ? this.#bestExpected(peer, candidates, best) : best
+    return looksAtLosses ? this.#bestExpected(peer, candidates, best, slack) : best
   }
 
-  #bestExpected(peer: PlacedPeer, candidates: readonly Candidate[], best: Candidate): Candidate {
+  #bestExpected(peer: PlacedPeer, candidates: readonly Candidate[], best: Candidate, slack: number): Candidate {
     const { covered } = best.worth
     const alike = candidates.filter((candidate) => candidate.worth.covered === covered)
     const byCapacity = alike.toSorted((a, b) => compareWorth(b.worth, a.worth)).slice(0, EXPECTED_CANDIDATES)
     // What a loss leaves is best where poor units are strengthened, which capacity alone does not see.
     const byEvenness = alike.toSorted((a, b) => b.worth.evenness - a.worth.evenness).slice(0, EXPECTED_CANDIDATES)
-    let chosen: Candidate | null = null
-    for (const { span } of new Set([...byCapacity, ...byEvenness])) {
+    const solo = slack === 0 || covered < this.supplies.units ? null : this.#solo()
+    const msOf = ({ span }: Candidate): number => solo?.msWith({ span, blockSteps: peer.blockSteps }) ?? 0
+    const byLatency = solo === null ? [] : alike.toSorted((a, b) => msOf(a) - msOf(b)).slice(0, EXPECTED_CANDIDATES)
+    const tried: Candidate[] = []
+    let bound = Infinity
+    for (const { span } of new Set([...byCapacity, ...byEvenness, ...byLatency])) {
       this.place(peer, span)
-      const worth = this.worth()
+      tried.push({ span, worth: this.worth() })
+      bound = this.mostOf()
       this.take(peer.id)
-      if (chosen === null || isBetter(worth, chosen.worth)) chosen = { span, worth }
     }
+    const most = tried.reduce((sofar, { worth }) => Math.max(sofar, worth.objective), 0)
+    const isNearBound = most >= NEAR_BOUND * bound
+    const chosen = tried.reduce<Candidate | null>((sofar, candidate) => {
+      if (isNearBound && slack > 0) {
+        if (candidate.worth.objective < (1 - slack) * most) return sofar
+        const ms = sofar === null ? 0 : msOf(candidate) - msOf(sofar)
+        if (sofar !== null && Math.abs(ms) > EQUAL * msOf(sofar)) return ms < 0 ? candidate : sofar
+      }
+      return sofar === null || isBetter(candidate.worth, sofar.worth) ? candidate : sofar
+    }, null)
     return chosen ?? best
+  }
+
+  #solo(): Solo {
+    const peers = [...this.#peers].map(([id, { blockSteps }]) => ({ span: this.#spans.get(id) as Span, blockSteps }))
+    return new Solo(this.#unitWeights, peers)
   }
 
   #looksAtLosses(): boolean {

@@ -3,7 +3,7 @@ import type { Span } from '../../span.ts'
 import { blockStepsOf, longestSpan, type ModelPeer, type Objective, type Placement, type SwarmModel } from '../model.ts'
 import { firstOfPair } from './pairs.ts'
 import { LATENCY_SHARE, nearerSpan } from './nearer.ts'
-import { isBetter, Placing, type PlacedPeer, type Worth } from './placing.ts'
+import { isBetter, JOIN_SLACK, Placing, type PlacedPeer, type Worth } from './placing.ts'
 
 /** A placement, and the moves that led to it after everybody had joined. */
 export interface FlowPlan {
@@ -50,7 +50,7 @@ export function planSteps(model: SwarmModel, objective: Objective): FlowPlan {
 
 function joined(model: SwarmModel, objective: Objective, order: readonly PlacedPeer[]): Placing {
   const placing = new Placing(model.unitWeights, objective)
-  for (const peer of order) placing.place(peer, placing.bestSpan(peer).span)
+  for (const peer of order) placing.place(peer, placing.bestSpan(peer, JOIN_SLACK).span)
   return placing
 }
 

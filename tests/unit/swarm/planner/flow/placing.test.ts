@@ -2,8 +2,10 @@
 import { expect, test } from 'vitest'
 import { planAll } from '../../../../../swarm/planner/flow/plan.ts'
 import { firstOfPair } from '../../../../../swarm/planner/flow/pairs.ts'
-import { Placing, type PlacedPeer } from '../../../../../swarm/planner/flow/placing.ts'
+import { nearerSpan } from '../../../../../swarm/planner/flow/nearer.ts'
+import { JOIN_SLACK, Placing, type PlacedPeer } from '../../../../../swarm/planner/flow/placing.ts'
 import { placedPeer } from '../../../../../swarm/planner/flow/plan-steps.ts'
+import { Solo } from '../../../../../swarm/planner/flow/solo.ts'
 import { spanBound } from '../../../../../swarm/planner/flow/span-bound.ts'
 import { Supplies } from '../../../../../swarm/planner/flow/supplies.ts'
 import { capacityOf, expectedCapacityOf } from '../../../../../swarm/planner/measures.ts'
@@ -131,3 +133,58 @@ function worthAfterBest(placing: Placing, peer: PlacedPeer): number {
   placing.place(peer, from)
   return worth.objective
 }
+
+test('a shorter route for one session: found where there is one, at no more than the floor allows', () => {
+  let found = 0
+  for (let seed = 1; seed <= 40; seed += 1) {
+    const random = new Random(seed, 'nearer')
+    const model = randomModel(random, random.integer(6, 12), 12, 5)
+    const placing = new Placing(model.unitWeights, 'expected')
+    const order = model.peers.map((peer) => placedPeer(peer, 12))
+    for (const peer of order) placing.place(peer, placing.bestSpan(peer).span)
+    if (placing.supplies.covered() < 12) continue
+    const floor = 0.9 * placing.worth().objective
+    for (const peer of order) {
+      const from = placing.spanOf(peer.id) as Span
+      const before = soloMs(placing)
+      const nearer = nearerSpan(placing, peer, floor, 0.05)
+      expect(placing.spanOf(peer.id)).toEqual(from)
+      if (nearer === null) continue
+      found += 1
+      placing.place(peer, nearer.span)
+      expect(nearer.ms).toBeCloseTo(before, 6)
+      expect(nearer.thenMs).toBeGreaterThanOrEqual(soloMs(placing) - 1e-6)
+      expect(nearer.thenMs).toBeLessThan(before * 0.95)
+      expect(placing.supplies.covered()).toBe(12)
+      expect(placing.worth().objective).toBeGreaterThanOrEqual(floor * (1 - 1e-9))
+      placing.place(peer, from)
+    }
+  }
+  expect(found).toBeGreaterThan(10)
+})
+
+function soloMs(placing: Placing): number {
+  const peers = placing.peers().map(({ id, blockSteps }) => ({ span: placing.spanOf(id) as Span, blockSteps }))
+  return new Solo(placing.supplies.weights, peers).ms
+}
+
+test('of places that are worth the same but for a hundredth, a joiner takes the one with the shortest route', () => {
+  const placing = new Placing([1, 1, 1, 1], 'expected')
+  const peer = (id: string, blockSteps: number, longest: number): PlacedPeer => {
+    return { id, blockSteps, longest, leaveChance: 0, fixed: false }
+  }
+  // Two halves, each held twice; the second half a little poorer. The slow pair of the first half makes the long way.
+  placing.place(peer('a', 100, 4), { start: 0, end: 4 })
+  placing.place(peer('b', 101, 2), { start: 0, end: 2 })
+  placing.place(peer('c', 100, 2), { start: 2, end: 4 })
+  const joiner = peer('d', 100, 2)
+  const plain = placing.bestSpan(joiner).span
+  const chosen = placing.bestSpan(joiner, JOIN_SLACK).span
+  const msOf = (span: Span): number => {
+    placing.place(joiner, span)
+    const ms = soloMs(placing)
+    placing.take(joiner.id)
+    return ms
+  }
+  expect(msOf(chosen)).toBeLessThanOrEqual(msOf(plain))
+})
