@@ -1,5 +1,5 @@
 import type { BackendChoice } from './backend.ts'
-import type { RuleName } from './planner/rules.ts'
+import type { RuleName } from './planner/rule-names.ts'
 import { SwarmError } from './errors.ts'
 import type { KvFormat, WeightChoice } from './model/config.ts'
 import { isSameMajor, PROTOCOL_VERSION } from './protocol.ts'

@@ -7,7 +7,7 @@ import type { DonorDefaults } from './app-config.ts'
 import { BACKEND_CHOICES, type BackendChoice } from './backend.ts'
 import { SwarmError } from './errors.ts'
 import { KV_FORMATS, WEIGHT_CHOICES, type KvFormat, type WeightChoice } from './model/config.ts'
-import { DEFAULT_RULE, RULE_NAMES, type RuleName } from './planner/rules.ts'
+import { DEFAULT_RULE, RULE_NAMES, type RuleName } from './planner/rule-names.ts'
 import type { Span } from './span.ts'
 
 export const DEFAULT_BALANCE_QUALITY = 0.75

@@ -1,7 +1,7 @@
 /** Options that several subcommands share, in groups. The words of the original's command line are kept. */
 import { DEFAULT_SPECULATE, MAX_DRAFT_TOKENS, readSpeculate } from '../../session/speculate.ts'
 import { BACKEND_CHOICES } from '../../swarm/backend.ts'
-import { RULE_NAMES } from '../../swarm/planner/rules.ts'
+import { RULE_NAMES } from '../../swarm/planner/rule-names.ts'
 import { KV_FORMATS, WEIGHT_CHOICES } from '../../swarm/model/config.ts'
 import { above, atLeast, between, flag, integer, list, number, text } from './schema.ts'
 

@@ -4,7 +4,7 @@ import {
   DEFAULT_MEAN_CHECK_SECONDS,
   DEFAULT_NOTICE_SECONDS,
 } from '../../swarm/simulator/churn.ts'
-import { RULE_NAMES } from '../../swarm/planner/rules.ts'
+import { RULE_NAMES } from '../../swarm/planner/rule-names.ts'
 import { SCENARIOS } from '../../swarm/simulator/scenarios.ts'
 import { above, atLeast, between, flag, integer, number, text, type ValuesOf } from '../options/schema.ts'
 import type { Parsed } from '../options/parse.ts'

@@ -2,7 +2,7 @@
 import { simulateChurn, type ChurnOptions, type ChurnResult } from '../../swarm/simulator/churn.ts'
 import type { Reading } from '../../swarm/simulator/capacity-meter.ts'
 import type { ChurnScenario } from '../../swarm/simulator/generate.ts'
-import { RULE_NAMES } from '../../swarm/planner/rules.ts'
+import { RULE_NAMES } from '../../swarm/planner/rule-names.ts'
 import { simulatedRule } from '../../swarm/simulator/rules.ts'
 import type { RouteEntry, TimelineEntry } from '../../swarm/simulator/timeline.ts'
 import { writeText } from './files.ts'

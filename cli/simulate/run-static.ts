@@ -1,7 +1,7 @@
 /** A cluster planned once, as lines. */
 import type { Cluster } from '../../swarm/simulator/cluster.ts'
 import { measurePlan, planCluster, type StaticOptions } from '../../swarm/simulator/plan-cluster.ts'
-import { RULE_NAMES } from '../../swarm/planner/rules.ts'
+import { RULE_NAMES } from '../../swarm/planner/rule-names.ts'
 import type { SimulateValues } from './options.ts'
 import { staticLines } from './table.ts'
 

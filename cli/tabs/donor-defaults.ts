@@ -2,7 +2,7 @@
 import type { DonorDefaults } from '../../swarm/app-config.ts'
 import type { BackendChoice } from '../../swarm/backend.ts'
 import { checkForModel, makeDonorSettings } from '../../swarm/donor-settings.ts'
-import type { RuleName } from '../../swarm/planner/rules.ts'
+import type { RuleName } from '../../swarm/planner/rule-names.ts'
 import type { KvFormat, WeightChoice } from '../../swarm/model/config.ts'
 import type { ValuesOf } from '../options/schema.ts'
 import type { computeOptions, placementOptions } from '../options/shared.ts'

@@ -9,7 +9,7 @@ import type { PlannerPeer, SwarmView } from '../planner/types.ts'
 import type { Span } from '../span.ts'
 import type { Cluster, ClusterPeer } from './cluster.ts'
 import { Random } from './random.ts'
-import type { RuleName } from '../planner/rules.ts'
+import type { RuleName } from '../planner/rule-names.ts'
 import { simulatedRule, type SimulatedRule } from './rules.ts'
 
 export type PlanMode = 'global' | 'joins'

@@ -5,7 +5,8 @@
 import { unclaimedBlocks } from '../planner/coverage.ts'
 import type { Objective } from '../planner/model.ts'
 import { petalsRule } from '../planner/petals.ts'
-import { placementRule, type RuleName } from '../planner/rules.ts'
+import { placementRule } from '../planner/rules.ts'
+import { type RuleName } from '../planner/rule-names.ts'
 import type { BalanceCheck, PlacementRule, SwarmView } from '../planner/types.ts'
 import { placedPeers } from '../planner/view.ts'
 

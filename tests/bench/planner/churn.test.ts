@@ -11,7 +11,7 @@ import { randomChurn, randomCluster } from '../../../swarm/simulator/generate.ts
 import { planCluster } from '../../../swarm/simulator/plan-cluster.ts'
 import { SimulatedPeer } from '../../../swarm/simulator/simulated-peer.ts'
 import type { Span } from '../../../swarm/span.ts'
-import { RULE_NAMES } from '../../../swarm/planner/rules.ts'
+import { RULE_NAMES } from '../../../swarm/planner/rule-names.ts'
 import { simulatedRule } from '../../../swarm/simulator/rules.ts'
 
 const SEEDS = [1, 2, 3, 4, 5]

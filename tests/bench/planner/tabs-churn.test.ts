@@ -3,7 +3,7 @@
  * chats. Shares are of the bound of the tabs present at each moment; a stall is the time between two tokens of one answer.
  */
 import { afterAll, expect, test } from 'vitest'
-import { RULE_NAMES, type RuleName } from '../../../swarm/planner/rules.ts'
+import { RULE_NAMES, type RuleName } from '../../../swarm/planner/rule-names.ts'
 import { type Chats, strays, tokensBetween } from '../../support/chats/chats.ts'
 import { sleep, type Tab, TabSwarm, type TabLike } from './tab-swarm.ts'
 

@@ -4,7 +4,7 @@
  * can beat. `TABS_SEEDS` says which swarms (1,2,3).
  */
 import { afterAll, expect, test } from 'vitest'
-import { RULE_NAMES, type RuleName } from '../../../swarm/planner/rules.ts'
+import { RULE_NAMES, type RuleName } from '../../../swarm/planner/rule-names.ts'
 import { blockStepsOf } from '../../../swarm/planner/model.ts'
 import { randomCluster } from '../../../swarm/simulator/generate.ts'
 import { strays, tokensBetween } from '../../support/chats/chats.ts'

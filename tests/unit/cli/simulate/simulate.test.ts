@@ -7,7 +7,7 @@ import type { Runtime } from '../../../../cli/commands/command.ts'
 import { simulateCommand } from '../../../../cli/commands/simulate.ts'
 import { formatHelp } from '../../../../cli/options/help.ts'
 import { parseOptions } from '../../../../cli/options/parse.ts'
-import { RULE_NAMES } from '../../../../swarm/planner/rules.ts'
+import { RULE_NAMES } from '../../../../swarm/planner/rule-names.ts'
 import { SCENARIOS } from '../../../../swarm/simulator/scenarios.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'tabswarm-simulate-'))

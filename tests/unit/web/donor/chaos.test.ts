@@ -1,6 +1,7 @@
 /** Random swarms: slow and uneven records, speeds, starts and losses. What must hold in every one of them. */
 import { describe, expect, it } from 'vitest'
-import { placementRule, RULE_NAMES, type RuleName } from '../../../../swarm/planner/rules.ts'
+import { placementRule } from '../../../../swarm/planner/rules.ts'
+import { RULE_NAMES, type RuleName } from '../../../../swarm/planner/rule-names.ts'
 import { urgentMoves } from '../../../../swarm/planner/urgent.ts'
 import { view, peer, seededRandom } from '../../swarm/planner/support.ts'
 import { FakeSwarm, type FakeDonor } from './fake-swarm.ts'

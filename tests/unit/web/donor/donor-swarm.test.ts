@@ -1,6 +1,7 @@
 /** Whole swarms of donors under a virtual clock. */
 import { describe, expect, it } from 'vitest'
-import { placementRule, RULE_NAMES } from '../../../../swarm/planner/rules.ts'
+import { placementRule } from '../../../../swarm/planner/rules.ts'
+import { RULE_NAMES } from '../../../../swarm/planner/rule-names.ts'
 import type { DonorDefaults } from '../../../../swarm/app-config.ts'
 import type { PlannerPeer } from '../../../../swarm/planner/types.ts'
 import { peer, seededRandom, view } from '../../swarm/planner/support.ts'
