@@ -3,13 +3,7 @@
 // Out: y [T, y_stride] f32. One invocation computes four rows of w for one row of x, without workgroup memory or barriers,
 // which cost most on software adapters. Dispatch: ceil(row_count / 4) * T invocations, 16 a workgroup, 2-D past 65,535.
 // Reference: `matMul` in tests/reference/ops.ts.
-struct Params { width4: u32, w4: u32, row_count: u32, row_offset: u32, y_stride: u32 }
-struct Step { rows: u32, position: u32, splits: u32, first: u32 }
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<uniform> step: Step;
-@group(0) @binding(2) var<storage, read> x: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;
-
+// Behind `mat_frame`.
 @compute @workgroup_size(16)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grid: vec3u) {
   let unit = id.y * grid.x * 16u + id.x;
@@ -29,10 +23,5 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grid:
       load_weights(w0 + i), load_weights(w1 + i), load_weights(w2 + i), load_weights(w3 + i), x[x_at + i],
     );
   }
-  let y_at = t * params.y_stride + params.row_offset + row;
-  let n = params.row_count - row;
-  y[y_at] = sums.x;
-  if (n > 1u) { y[y_at + 1u] = sums.y; }
-  if (n > 2u) { y[y_at + 2u] = sums.z; }
-  if (n > 3u) { y[y_at + 3u] = sums.w; }
+  store(t, row, sums);
 }

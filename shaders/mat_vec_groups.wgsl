@@ -2,13 +2,7 @@
 // In: x [T, width] f32, rows padded with zeros to whole vec4; w [row_count, width] in a weight format with scales, w4 vec4s a row.
 // Out: y [T, y_stride] f32. As `mat_vec`, but a group of 32 is multiplied by its scale once and not weight by weight.
 // Dispatch: ceil(row_count / 4) * T invocations, 16 a workgroup, 2-D past 65,535. Reference: `matMul` in tests/reference/ops.ts.
-struct Params { width4: u32, w4: u32, row_count: u32, row_offset: u32, y_stride: u32 }
-struct Step { rows: u32, position: u32, splits: u32, first: u32 }
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<uniform> step: Step;
-@group(0) @binding(2) var<storage, read> x: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;
-
+// Behind `mat_frame`.
 @compute @workgroup_size(16)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grid: vec3u) {
   let unit = id.y * grid.x * 16u + id.x;
@@ -50,10 +44,5 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grid:
       load_weights(r3 * params.w4 + i), x[x_at + i],
     );
   }
-  let y_at = t * params.y_stride + params.row_offset + row;
-  let n = params.row_count - row;
-  y[y_at] = sums.x;
-  if (n > 1u) { y[y_at + 1u] = sums.y; }
-  if (n > 2u) { y[y_at + 2u] = sums.z; }
-  if (n > 3u) { y[y_at + 3u] = sums.w; }
+  store(t, row, sums);
 }

@@ -12,6 +12,7 @@ import embedSource from '../../../shaders/embed.wgsl?raw'
 import kvF16Source from '../../../shaders/kv_f16.wgsl?raw'
 import kvF32Source from '../../../shaders/kv_f32.wgsl?raw'
 import fourRowsSource from '../../../shaders/four_rows.wgsl?raw'
+import matFrameSource from '../../../shaders/mat_frame.wgsl?raw'
 import matMulSource from '../../../shaders/mat_mul.wgsl?raw'
 import matMulGroupsSource from '../../../shaders/mat_mul_groups.wgsl?raw'
 import matMulGroupsQuadsSource from '../../../shaders/mat_mul_groups_quads.wgsl?raw'
@@ -72,7 +73,7 @@ function sources(format: WeightFormat, variant: MatMulVariant, kv: KvFormat) {
   const weights = WEIGHT_SOURCES[format]
   const lanes = (tokens: number): string => `const TOKENS = ${tokens}u;\n${weights}\n${matMulLanesSource}`
   const threads = (source: string, ofGroups: string): string =>
-    `${weights}\n${fourRowsSource}\n${hasScales(format) ? ofGroups : source}`
+    `${weights}\n${fourRowsSource}\n${matFrameSource}\n${hasScales(format) ? ofGroups : source}`
   const matMul = {
     threads: (): string => threads(matMulSource, matMulGroupsSource),
     quads: (): string => `enable subgroups;\n${threads(matMulQuadsSource, matMulGroupsQuadsSource)}`,

@@ -9,7 +9,7 @@ const files = readdirSync(folder).filter((name) => name.endsWith('.wgsl'))
 const textOf = (name: string): string => readFileSync(new URL(name, folder), 'utf8')
 /** Put in front of the operations that read weights; these have the third binding, and scales' last, from the weight format. */
 const FORMATS = WEIGHT_FORMATS.map((format) => `weights_${format}.wgsl`)
-const PIECES = [...FORMATS, 'four_rows.wgsl', 'kv_f32.wgsl', 'kv_f16.wgsl']
+const PIECES = [...FORMATS, 'four_rows.wgsl', 'mat_frame.wgsl', 'kv_f32.wgsl', 'kv_f16.wgsl']
 
 it('the README lists exactly the files there are', () => {
   const listed = [...textOf('README.md').matchAll(/^\| `(\w+\.wgsl)`/gm)].map(([, name]) => name)
@@ -17,7 +17,9 @@ it('the README lists exactly the files there are', () => {
 })
 
 describe.each(files.filter((name) => !PIECES.includes(name)))('%s', (name) => {
-  const code = textOf(name)
+  const own = textOf(name)
+  // Bindings, params and step of the matrix kernels stand in their frame.
+  const code = own.includes('// Behind `mat_frame`.') ? `${textOf('mat_frame.wgsl')}\n${own}` : own
   const wholes = /load_weights\(/.test(code) ? FORMATS.map((format) => `${textOf(format)}\n${code}`) : [code]
 
   it('numbers its bindings 0, 1, 2, …: params and step first, the outputs behind the inputs, scales behind all', () => {
@@ -35,7 +37,7 @@ describe.each(files.filter((name) => !PIECES.includes(name)))('%s', (name) => {
   })
 
   it('says in its header what it computes, how it is dispatched and what its reference is', () => {
-    const header = code.slice(0, code.indexOf('struct'))
+    const header = own.slice(0, own.search(/^(?!\/\/)/m))
     for (const word of ['Formula', 'In', 'Out', 'Dispatch:', 'Reference: `']) expect(header).toContain(word)
   })
 
