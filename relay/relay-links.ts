@@ -5,6 +5,7 @@
  */
 import type { Connection, Libp2p } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
+import { pause } from '../net/pause.ts'
 import { fromBase64, JsonChannel } from '../net/json-channel.ts'
 import { peerIdOfAddress } from '../net/multiaddr.ts'
 import { describeError, SwarmError } from '../swarm/errors.ts'
@@ -147,16 +148,4 @@ export class RelayLinks {
     const fields = { relay: relayId, ...(error === undefined ? {} : { reason: describeError(error) }) }
     this.#options.log.info('link with another relay ended', fields)
   }
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', done)
-      resolve()
-    }
-    const timer = setTimeout(done, ms)
-    signal.addEventListener('abort', done, { once: true })
-  })
 }

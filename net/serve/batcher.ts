@@ -4,7 +4,7 @@
  * lanes, and the runner lets the one's rows in between the chunks of the other.
  */
 import { SwarmError, toPlainError } from '../../swarm/errors.ts'
-import { MAX_STEP_ROWS } from '../../swarm/limits.ts'
+import { MAX_LOGITS_ROWS, MAX_STEP_ROWS } from '../../swarm/limits.ts'
 import type { SpanRunner, StepFailure, StepInput, StepOutput } from '../../swarm/span-runner.ts'
 import type { Pacer } from './pacer.ts'
 
@@ -17,8 +17,6 @@ export interface Job {
   done: (result: StepOutput | StepFailure) => void
 }
 
-/** A token, or one with guesses behind it; more rows are a prefill. */
-const MOST_ROWS_OF_A_TOKEN = 16
 type Lane = 'tokens' | 'prefill'
 const LANES: readonly Lane[] = ['tokens', 'prefill']
 
@@ -121,8 +119,9 @@ export class Batcher {
   }
 }
 
+/** A token, or one with guesses behind it; more rows are a prefill. */
 function laneOf({ input }: Job): Lane {
-  return input.rows <= MOST_ROWS_OF_A_TOKEN ? 'tokens' : 'prefill'
+  return input.rows <= MAX_LOGITS_ROWS ? 'tokens' : 'prefill'
 }
 
 function missing({ input }: Job): StepFailure {

@@ -17,6 +17,7 @@ import { PROTOCOL_VERSION } from '../../swarm/protocol.ts'
 import { containsSpan, formatSpan, spanLength } from '../../swarm/span.ts'
 import type { SpanRunner } from '../../swarm/span-runner.ts'
 import type { FrameStream, InferenceServer } from '../types.ts'
+import { pause } from '../pause.ts'
 import { Batcher } from './batcher.ts'
 import { checkAdmission } from './admission.ts'
 import { asSwarmError, HopSession, openedFrame } from './hop-session.ts'
@@ -356,17 +357,4 @@ export class FrameServer implements InferenceServer {
   #changed(): void {
     for (const listener of this.#listeners) listener()
   }
-}
-
-/** Resolves after `ms`, or when the signal aborts. */
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', done)
-      resolve()
-    }
-    const timer = setTimeout(done, ms)
-    signal.addEventListener('abort', done, { once: true })
-  })
 }

@@ -4,6 +4,7 @@
  * shifts its work within its span at will) or by a table (a peer passes so many tokens a second with a span of so many
  * units, whatever part of it a token uses). Swarms that mix both count each steps peer as the table that it amounts to.
  */
+import { weightOfSpan } from '../model/unit-weights.ts'
 import type { Span } from '../span.ts'
 import { FlowNetwork } from './flow-network.ts'
 import { longestSpan, type ModelPeer, type Placement, type SwarmModel } from './model.ts'
@@ -69,7 +70,7 @@ export function petalsCapacityOf({ unitWeights, peers }: SwarmModel, placement: 
   for (const peer of peers) {
     const span = placement.get(peer.id)
     if (span === undefined) continue
-    const weight = sum(unitWeights.slice(span.start, span.end))
+    const weight = weightOfSpan(span, unitWeights)
     const { speed } = peer
     const share =
       speed.kind === 'steps'
@@ -166,7 +167,7 @@ function poorestUnit({ unitWeights, peers }: SwarmModel, placement: Placement): 
   for (const peer of peers) {
     const span = placement.get(peer.id)
     if (span === undefined) continue
-    const weight = sum(unitWeights.slice(span.start, span.end)) / (span.end - span.start)
+    const weight = weightOfSpan(span, unitWeights) / (span.end - span.start)
     const tokens = tokensOf(peer, span.end - span.start, weight)
     for (let unit = span.start; unit < span.end; unit += 1) sums[unit] = (sums[unit] as number) + tokens
   }
@@ -183,7 +184,7 @@ export function networkOf({ unitWeights, peers }: SwarmModel, placement: Placeme
   const network = new FlowNetwork(units + 1 + 2 * placed.length, 0, units)
   for (const [index, { peer, span }] of placed.entries()) {
     const into = units + 1 + 2 * index
-    const weight = sum(unitWeights.slice(span.start, span.end)) / (span.end - span.start)
+    const weight = weightOfSpan(span, unitWeights) / (span.end - span.start)
     for (let at = span.start; at < span.end; at += 1) network.edge(at, into, Infinity, 0)
     network.edge(into, into + 1, tokensOf(peer, span.end - span.start, weight), 1)
     network.edge(into + 1, span.end, Infinity, 0)

@@ -16,19 +16,30 @@ export const systemClock: Clock = {
 
 /** Resolves after `ms`, or rejects with the signal's reason. */
 export function sleep(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  return waitFor(clock, ms, signal, () => () => undefined)
+}
+
+/** The same, and earlier when `listen` calls `wake`; `listen` returns what ends its listening. */
+export function waitFor(
+  clock: Clock,
+  ms: number,
+  signal: AbortSignal,
+  listen: (wake: () => void) => () => void,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) {
       reject(signal.reason as Error)
       return
     }
-    const stop = (): void => {
+    const finish = (settle: () => void): void => {
       cancel()
-      reject(signal.reason as Error)
-    }
-    const cancel = clock.after(ms, () => {
+      unlisten()
       signal.removeEventListener('abort', stop)
-      resolve()
-    })
+      settle()
+    }
+    const stop = (): void => finish(() => reject(signal.reason as Error))
+    const cancel = clock.after(ms, () => finish(resolve))
+    const unlisten = listen(() => finish(resolve))
     signal.addEventListener('abort', stop, { once: true })
   })
 }

@@ -12,6 +12,7 @@ import {
 } from '../../swarm/planner/promises.ts'
 import type { PeerRecord } from '../../swarm/peer-record.ts'
 import type { Span } from '../../swarm/span.ts'
+import { waitFor } from './clock.ts'
 import type { DonorEnvironment } from './environment.ts'
 import type { Member } from './member.ts'
 
@@ -188,17 +189,11 @@ export class PromiseKeeper {
 
   /** Resolves at the next look, or after `ms`. */
   #nextLook(ms: number, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const finish = (settle: () => void): void => {
-        cancel()
+    return waitFor(this.#environment.clock, ms, signal, (wake) => {
+      this.#onLook = wake
+      return () => {
         this.#onLook = () => undefined
-        signal.removeEventListener('abort', stop)
-        settle()
       }
-      const stop = (): void => finish(() => reject(signal.reason as Error))
-      const cancel = this.#environment.clock.after(ms, () => finish(resolve))
-      this.#onLook = () => finish(resolve)
-      signal.addEventListener('abort', stop, { once: true })
     })
   }
 

@@ -4,7 +4,7 @@
  */
 import type { Directory } from '../../net/types.ts'
 import { sameSpan, type Span } from '../../swarm/span.ts'
-import type { Clock } from './clock.ts'
+import { waitFor, type Clock } from './clock.ts'
 
 /** So long without a new claim: longer than a record takes through relay and DHT-less fan-out, by an order of magnitude. */
 export const SETTLE_MS = 400
@@ -64,19 +64,9 @@ export async function settleClaim(options: SettleOptions): Promise<Span | null> 
 
 /** Resolves after `ms`, or as soon as the directory changes in a way that matters. */
 function quiet({ clock, directory, signal }: SettleOptions, ms: number, matters: () => boolean): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const finish = (settle: () => void): void => {
-      cancel()
-      unsubscribe()
-      signal.removeEventListener('abort', stop)
-      settle()
-    }
-    const stop = (): void => finish(() => reject(signal.reason as Error))
-    const cancel = clock.after(ms, () => finish(resolve))
-    const unsubscribe = directory.onChange(() => {
-      if (matters()) finish(resolve)
-    })
-    signal.addEventListener('abort', stop, { once: true })
-    if (signal.aborted) stop()
-  })
+  return waitFor(clock, ms, signal, (wake) =>
+    directory.onChange(() => {
+      if (matters()) wake()
+    }),
+  )
 }

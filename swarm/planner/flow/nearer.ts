@@ -3,14 +3,7 @@
  * token can take, at next to no cost for what all sessions get together.
  */
 import type { Span } from '../../span.ts'
-import { longestIn, type PlacedPeer, type Placing } from './placing.ts'
-import { Solo } from './solo.ts'
-
-/** The best route of one session alone, as everybody stands. */
-function soloOf(placing: Placing): Solo {
-  const peers = placing.peers().map(({ id, blockSteps }) => ({ span: placing.spanOf(id) as Span, blockSteps }))
-  return new Solo(placing.supplies.weights, peers)
-}
+import { placesOf, type PlacedPeer, type Placing } from './placing.ts'
 
 /** What such moves may cost together of what the swarm is worth, relative. */
 export const LATENCY_SHARE = 0.01
@@ -30,13 +23,12 @@ export function nearerSpan(placing: Placing, peer: PlacedPeer, floor: number, ga
   const { supplies } = placing
   const from = placing.spanOf(peer.id) as Span
   const covered = supplies.covered()
-  const { ms } = soloOf(placing)
+  const { ms } = placing.solo()
   placing.take(peer.id)
-  const solo = soloOf(placing)
+  const solo = placing.solo()
   // Never below what it is, so what is found is a gain.
   const msAt = (span: Span): number => solo.msWith({ span, blockSteps: peer.blockSteps })
-  const length = longestIn(supplies, peer)
-  const places = Array.from({ length: supplies.units - length + 1 }, (_, start) => ({ start, end: start + length }))
+  const places = placesOf(supplies, peer)
     .map((span) => ({ span, ms, thenMs: msAt(span) }))
     .filter(({ thenMs }) => thenMs < ms * (1 - gain))
     .toSorted((a, b) => a.thenMs - b.thenMs || a.span.start - b.span.start)

@@ -3,7 +3,7 @@
  * loses nothing by it and another's move gains then; that other one finds the gain at its own next look, as an ordinary move.
  */
 import type { Span } from '../../span.ts'
-import { longestIn, type PlacedPeer, type Placing } from './placing.ts'
+import { placesOf, type PlacedPeer, type Placing } from './placing.ts'
 
 /** In larger swarms single moves come close to the bound, and pairs grow with the square of peers and places. */
 const PAIRS_UP_TO_PEERS = 16
@@ -25,7 +25,7 @@ export function firstOfPair(
   if (now.covered < placing.supplies.units || placing.mostOf() <= enough) return null
   const from = placing.spanOf(peer.id) as Span
   let best: { span: Span; objective: number } | null = null
-  for (const span of placesOf(placing, peer)) {
+  for (const span of placesOf(placing.supplies, peer)) {
     if (span.start === from.start) continue
     placing.place(peer, span)
     const between = placing.worth()
@@ -48,7 +48,7 @@ function bestSecond(placing: Placing, first: string, floor: number): number | nu
   for (const other of placing.peers()) {
     if (other.id === first || other.fixed) continue
     const from = placing.spanOf(other.id) as Span
-    for (const span of placesOf(placing, other)) {
+    for (const span of placesOf(placing.supplies, other)) {
       if (span.start === from.start) continue
       placing.place(other, span)
       // What is expected is never more than the capacity: one quick test leaves out nearly all.
@@ -61,9 +61,4 @@ function bestSecond(placing: Placing, first: string, floor: number): number | nu
     placing.place(other, from)
   }
   return best
-}
-
-function placesOf({ supplies }: Placing, peer: PlacedPeer): Span[] {
-  const length = longestIn(supplies, peer)
-  return Array.from({ length: supplies.units - length + 1 }, (_, start) => ({ start, end: start + length }))
 }

@@ -46,14 +46,12 @@ interface Candidate {
 export class Placing {
   readonly supplies: Supplies
   readonly #objective: Objective
-  readonly #unitWeights: readonly number[]
   readonly #spans = new Map<string, Span>()
   readonly #peers = new Map<string, PlacedPeer>()
 
   constructor(unitWeights: readonly number[], objective: Objective) {
     this.supplies = new Supplies(unitWeights)
     this.#objective = objective
-    this.#unitWeights = unitWeights
   }
 
   get placement(): ReadonlyMap<string, Span> {
@@ -92,6 +90,12 @@ export class Placing {
     }
   }
 
+  /** The best route of one session alone, as everybody stands. */
+  solo(): Solo {
+    const peers = [...this.#peers].map(([id, { blockSteps }]) => ({ span: this.#spans.get(id) as Span, blockSteps }))
+    return new Solo(this.supplies.weights, peers)
+  }
+
   /** What no placement of these peers can be worth more than, in the objective. */
   mostOf(): number {
     const { supplies } = this
@@ -118,9 +122,7 @@ export class Placing {
     const candidates: Candidate[] = []
     let best: Candidate | null = null
     const looksAtLosses = this.#looksAtLosses()
-    const length = longestIn(supplies, peer)
-    for (let start = 0; start + length <= supplies.units; start += 1) {
-      const span = { start, end: start + length }
+    for (const span of placesOf(supplies, peer)) {
       supplies.add(span, peer.blockSteps)
       const covered = supplies.covered()
       if (best === null || covered >= best.worth.covered) {
@@ -147,33 +149,36 @@ export class Placing {
     const byCapacity = alike.toSorted((a, b) => compareWorth(b.worth, a.worth)).slice(0, EXPECTED_CANDIDATES)
     // What a loss leaves is best where poor units are strengthened, which capacity alone does not see.
     const byEvenness = alike.toSorted((a, b) => b.worth.evenness - a.worth.evenness).slice(0, EXPECTED_CANDIDATES)
-    const solo = slack === 0 || covered < this.supplies.units ? null : this.#solo()
-    const msOf = ({ span }: Candidate): number => solo?.msWith({ span, blockSteps: peer.blockSteps }) ?? 0
-    const byLatency = solo === null ? [] : alike.toSorted((a, b) => msOf(a) - msOf(b)).slice(0, EXPECTED_CANDIDATES)
-    const tried: Candidate[] = []
-    let bound = Infinity
-    for (const { span } of new Set([...byCapacity, ...byEvenness, ...byLatency])) {
-      this.place(peer, span)
-      tried.push({ span, worth: this.worth() })
-      bound = this.mostOf()
+    const solo = slack === 0 || covered < this.supplies.units ? null : this.solo()
+    const msOf = new Map(
+      alike.map((each) => [each, solo?.msWith({ span: each.span, blockSteps: peer.blockSteps }) ?? 0]),
+    )
+    const ms = (candidate: Candidate): number => msOf.get(candidate) as number
+    const byLatency = solo === null ? [] : alike.toSorted((a, b) => ms(a) - ms(b)).slice(0, EXPECTED_CANDIDATES)
+    const tried = [...new Set([...byCapacity, ...byEvenness, ...byLatency])].map((candidate) => {
+      this.place(peer, candidate.span)
+      const worth = this.worth()
       this.take(peer.id)
+      return { span: candidate.span, worth, ms: ms(candidate) }
+    })
+    const most = Math.max(...tried.map(({ worth }) => worth.objective))
+    if (solo === null || most < NEAR_BOUND * this.#mostWith(peer, best.span)) {
+      return tried.reduce((chosen, each) => (isBetter(each.worth, chosen.worth) ? each : chosen))
     }
-    const most = tried.reduce((sofar, { worth }) => Math.max(sofar, worth.objective), 0)
-    const isNearBound = most >= NEAR_BOUND * bound
-    const chosen = tried.reduce<Candidate | null>((sofar, candidate) => {
-      if (isNearBound && slack > 0) {
-        if (candidate.worth.objective < (1 - slack) * most) return sofar
-        const ms = sofar === null ? 0 : msOf(candidate) - msOf(sofar)
-        if (sofar !== null && Math.abs(ms) > EQUAL * msOf(sofar)) return ms < 0 ? candidate : sofar
-      }
-      return sofar === null || isBetter(candidate.worth, sofar.worth) ? candidate : sofar
-    }, null)
-    return chosen ?? best
+    return tried
+      .filter(({ worth }) => worth.objective >= (1 - slack) * most)
+      .reduce((chosen, each) => {
+        if (Math.abs(each.ms - chosen.ms) > EQUAL * chosen.ms) return each.ms < chosen.ms ? each : chosen
+        return isBetter(each.worth, chosen.worth) ? each : chosen
+      })
   }
 
-  #solo(): Solo {
-    const peers = [...this.#peers].map(([id, { blockSteps }]) => ({ span: this.#spans.get(id) as Span, blockSteps }))
-    return new Solo(this.#unitWeights, peers)
+  /** `mostOf` with one more peer; it does not depend on where that stands. */
+  #mostWith(peer: PlacedPeer, anywhere: Span): number {
+    this.place(peer, anywhere)
+    const most = this.mostOf()
+    this.take(peer.id)
+    return most
   }
 
   #looksAtLosses(): boolean {
@@ -199,9 +204,10 @@ export class Placing {
   }
 }
 
-/** The longest span of a peer in this model, units. */
-export function longestIn({ units }: Supplies, { longest }: PlacedPeer): number {
-  return Math.max(1, Math.min(longest, units))
+/** Every place of a peer at its longest span, from the lowest start on. */
+export function placesOf({ units }: Supplies, { longest }: PlacedPeer): Span[] {
+  const length = Math.max(1, Math.min(longest, units))
+  return Array.from({ length: units - length + 1 }, (_, start) => ({ start, end: start + length }))
 }
 
 /** Whether a placement is worth more than another, beyond rounding. */

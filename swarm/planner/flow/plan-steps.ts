@@ -54,32 +54,26 @@ function joined(model: SwarmModel, objective: Objective, order: readonly PlacedP
   return placing
 }
 
-/** Everybody in turn, until nobody gains enough by moving alone. Returns how many moved. */
+/** Until nobody gains enough by moving alone. Returns how many moved. */
 function rebalance(placing: Placing, order: readonly PlacedPeer[], gain: number): number {
-  let moves = 0
-  for (let sweep = 0; sweep < MAX_SWEEPS; sweep += 1) {
-    const before = moves
-    for (const peer of order) {
-      const to = peer.fixed ? null : betterSpan(placing, peer, gain)
-      if (to === null) continue
-      placing.place(peer, to)
-      moves += 1
-    }
-    if (moves === before) break
-  }
-  return moves
+  return inTurn(placing, order, (peer) => betterSpan(placing, peer, gain))
 }
 
-/** Everybody in turn, until nobody shortens the best route of one session. Returns how many moved. */
+/** Until nobody shortens the best route of one session. Returns how many moved. */
 function shorten(placing: Placing, order: readonly PlacedPeer[], gain: number): number {
   const floor = (1 - LATENCY_SHARE) * placing.worth().objective
+  return inTurn(placing, order, (peer) => nearerSpan(placing, peer, floor, gain)?.span ?? null)
+}
+
+/** Everybody looks around in turn, until nobody has where to go. Returns how many moved. */
+function inTurn(placing: Placing, order: readonly PlacedPeer[], where: (peer: PlacedPeer) => Span | null): number {
   let moves = 0
   for (let sweep = 0; sweep < MAX_SWEEPS; sweep += 1) {
     const before = moves
     for (const peer of order) {
-      const nearer = peer.fixed ? null : nearerSpan(placing, peer, floor, gain)
-      if (nearer === null) continue
-      placing.place(peer, nearer.span)
+      const to = peer.fixed ? null : where(peer)
+      if (to === null) continue
+      placing.place(peer, to)
       moves += 1
     }
     if (moves === before) break

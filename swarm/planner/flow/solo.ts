@@ -5,9 +5,10 @@
  * its span so much faster that two more ways pay.
  */
 import type { Span } from '../../span.ts'
+import { UNKNOWN_RTT_MS } from '../route.ts'
 
-/** Half a round trip of a home connection, ms. */
-const HOP_MS = 25
+/** Half a round trip where nobody has measured it, ms. */
+const HOP_MS = UNKNOWN_RTT_MS / 2
 
 export interface SoloPeer {
   span: Span

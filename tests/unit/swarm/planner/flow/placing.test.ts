@@ -5,7 +5,6 @@ import { firstOfPair } from '../../../../../swarm/planner/flow/pairs.ts'
 import { nearerSpan } from '../../../../../swarm/planner/flow/nearer.ts'
 import { JOIN_SLACK, Placing, type PlacedPeer } from '../../../../../swarm/planner/flow/placing.ts'
 import { placedPeer } from '../../../../../swarm/planner/flow/plan-steps.ts'
-import { Solo } from '../../../../../swarm/planner/flow/solo.ts'
 import { spanBound } from '../../../../../swarm/planner/flow/span-bound.ts'
 import { Supplies } from '../../../../../swarm/planner/flow/supplies.ts'
 import { capacityOf, expectedCapacityOf } from '../../../../../swarm/planner/measures.ts'
@@ -146,14 +145,14 @@ test('a shorter route for one session: found where there is one, at no more than
     const floor = 0.9 * placing.worth().objective
     for (const peer of order) {
       const from = placing.spanOf(peer.id) as Span
-      const before = soloMs(placing)
+      const before = placing.solo().ms
       const nearer = nearerSpan(placing, peer, floor, 0.05)
       expect(placing.spanOf(peer.id)).toEqual(from)
       if (nearer === null) continue
       found += 1
       placing.place(peer, nearer.span)
       expect(nearer.ms).toBeCloseTo(before, 6)
-      expect(nearer.thenMs).toBeGreaterThanOrEqual(soloMs(placing) - 1e-6)
+      expect(nearer.thenMs).toBeGreaterThanOrEqual(placing.solo().ms - 1e-6)
       expect(nearer.thenMs).toBeLessThan(before * 0.95)
       expect(placing.supplies.covered()).toBe(12)
       expect(placing.worth().objective).toBeGreaterThanOrEqual(floor * (1 - 1e-9))
@@ -162,11 +161,6 @@ test('a shorter route for one session: found where there is one, at no more than
   }
   expect(found).toBeGreaterThan(10)
 })
-
-function soloMs(placing: Placing): number {
-  const peers = placing.peers().map(({ id, blockSteps }) => ({ span: placing.spanOf(id) as Span, blockSteps }))
-  return new Solo(placing.supplies.weights, peers).ms
-}
 
 test('of places that are worth the same but for a hundredth, a joiner takes the one with the shortest route', () => {
   const placing = new Placing([1, 1, 1, 1], 'expected')
@@ -182,7 +176,7 @@ test('of places that are worth the same but for a hundredth, a joiner takes the 
   const chosen = placing.bestSpan(joiner, JOIN_SLACK).span
   const msOf = (span: Span): number => {
     placing.place(joiner, span)
-    const ms = soloMs(placing)
+    const ms = placing.solo().ms
     placing.take(joiner.id)
     return ms
   }
