@@ -6,6 +6,7 @@ import { appendFileSync } from 'node:fs'
 
 /** @typedef {import('vitest/node').TestCase} TestCase */
 /** @typedef {import('vitest/node').TestModule} TestModule */
+/** @typedef {import('vitest/node').TestSuite} TestSuite */
 
 export default class LineReporter {
   #done = 0
@@ -35,20 +36,16 @@ export default class LineReporter {
     this.#show(test.fullName)
   }
 
+  /** A `beforeAll` or `afterAll` that failed: no test says so, and those below it count as skipped. @param {TestSuite} suite */
+  onTestSuiteResult(suite) {
+    this.#recordBroken(suite.fullName, suite.module.relativeModuleId, suite.errors())
+  }
+
   /** Its time, hooks included; then a file that could not be loaded, or a hook that failed. @param {TestModule} module */
   onTestModuleEnd(module) {
     const file = module.relativeModuleId
     record({ kind: 'time', state: 'time', name: '', file, durationMs: module.diagnostic().duration, errors: [] })
-    const errors = module.errors()
-    if (errors.length === 0) return
-    this.#failed += 1
-    record({
-      kind: 'file',
-      state: 'failed',
-      name: '(the file itself)',
-      file,
-      errors: errors.map(errorText),
-    })
+    this.#recordBroken('(the file itself)', file, module.errors())
   }
 
   /**
@@ -66,6 +63,17 @@ export default class LineReporter {
       })
     }
     if (this.#shown) process.stderr.write('\r\u001B[K')
+  }
+
+  /**
+   * @param {string} name
+   * @param {string} file
+   * @param {readonly import('@vitest/utils').SerializedError[]} errors
+   */
+  #recordBroken(name, file, errors) {
+    if (errors.length === 0) return
+    this.#failed += 1
+    record({ kind: 'file', state: 'failed', name, file, errors: errors.map(errorText) })
   }
 
   /** @param {string} name */

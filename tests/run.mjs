@@ -157,7 +157,11 @@ function summarize(entries, seconds) {
   }
   const repeated = entries.filter((entry) => entry.repeated && entry.state === 'passed')
   if (failed.length > 0) say('')
-  for (const entry of repeated) say(`repeated: ${entry.file} › ${entry.name}`)
+  for (const entry of repeated) {
+    say(`repeated: ${entry.file} › ${entry.name}`)
+    // Why the first try failed is what whoever mends it needs.
+    for (const error of entry.errors) say(indent(error))
+  }
   if (repeated.length > MAX_REPEATED) say(`More than ${MAX_REPEATED} tests passed only when repeated: the run fails.`)
   const passed = entries.filter((entry) => entry.state === 'passed').length
   const skipped = entries.filter((entry) => entry.state === 'skipped').length

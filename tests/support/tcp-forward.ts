@@ -1,5 +1,6 @@
 /** A TCP forwarder on loopback: the router that maps a public port to a server's own, a wire that can be cut, a long way. */
-import { connect, createServer, type Socket } from 'node:net'
+import { connect, createServer, type ListenOptions, type Server, type Socket } from 'node:net'
+import { setTimeout as wait } from 'node:timers/promises'
 
 export interface TcpForward {
   /** 0 on a Unix socket. */
@@ -43,11 +44,8 @@ export async function startTcpForward(options: {
       })
     }
   })
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    const { path, port = 0, host = '127.0.0.1' } = options
-    server.listen(path === undefined ? { port, host } : { path }, resolve)
-  })
+  const { path, port = 0, host = '127.0.0.1' } = options
+  await listen(server, path === undefined ? { port, host } : { path })
   const address = server.address()
   const destroyAll = (): void => open.forEach((socket) => socket.destroy())
   return {
@@ -63,6 +61,28 @@ export async function startTcpForward(options: {
       destroyAll()
       await new Promise<void>((resolve) => server.close(() => resolve()))
     },
+  }
+}
+
+/** The guide's public ports lie among those that systems give to outgoing connections: one may hold it for a while. */
+const PORT_TRIES = 60
+const PORT_WAIT_MS = 1000
+
+async function listen(server: Server, where: ListenOptions): Promise<void> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      await new Promise<void>((resolve, reject) => {
+        server.once('error', reject)
+        server.listen(where, () => {
+          server.off('error', reject)
+          resolve()
+        })
+      })
+      return
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || tries === PORT_TRIES) throw error
+      await wait(PORT_WAIT_MS)
+    }
   }
 }
 
