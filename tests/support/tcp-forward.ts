@@ -64,8 +64,8 @@ export async function startTcpForward(options: {
   }
 }
 
-/** The guide's public ports lie among those that systems give to outgoing connections: one may hold it for a while. */
-const PORT_TRIES = 60
+/** The guide's public ports lie among those that systems give to outgoing connections, which hold one for a minute after their end. */
+const PORT_TRIES = 90
 const PORT_WAIT_MS = 1000
 
 async function listen(server: Server, where: ListenOptions): Promise<void> {
