@@ -14,10 +14,11 @@ const ASK = ['--model', 'tinytales', '--temperature', '0', '--prompt', STORY.pro
 let swarm: TestSwarm
 afterEach(() => swarm.stop())
 
-async function startSwarm(replicaOf?: number): Promise<StartedProcess[]> {
+/** Two donors with half of the blocks each, and a second one for a half if asked. */
+async function startHalves(replicaOf?: number): Promise<StartedProcess[]> {
   swarm = new TestSwarm()
   await swarm.relay()
-  return startSlowDonors(swarm, 4, replicaOf)
+  return startSlowDonors(swarm, 2, replicaOf)
 }
 
 /** The donor that runs `block` for this answer, by the last route that the prompt printed. */
@@ -48,7 +49,9 @@ async function expectWholeStory(prompt: StartedProcess, timeoutMs = 120_000): Pr
 }
 
 test('the relay is killed: the answer goes on, and when it is back the tabs are listed again', async () => {
-  await startSwarm()
+  swarm = new TestSwarm()
+  await swarm.relay()
+  await startSlowDonors(swarm, 4)
   const prompt = swarm.startPrompt(ASK)
   await underWay(prompt)
   swarm.relays[0]?.signal('SIGKILL')
@@ -61,16 +64,16 @@ test('the relay is killed: the answer goes on, and when it is back the tabs are 
 })
 
 test('a donor is closed and a replica holds its blocks: the same greedy text', async () => {
-  const donors = await startSwarm(1)
+  const donors = await startHalves(1)
   const prompt = swarm.startPrompt(ASK)
   await underWay(prompt)
-  holderOf(donors, prompt, 2).signal('SIGINT')
+  holderOf(donors, prompt, 6).signal('SIGINT')
   await expectWholeStory(prompt)
   expectLoss(prompt)
 })
 
 test("a donor's browser is killed and a replica holds its blocks: the same greedy text", async () => {
-  const donors = await startSwarm(2)
+  const donors = await startHalves(1)
   const prompt = swarm.startPrompt(ASK)
   await underWay(prompt)
   signalAll(browserTree(holderOf(donors, prompt, 4)), 'SIGKILL')
@@ -79,7 +82,7 @@ test("a donor's browser is killed and a replica holds its blocks: the same greed
 })
 
 test("a donor's browser is stopped and resumed: the same greedy text", async () => {
-  const donors = await startSwarm(0)
+  const donors = await startHalves(0)
   const prompt = swarm.startPrompt(ASK)
   await underWay(prompt)
   const tree = browserTree(holderOf(donors, prompt, 0))
@@ -93,13 +96,13 @@ test("a donor's browser is stopped and resumed: the same greedy text", async () 
 })
 
 test('without a replica the answer pauses with the blocks named, and goes on when a donor returns', async () => {
-  const donors = await startSwarm()
+  const donors = await startHalves()
   const prompt = swarm.startPrompt(ASK)
   await underWay(prompt)
   const leaver = holderOf(donors, prompt, 6)
   signalAll(browserTree(leaver), 'SIGKILL')
-  await prompt.waitForLine(/^Waiting: nobody serves blocks 6–7/, 60_000)
-  returningDonor(swarm, 4)
+  await prompt.waitForLine(/^Waiting: nobody serves blocks 4–7/, 60_000)
+  returningDonor(swarm, 2)
   await expectWholeStory(prompt, 180_000)
 })
 
