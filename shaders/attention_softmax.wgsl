@@ -7,7 +7,7 @@ struct Params { heads: u32 }
 struct Step { rows: u32, position: u32, splits: u32, first: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<uniform> step: Step;
-@group(0) @binding(2) var<storage, read_write> scores: array<f32>;
+@group(0) @binding(2) var<storage, read_write> scores: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> stats: array<vec2f>;
 
 @compute @workgroup_size(16)
@@ -17,13 +17,26 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grid:
   let first = index % step.splits * 128u;
   if (t >= step.rows || first > step.position + t) { return; }
   let count = min(128u, step.position + t + 1u - first);
-  let at = index * 128u;
-  var highest = scores[at];
-  for (var j = 1u; j < count; j++) { highest = max(highest, scores[at + j]); }
+  let at = index * 32u;
+  let rest = at + count / 4u;
+  var highest = scores[at].x;
+  for (var i = at; i < rest; i++) {
+    let four = scores[i];
+    highest = max(highest, max(max(four.x, four.y), max(four.z, four.w)));
+  }
+  for (var k = 0u; k < count % 4u; k++) { highest = max(highest, scores[rest][k]); }
   var sum = 0.0;
-  for (var j = 0u; j < count; j++) {
-    let weight = exp(scores[at + j] - highest);
-    scores[at + j] = weight;
+  for (var i = at; i < rest; i++) {
+    let four = exp(scores[i] - highest);
+    scores[i] = four;
+    sum += four.x;
+    sum += four.y;
+    sum += four.z;
+    sum += four.w;
+  }
+  for (var k = 0u; k < count % 4u; k++) {
+    let weight = exp(scores[rest][k] - highest);
+    scores[rest][k] = weight;
     sum += weight;
   }
   stats[index] = vec2f(highest, sum);

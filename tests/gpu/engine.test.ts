@@ -50,6 +50,10 @@ describe('kernels agree with the plain reference', () => {
   })
 })
 
+it.each([1, 2, 3])('attention of %d heads at a time, whatever shares a key and value', async (sharedHeads) => {
+  expect(await lab.call('kernelCases', 'attention', { ...F32, sharedHeads })).toEqual([])
+})
+
 describe.each(FIXTURES)('%s', (name) => {
   it('f32 weights: logits of all positions, greedy ids; prefill, chunks and spans give the bits of decode', async () => {
     const result = await lab.call('fixture', name, F32)

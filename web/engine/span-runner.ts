@@ -18,7 +18,7 @@ import type {
 } from '../../swarm/span-runner.ts'
 import { allocating } from '../gpu/buffers.ts'
 import type { Gpu } from '../gpu/device.ts'
-import { KernelSet } from '../gpu/kernels/kernel-set.ts'
+import { KernelSet, sharedHeadsOf } from '../gpu/kernels/kernel-set.ts'
 import type { MatMulVariant } from '../gpu/kernels/kernel-set.ts'
 import type { BatchSession, JobPart } from './batch.ts'
 import { askedRows, takeLogits } from './batch.ts'
@@ -64,7 +64,13 @@ export async function createSpanRunner(
   const parts: { destroy(): void }[] = [weights]
   try {
     weights.finish()
-    const kernels = await KernelSet.create(gpu, weights.format, options.matMulVariant, options.kv)
+    const kernels = await KernelSet.create(
+      gpu,
+      weights.format,
+      options.matMulVariant,
+      options.kv,
+      sharedHeadsOf(config.numAttentionHeads / config.numKeyValueHeads),
+    )
     parts.push(kernels)
     const { value, ready } = allocating(gpu, 'activations', () => {
       const forward = new Forward(gpu, kernels, config, weights, options)

@@ -5,7 +5,7 @@ import { Forward, type SessionPlan } from '../../../web/engine/forward.ts'
 import { KvBudget, type KvCache } from '../../../web/engine/kv-cache.ts'
 import { SpanWeights } from '../../../web/engine/weights.ts'
 import type { Gpu } from '../../../web/gpu/device.ts'
-import { KernelSet } from '../../../web/gpu/kernels/kernel-set.ts'
+import { KernelSet, sharedHeadsOf } from '../../../web/gpu/kernels/kernel-set.ts'
 import { ok } from '../../support/span-chain.ts'
 import { FIRST_BLOCK, putBlocks, randomValues, type BenchFormat, type BlockTensors } from './block-model.ts'
 
@@ -59,7 +59,13 @@ export class OurGpu implements Ours {
     const weights = SpanWeights.create(gpu, config, span, format)
     await putBlocks(weights, config, tensors, blocks)
     weights.finish()
-    const kernels = await KernelSet.create(gpu, format)
+    const kernels = await KernelSet.create(
+      gpu,
+      format,
+      undefined,
+      'f32',
+      sharedHeadsOf(config.numAttentionHeads / config.numKeyValueHeads),
+    )
     const cacheTokens = sessions * maxTokens
     const forward = new Forward(gpu, kernels, config, weights, { cacheTokens })
     const budget = new KvBudget(gpu, config, span, { cacheTokens })

@@ -53,6 +53,8 @@ export interface ModelOptions {
   variant: MatMulVariant
   /** Of keys and values; f32 where it is left out. */
   kv?: KvFormat
+  /** Query heads that attention handles together; 4 where it is left out. */
+  sharedHeads?: number
 }
 
 export interface FixtureResult {
@@ -74,9 +76,9 @@ export function createLab(read: ReadFile) {
     },
 
     /** Mismatches of one group of kernel cases; empty when all agree. */
-    kernelCases(group: string, { format, variant, kv = 'f32' }: ModelOptions): Promise<string[]> {
+    kernelCases(group: string, { format, variant, kv = 'f32', sharedHeads }: ModelOptions): Promise<string[]> {
       return checked(async (found) => {
-        const kernels = await KernelSet.create(found, format, variant, kv)
+        const kernels = await KernelSet.create(found, format, variant, kv, sharedHeads)
         const failures: string[] = []
         for (const run of KERNEL_CASES[group]!) {
           const lab = new KernelLab(found, kernels, format, kv)

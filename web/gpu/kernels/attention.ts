@@ -45,7 +45,8 @@ export function attention(
   const { numAttentionHeads: heads, numKeyValueHeads, headDim } = config
   const group = heads / numKeyValueHeads
   const dStride = paddedWidth(headDim)
-  const shape = { heads, group, kv_heads: numKeyValueHeads, d4: dStride / 4 }
+  const chunks = Math.ceil(group / kernels.sharedHeads)
+  const shape = { heads, group, kv_heads: numKeyValueHeads, chunks, d4: dStride / 4 }
   const allHeads = heads + 2 * numKeyValueHeads
   return [
     kernels.dispatch(
@@ -67,7 +68,7 @@ export function attention(
       'attention scores',
       { ...shape, scale: 1 / Math.sqrt(headDim) },
       [buffers.q, kv.k, buffers.scores],
-      ({ rows, splits }) => rows * heads * splits * ATTENTION_SPLIT,
+      ({ rows, splits }) => rows * numKeyValueHeads * chunks * splits * (ATTENTION_SPLIT / 4),
       step,
     ),
     kernels.dispatch(
@@ -83,7 +84,7 @@ export function attention(
       'attention values',
       shape,
       [buffers.scores, kv.v, buffers.partial],
-      ({ rows, splits }) => rows * heads * splits * (dStride / 4),
+      ({ rows, splits }) => rows * numKeyValueHeads * chunks * splits * (dStride / 4),
       step,
     ),
     kernels.dispatch(

@@ -69,8 +69,18 @@ const WEIGHT_SOURCES: Readonly<Record<WeightFormat, string>> = {
 
 const KV_SOURCES: Readonly<Record<KvFormat, string>> = { f32: kvF32Source, f16: kvF16Source }
 
-function sources(format: WeightFormat, variant: MatMulVariant, kv: KvFormat) {
+/**
+ * How many query heads that share a KV head one invocation of attention handles together, at most four: of `group` such heads so
+ * many that the fewest repeat. Any number is right for any group.
+ */
+export function sharedHeadsOf(group: number): number {
+  return Math.ceil(group / Math.ceil(group / 4))
+}
+
+function sources(format: WeightFormat, variant: MatMulVariant, kv: KvFormat, sharedHeads: number) {
   const weights = WEIGHT_SOURCES[format]
+  const attention = (source: string): string =>
+    `const HEADS = ${sharedHeads}u;\n${KV_SOURCES[kv]}\n${fourRowsSource}\n${source}`
   const lanes = (tokens: number): string => `const TOKENS = ${tokens}u;\n${weights}\n${matMulLanesSource}`
   const threads = (source: string, ofGroups: string): string =>
     `${weights}\n${fourRowsSource}\n${matFrameSource}\n${hasScales(format) ? ofGroups : source}`
@@ -85,9 +95,9 @@ function sources(format: WeightFormat, variant: MatMulVariant, kv: KvFormat) {
     matVec: variant === 'lanes' ? lanes(1) : threads(matVecSource, matVecGroupsSource),
     matMul: matMul[variant](),
     rope: kv === 'f16' ? ropeF16Source : ropeSource,
-    attentionScores: `${KV_SOURCES[kv]}\n${scoresSource}`,
+    attentionScores: attention(scoresSource),
     attentionSoftmax: softmaxSource,
-    attentionValues: `${KV_SOURCES[kv]}\n${valuesSource}`,
+    attentionValues: attention(valuesSource),
     attentionMerge: mergeSource,
     siluMul: siluMulSource,
     add: addSource,
@@ -102,6 +112,8 @@ export type KernelName = keyof ReturnType<typeof sources>
 
 export class KernelSet {
   readonly variant: MatMulVariant
+  /** See `sharedHeadsOf`. */
+  readonly sharedHeads: number
   /** Of `matVec` and `matMul`. */
   readonly tiles: { vec: Tile; mul: Tile }
   /** `step` of every kernel that takes all rows of a chunk alike; written once for each chunk. */
@@ -111,9 +123,16 @@ export class KernelSet {
   /** Equal params share one uniform: a model's blocks differ only in their weights. */
   readonly #params = new Map<string, GPUBuffer>()
 
-  private constructor(gpu: Gpu, format: WeightFormat, variant: MatMulVariant, kernels: Record<KernelName, Kernel>) {
+  private constructor(
+    gpu: Gpu,
+    format: WeightFormat,
+    variant: MatMulVariant,
+    sharedHeads: number,
+    kernels: Record<KernelName, Kernel>,
+  ) {
     this.#gpu = gpu
     this.variant = variant
+    this.sharedHeads = sharedHeads
     this.tiles = tilesOf(format, variant)
     this.#kernels = kernels
     this.#step = this.createStep()
@@ -124,13 +143,15 @@ export class KernelSet {
     format: WeightFormat,
     variant?: MatMulVariant,
     kv: KvFormat = 'f32',
+    sharedHeads = 4,
   ): Promise<KernelSet> {
     const chosen = variant ?? (gpu.software ? (gpu.quads ? 'quads' : 'threads') : 'lanes')
-    const named = Object.entries(sources(format, chosen, kv))
+    const named = Object.entries(sources(format, chosen, kv, sharedHeads))
     const compiled = await Promise.all(
       named.map(async ([name, code]) => [name, await Kernel.create(gpu, name, code)] as const),
     )
-    return new KernelSet(gpu, format, chosen, Object.fromEntries(compiled) as Record<KernelName, Kernel>)
+    const kernels = Object.fromEntries(compiled) as Record<KernelName, Kernel>
+    return new KernelSet(gpu, format, chosen, sharedHeads, kernels)
   }
 
   kernel(name: KernelName): Kernel {
