@@ -162,7 +162,7 @@ export const en = {
     blocksAuto: 'As many as fit',
     blocksHelp: 'Which ones? Those that the swarm needs most.',
     memory: 'Memory to lend',
-    memoryAuto: 'Automatic',
+    memoryAuto: 'Chosen automatically. Move the slider to lend more or less.',
     memoryOwn: 'Back to automatic',
     memoryAllowed: (bytes: string) => `${bytes} at most`,
     memoryTakes: (count: number, blocks: number, gpu: string, download: string) =>

@@ -154,7 +154,7 @@ export const ko: Messages = {
     blocksAuto: '들어가는 만큼',
     blocksHelp: '스웜에 가장 필요한 블록을 맡습니다.',
     memory: '빌려줄 메모리',
-    memoryAuto: '자동',
+    memoryAuto: '자동으로 정했습니다. 막대를 움직여 바꿀 수 있습니다.',
     memoryOwn: '자동으로 되돌리기',
     memoryAllowed: (bytes) => `최대 ${bytes}`,
     memoryTakes: (count, blocks, gpu, download) =>
