@@ -1,12 +1,12 @@
 // Formula: y[t, row_offset + r] = sum over i of w[r, i] * x[t, i], for prefill.
 // In: x [T, width] f32, rows padded with zeros to whole vec4; w [row_count, width] in the weight format (`load_weights`), w4 vec4s a row.
 // Out: y [T, y_stride] f32. One invocation computes a tile of four rows of w by eight rows of x in registers; written out, because
-// arrays of sums are half as fast on software adapters. Dispatch: ceil(row_count / 4) * ceil(T / 8) invocations, 16 a workgroup, 2-D past 65,535.
+// arrays of sums are half as fast on software adapters. Dispatch: ceil(row_count / 4) * ceil(T / 8) invocations, WORKGROUP (prelude) a workgroup, 2-D past 65,535.
 // Reference: `matMul` in tests/reference/ops.ts. The same bits as `mat_vec`: `four_rows` is the loop of both.
 // Behind `mat_frame`.
-@compute @workgroup_size(16)
+@compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grid: vec3u) {
-  let unit = id.y * grid.x * 16u + id.x;
+  let unit = id.y * grid.x * WORKGROUP + id.x;
   let row_groups = (params.row_count + 3u) / 4u;
   let row = unit % row_groups * 4u;
   let t = unit / row_groups * 8u;

@@ -2,7 +2,7 @@
 // In: x [T, width] f32, rows padded with zeros to whole vec4; w [row_count, width] in the weight format (`load_weights`), w4 vec4s a row.
 // Out: y [T, y_stride] f32. 32 invocations share four rows of w and TOKENS rows of x: lane l takes the vec4s l, l + 32, ... (whole
 // cache lines), and a written-out tree joins the lanes. TOKENS (prelude; 1: decode, 8: prefill) never changes a bit.
-// Dispatch: ceil(row_count / 4) * ceil(T / TOKENS) units, two a workgroup of 64, 2-D past 65,535.
+// Dispatch: ceil(row_count / 4) * ceil(T / TOKENS) units, WORKGROUP (prelude) / 32 a workgroup, 2-D past 65,535.
 // Reference: `matMul` in tests/reference/ops.ts.
 struct Params { width4: u32, w4: u32, row_count: u32, row_offset: u32, y_stride: u32 }
 struct Step { rows: u32, position: u32, splits: u32, first: u32 }
@@ -14,15 +14,15 @@ struct Step { rows: u32, position: u32, splits: u32, first: u32 }
 const LANES = 32u;
 
 // Sums of one lane: component r of a vec4 belongs to row r of the four.
-var<workgroup> partial: array<vec4f, 64u * TOKENS>;
+var<workgroup> partial: array<vec4f, WORKGROUP * TOKENS>;
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(WORKGROUP)
 fn main(
   @builtin(workgroup_id) group: vec3u,
   @builtin(num_workgroups) grid: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let unit = (group.y * grid.x + group.x) * (64u / LANES) + local / LANES;
+  let unit = (group.y * grid.x + group.x) * (WORKGROUP / LANES) + local / LANES;
   let lane = local % LANES;
   let row_groups = (params.row_count + 3u) / 4u;
   let row = unit % row_groups * 4u;
@@ -46,18 +46,18 @@ fn main(
       sums[t] += vec4f(dot(a, v), dot(b, v), dot(d, v), dot(e, v));
     }
   }
-  for (var t = 0u; t < TOKENS; t++) { partial[t * 64u + local] = sums[t]; }
+  for (var t = 0u; t < TOKENS; t++) { partial[t * WORKGROUP + local] = sums[t]; }
   for (var half = LANES / 2u; half > 0u; half >>= 1u) {
     workgroupBarrier();
     if (lane < half) {
-      for (var t = 0u; t < TOKENS; t++) { partial[t * 64u + local] += partial[t * 64u + local + half]; }
+      for (var t = 0u; t < TOKENS; t++) { partial[t * WORKGROUP + local] += partial[t * WORKGROUP + local + half]; }
     }
   }
   if (lane > 0u) { return; }
   for (var t = 0u; t < TOKENS; t++) {
     if (token + t < step.rows) {
       let y_at = (token + t) * params.y_stride + params.row_offset + row;
-      for (var r = 0u; r < min(4u, params.row_count - row); r++) { y[y_at + r] = partial[t * 64u + local][r]; }
+      for (var r = 0u; r < min(4u, params.row_count - row); r++) { y[y_at + r] = partial[t * WORKGROUP + local][r]; }
     }
   }
 }

@@ -2,17 +2,17 @@
 // subgroups of exactly four lanes.
 // In: x [T, width] f32, rows padded with zeros to whole vec4; w [row_count, width] in the weight format (`load_weights`), w4 vec4s a row.
 // Out: y [T, y_stride] f32. As `mat_mul`, but four lanes share 8 rows of x: each loads every fourth and hands it on. A lane
-// computes four rows of w, a quad sixteen. Dispatch: ceil(row_count / 16) * 4 * ceil(T / 8) invocations, 16 a workgroup.
+// computes four rows of w, a quad sixteen. Dispatch: ceil(row_count / 16) * 4 * ceil(T / 8) invocations, WORKGROUP (prelude) a workgroup.
 // Reference: `matMul` in tests/reference/ops.ts. The same bits as `mat_vec` and `mat_mul`: handing on changes no number.
 // Behind `mat_frame`.
-@compute @workgroup_size(16)
+@compute @workgroup_size(WORKGROUP)
 fn main(
   @builtin(global_invocation_id) id: vec3u,
   @builtin(num_workgroups) grid: vec3u,
   @builtin(subgroup_invocation_id) lane: u32,
 ) {
   // No branch around the exchange: surplus rows and tokens are clamped, computed and not written.
-  let unit = id.y * grid.x * 16u + id.x;
+  let unit = id.y * grid.x * WORKGROUP + id.x;
   let row_groups = (params.row_count + 15u) / 16u * 4u;
   let row = unit % row_groups * 4u;
   let t = unit / row_groups * 8u;

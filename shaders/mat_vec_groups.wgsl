@@ -1,11 +1,11 @@
 // Formula: y[t, row_offset + r] = sum over groups g of scale[r, g] * (sum over i in g of w[r, i] * x[t, i]), for steps of few rows.
 // In: x [T, width] f32, rows padded with zeros to whole vec4; w [row_count, width] in a weight format with scales, w4 vec4s a row.
 // Out: y [T, y_stride] f32. As `mat_vec`, but a group of 32 is multiplied by its scale once and not weight by weight.
-// Dispatch: ceil(row_count / 4) * T invocations, 16 a workgroup, 2-D past 65,535. Reference: `matMul` in tests/reference/ops.ts.
+// Dispatch: ceil(row_count / 4) * T invocations, WORKGROUP (prelude) a workgroup, 2-D past 65,535. Reference: `matMul` in tests/reference/ops.ts.
 // Behind `mat_frame`.
-@compute @workgroup_size(16)
+@compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grid: vec3u) {
-  let unit = id.y * grid.x * 16u + id.x;
+  let unit = id.y * grid.x * WORKGROUP + id.x;
   let row_groups = (params.row_count + 3u) / 4u;
   let row = unit % row_groups * 4u;
   let t = unit / row_groups;

@@ -42,6 +42,12 @@ describe('kernels agree with the plain reference', () => {
       expect(await lab.call('kernelCases', 'mat_mul', options)).toEqual([])
     },
   )
+  it.each([
+    { ...F32, workgroup: 128 },
+    { format: 'int4', variant: 'quads', workgroup: 32 },
+  ] as const)('the same in workgroups of $workgroup, $format $variant', async (options) => {
+    expect(await lab.call('kernelCases', 'mat_mul_sizes', options)).toEqual([])
+  })
   it.each([F32, F16, INT8, INT4])('embed, $format', async (options) => {
     expect(await lab.call('kernelCases', 'embed', options)).toEqual([])
   })

@@ -19,7 +19,7 @@ import type {
 import { allocating } from '../gpu/buffers.ts'
 import type { Gpu } from '../gpu/device.ts'
 import { KernelSet, sharedHeadsOf } from '../gpu/kernels/kernel-set.ts'
-import type { MatMulVariant } from '../gpu/kernels/kernel-set.ts'
+import type { KernelChoice } from '../gpu/kernels/kernel-choice.ts'
 import type { BatchSession, JobPart } from './batch.ts'
 import { askedRows, takeLogits } from './batch.ts'
 import type { SessionPlan } from './forward.ts'
@@ -38,8 +38,8 @@ export interface SpanRunnerOptions {
   cacheTokens: number
   /** f32 where it is left out. */
   kv?: KvFormat
-  /** Chosen by the kind of adapter unless a test says otherwise. */
-  matMulVariant?: MatMulVariant
+  /** What it leaves out is chosen by the kind of adapter. */
+  choice?: Partial<KernelChoice>
   /** Rotary frequencies `[headDim / 2]` in place of the config's: for references that were computed with others. */
   ropeFrequencies?: Float32Array
 }
@@ -64,13 +64,8 @@ export async function createSpanRunner(
   const parts: { destroy(): void }[] = [weights]
   try {
     weights.finish()
-    const kernels = await KernelSet.create(
-      gpu,
-      weights.format,
-      options.matMulVariant,
-      options.kv,
-      sharedHeadsOf(config.numAttentionHeads / config.numKeyValueHeads),
-    )
+    const sharedHeads = sharedHeadsOf(config.numAttentionHeads / config.numKeyValueHeads)
+    const kernels = await KernelSet.create(gpu, { ...options, format: weights.format, sharedHeads })
     parts.push(kernels)
     const { value, ready } = allocating(gpu, 'activations', () => {
       const forward = new Forward(gpu, kernels, config, weights, options)

@@ -131,8 +131,11 @@ function bufferType(kind: string | undefined): GPUBufferBindingType {
   return kind === 'storage, read' ? 'read-only-storage' : 'storage'
 }
 
+/** A number, or a constant of the prelude. */
 function readWorkgroupSize(name: string, code: string): number {
-  const size = /@workgroup_size\((\d+)\)/.exec(code)?.[1]
+  const size = /@workgroup_size\((\w+)\)/.exec(code)?.[1]
   assert(size !== undefined, `${name} has no workgroup size`)
-  return Number(size)
+  const value = /^\d+$/.test(size) ? size : new RegExp(`const ${size} = (\\d+)u;`).exec(code)?.[1]
+  assert(value !== undefined, `${name} has no constant ${size}`)
+  return Number(value)
 }

@@ -59,13 +59,8 @@ export class OurGpu implements Ours {
     const weights = SpanWeights.create(gpu, config, span, format)
     await putBlocks(weights, config, tensors, blocks)
     weights.finish()
-    const kernels = await KernelSet.create(
-      gpu,
-      format,
-      undefined,
-      'f32',
-      sharedHeadsOf(config.numAttentionHeads / config.numKeyValueHeads),
-    )
+    const sharedHeads = sharedHeadsOf(config.numAttentionHeads / config.numKeyValueHeads)
+    const kernels = await KernelSet.create(gpu, { format, sharedHeads })
     const cacheTokens = sessions * maxTokens
     const forward = new Forward(gpu, kernels, config, weights, { cacheTokens })
     const budget = new KvBudget(gpu, config, span, { cacheTokens })

@@ -60,7 +60,7 @@ async function matMulCase(lab: KernelLab, rows: number, width: number, T: number
 
 /** More than 65,535 workgroups: the grid goes on in a second dimension. A row of one weight each keeps it cheap. */
 async function gridCase(lab: KernelLab): Promise<void> {
-  const perGroup = 4 * (lab.kernels.kernel('matVec').workgroupSize / (lab.kernels.variant === 'lanes' ? 32 : 1))
+  const perGroup = 4 * (lab.kernels.kernel('matVec').workgroupSize / (lab.kernels.choice.matMul === 'lanes' ? 32 : 1))
   const rows = 65_535 * perGroup + 5
   const w = lab.random(rows)
   // Not taken for a software adapter here: its parts are smaller than this matrix.
@@ -240,6 +240,13 @@ export const KERNEL_CASES: Readonly<Record<string, Case[]>> = {
     (lab) => matMulCase(lab, 130, 1536, 21),
     (lab) => matMulCase(lab, 61, 50, 5, smallGpu(lab.gpu, 4096)),
     (lab) => gridCase(lab),
+  ],
+  /** For other workgroup sizes: the grid of the second dimension grows with them. */
+  mat_mul_sizes: [
+    (lab) => matMulCase(lab, 7, 5, 3),
+    (lab) => matMulCase(lab, 222, 84, 8),
+    (lab) => matMulCase(lab, 1003, 84, 9),
+    (lab) => matMulCase(lab, 61, 50, 5, smallGpu(lab.gpu, 4096)),
   ],
   rms_norm: [
     (lab) => rmsNormCase(lab, 1, 1),

@@ -11,7 +11,12 @@ import { createSpanRunner } from '../../../web/engine/span-runner.ts'
 import { SpanWeights } from '../../../web/engine/weights.ts'
 import type { Gpu } from '../../../web/gpu/device.ts'
 import { openGpu } from '../../../web/gpu/device.ts'
-import type { MatMulVariant } from '../../../web/gpu/kernels/kernel-set.ts'
+import {
+  MAT_MUL_VARIANTS,
+  workgroupsOf,
+  type KernelChoice,
+  type MatMulVariant,
+} from '../../../web/gpu/kernels/kernel-choice.ts'
 import { KernelSet } from '../../../web/gpu/kernels/kernel-set.ts'
 import type { FixtureReference } from '../../reference/fixtures.ts'
 import { fixtureFolder, fixtureFrequencies, inFormat } from '../../reference/fixtures.ts'
@@ -55,6 +60,8 @@ export interface ModelOptions {
   kv?: KvFormat
   /** Query heads that attention handles together; 4 where it is left out. */
   sharedHeads?: number
+  /** Invocations in a workgroup of the matrix kernels; those of the default where it is left out. */
+  workgroup?: number
 }
 
 export interface FixtureResult {
@@ -75,10 +82,21 @@ export function createLab(read: ReadFile) {
       return { description, software }
     },
 
+    /** All that may be chosen on this adapter. */
+    async choices(): Promise<{ variant: MatMulVariant; workgroup: number }[]> {
+      const found = await gpu()
+      return MAT_MUL_VARIANTS.flatMap((variant) =>
+        workgroupsOf(variant, found).map((workgroup) => ({ variant, workgroup })),
+      )
+    },
+
     /** Mismatches of one group of kernel cases; empty when all agree. */
-    kernelCases(group: string, { format, variant, kv = 'f32', sharedHeads }: ModelOptions): Promise<string[]> {
+    kernelCases(
+      group: string,
+      { format, variant, workgroup, kv = 'f32', sharedHeads = 4 }: ModelOptions,
+    ): Promise<string[]> {
       return checked(async (found) => {
-        const kernels = await KernelSet.create(found, format, variant, kv, sharedHeads)
+        const kernels = await KernelSet.create(found, { format, kv, sharedHeads, choice: choiceOf(variant, workgroup) })
         const failures: string[] = []
         for (const run of KERNEL_CASES[group]!) {
           const lab = new KernelLab(found, kernels, format, kv)
@@ -101,7 +119,7 @@ export function createLab(read: ReadFile) {
         const options = {
           format,
           kv,
-          matMulVariant: variant,
+          choice: { matMul: variant },
           cacheTokens: 200,
           ropeFrequencies: Float32Array.from(fixtureFrequencies(model.config, name)),
         }
@@ -244,7 +262,7 @@ export function createLab(read: ReadFile) {
         const started = performance.now()
         const weights = SpanWeights.create(found, CANARY, CANARY_SPAN, format)
         await putCanary(weights)
-        const options = { cacheTokens: CANARY_CACHE_TOKENS, matMulVariant: variant, kv }
+        const options = { cacheTokens: CANARY_CACHE_TOKENS, choice: { matMul: variant }, kv }
         const runner = await createSpanRunner(found, CANARY, weights, options)
         const { exact } = await runCanary(runner, format, kv)
         await runner.dispose()
@@ -268,7 +286,7 @@ export function createLab(read: ReadFile) {
     prefixRules({ format, variant, kv = 'f32' }: ModelOptions): Promise<string[]> {
       return checked(async (found) => {
         const make: MakeChain = (model, cacheTokens) =>
-          Chain.create(found, model, { format, kv, matMulVariant: variant, cacheTokens, cuts: [] })
+          Chain.create(found, model, { format, kv, choice: { matMul: variant }, cacheTokens, cuts: [] })
         return prefixRules(make, await readModel(read, fixtureFolder('odd-sizes-f32')))
       })
     },
@@ -280,7 +298,7 @@ export function createLab(read: ReadFile) {
         const chain = await Chain.create(found, model, {
           format,
           kv,
-          matMulVariant: variant,
+          choice: { matMul: variant },
           cacheTokens: 240,
           cuts: [],
         })
@@ -296,7 +314,12 @@ export function createLab(read: ReadFile) {
     duringAPrefill({ format, variant }: ModelOptions): ReturnType<typeof duringAPrefill> {
       return checked(async (found) => {
         const model = await readModel(read, fixtureFolder('group3-bf16'))
-        const chain = await Chain.create(found, model, { format, matMulVariant: variant, cacheTokens: 320, cuts: [] })
+        const chain = await Chain.create(found, model, {
+          format,
+          choice: { matMul: variant },
+          cacheTokens: 320,
+          cuts: [],
+        })
         const result = await duringAPrefill(chain.runners[0]!)
         await chain.dispose()
         return result
@@ -322,6 +345,10 @@ export function createLab(read: ReadFile) {
       return step
     },
   }
+}
+
+function choiceOf(matMul: MatMulVariant, workgroup?: number): Partial<KernelChoice> {
+  return workgroup === undefined ? { matMul } : { matMul, matVecWorkgroup: workgroup, matMulWorkgroup: workgroup }
 }
 
 /** Logits of a prefill of eight tokens and of a step of one. */

@@ -33,13 +33,7 @@ import type { KvFormat, WeightFormat } from '../../../swarm/model/config.ts'
 import type { Gpu } from '../device.ts'
 import type { Dispatch, StepShape } from '../kernel.ts'
 import { Kernel } from '../kernel.ts'
-
-/**
- * How matrices are multiplied: `threads` without workgroup memory for software adapters, `quads` the same with four lanes sharing
- * rows of x in prefill, `lanes` with 32 invocations a row for GPUs. Each is exact in itself (decode and prefill give the same bits);
- * `threads` and `quads` give the same, `lanes` differs from them in the last bits.
- */
-export type MatMulVariant = 'threads' | 'quads' | 'lanes'
+import { defaultChoice, type KernelChoice, type MatMulVariant } from './kernel-choice.ts'
 
 /** What one unit of a matrix kernel takes: rows of w by rows of x, and so many invocations work on it. */
 export interface Tile {
@@ -77,22 +71,25 @@ export function sharedHeadsOf(group: number): number {
   return Math.ceil(group / Math.ceil(group / 4))
 }
 
-function sources(format: WeightFormat, variant: MatMulVariant, kv: KvFormat, sharedHeads: number) {
+function sources(format: WeightFormat, choice: KernelChoice, kv: KvFormat, sharedHeads: number) {
+  const { matMul: variant, matVecWorkgroup, matMulWorkgroup } = choice
   const weights = WEIGHT_SOURCES[format]
   const attention = (source: string): string =>
     `const HEADS = ${sharedHeads}u;\n${KV_SOURCES[kv]}\n${fourRowsSource}\n${source}`
+  const sized = (workgroup: number, code: string): string => `const WORKGROUP = ${workgroup}u;\n${code}`
   const lanes = (tokens: number): string => `const TOKENS = ${tokens}u;\n${weights}\n${matMulLanesSource}`
   const threads = (source: string, ofGroups: string): string =>
     `${weights}\n${fourRowsSource}\n${matFrameSource}\n${hasScales(format) ? ofGroups : source}`
   const matMul = {
-    threads: (): string => threads(matMulSource, matMulGroupsSource),
-    quads: (): string => `enable subgroups;\n${threads(matMulQuadsSource, matMulGroupsQuadsSource)}`,
-    lanes: (): string => lanes(8),
+    threads: (): string => sized(matMulWorkgroup, threads(matMulSource, matMulGroupsSource)),
+    quads: (): string =>
+      `enable subgroups;\n${sized(matMulWorkgroup, threads(matMulQuadsSource, matMulGroupsQuadsSource))}`,
+    lanes: (): string => sized(matMulWorkgroup, lanes(8)),
   }
   return {
     embed: `${weights}\n${embedSource}`,
     rmsNorm: rmsNormSource,
-    matVec: variant === 'lanes' ? lanes(1) : threads(matVecSource, matVecGroupsSource),
+    matVec: sized(matVecWorkgroup, variant === 'lanes' ? lanes(1) : threads(matVecSource, matVecGroupsSource)),
     matMul: matMul[variant](),
     rope: kv === 'f16' ? ropeF16Source : ropeSource,
     attentionScores: attention(scoresSource),
@@ -110,48 +107,67 @@ const STEP_BYTES = 16
 
 export type KernelName = keyof ReturnType<typeof sources>
 
+export interface KernelSetOptions {
+  format: WeightFormat
+  /** f32 where it is left out. */
+  kv?: KvFormat
+  /** See `sharedHeadsOf`; 4 where it is left out. */
+  sharedHeads?: number
+  /** What it leaves out is chosen by the kind of adapter. */
+  choice?: Partial<KernelChoice>
+}
+
 export class KernelSet {
-  readonly variant: MatMulVariant
   /** See `sharedHeadsOf`. */
   readonly sharedHeads: number
-  /** Of `matVec` and `matMul`. */
-  readonly tiles: { vec: Tile; mul: Tile }
   /** `step` of every kernel that takes all rows of a chunk alike; written once for each chunk. */
   readonly #step: GPUBuffer
   readonly #gpu: Gpu
-  readonly #kernels: Readonly<Record<KernelName, Kernel>>
+  readonly #format: WeightFormat
+  readonly #kv: KvFormat
+  /** By their text: choices differ in few of them. */
+  readonly #compiled = new Map<string, Promise<Kernel>>()
+  #choice: KernelChoice
+  #kernels!: Readonly<Record<KernelName, Kernel>>
   /** Equal params share one uniform: a model's blocks differ only in their weights. */
   readonly #params = new Map<string, GPUBuffer>()
 
-  private constructor(
-    gpu: Gpu,
-    format: WeightFormat,
-    variant: MatMulVariant,
-    sharedHeads: number,
-    kernels: Record<KernelName, Kernel>,
-  ) {
+  private constructor(gpu: Gpu, { format, kv = 'f32', sharedHeads = 4, choice }: KernelSetOptions) {
     this.#gpu = gpu
-    this.variant = variant
+    this.#format = format
+    this.#kv = kv
     this.sharedHeads = sharedHeads
-    this.tiles = tilesOf(format, variant)
-    this.#kernels = kernels
+    this.#choice = defaultChoice(gpu, choice)
     this.#step = this.createStep()
   }
 
-  static async create(
-    gpu: Gpu,
-    format: WeightFormat,
-    variant?: MatMulVariant,
-    kv: KvFormat = 'f32',
-    sharedHeads = 4,
-  ): Promise<KernelSet> {
-    const chosen = variant ?? (gpu.software ? (gpu.quads ? 'quads' : 'threads') : 'lanes')
-    const named = Object.entries(sources(format, chosen, kv, sharedHeads))
-    const compiled = await Promise.all(
-      named.map(async ([name, code]) => [name, await Kernel.create(gpu, name, code)] as const),
-    )
-    const kernels = Object.fromEntries(compiled) as Record<KernelName, Kernel>
-    return new KernelSet(gpu, format, chosen, sharedHeads, kernels)
+  static async create(gpu: Gpu, options: KernelSetOptions): Promise<KernelSet> {
+    const kernels = new KernelSet(gpu, options)
+    await kernels.use(kernels.choice)
+    return kernels
+  }
+
+  get choice(): KernelChoice {
+    return this.#choice
+  }
+
+  /** Of `matVec` and `matMul`. */
+  get tiles(): { vec: Tile; mul: Tile } {
+    return tilesOf(this.#format, this.#choice.matMul)
+  }
+
+  /** Compiles what this choice has and the ones before did not. Dispatches made before and after run its kernels from then on. */
+  async use(choice: KernelChoice): Promise<void> {
+    const named = Object.entries(sources(this.#format, choice, this.#kv, this.sharedHeads))
+    const compiled = await Promise.all(named.map(async ([name, code]) => [name, await this.#compile(name, code)]))
+    this.#kernels = Object.fromEntries(compiled) as Record<KernelName, Kernel>
+    this.#choice = choice
+  }
+
+  #compile(name: string, code: string): Promise<Kernel> {
+    const made = this.#compiled.get(code) ?? Kernel.create(this.#gpu, name, code)
+    this.#compiled.set(code, made)
+    return made
   }
 
   kernel(name: KernelName): Kernel {
@@ -167,9 +183,8 @@ export class KernelSet {
     invocations: (step: StepShape) => number,
     step: GPUBuffer = this.#step,
   ): Dispatch {
-    const kernel = this.#kernels[name]
     const bindGroup = this.bindGroup(name, label, params, buffers, step)
-    return { label, bindGroup, plan: (shape) => ({ kernel, invocations: invocations(shape) }) }
+    return { label, bindGroup, plan: (shape) => ({ kernel: this.#kernels[name], invocations: invocations(shape) }) }
   }
 
   bindGroup(

@@ -114,8 +114,6 @@ export function matMul(kernels: KernelSet, matrix: Matrix, x: GPUBuffer, y: GPUB
     const params = { width4, w4, row_count: rowCount, row_offset: rowStart, y_stride: yStride }
     // The layouts of both kernels are the same, so one bind group serves both.
     const bindGroup = kernels.bindGroup('matVec', matrix.label, params, bound(part, x, y))
-    const vec = kernels.kernel('matVec')
-    const mul = kernels.kernel('matMul')
     const invocations = (tile: Tile, rows: number): number =>
       Math.ceil(rowCount / tile.rows) * Math.ceil(rows / tile.tokens) * tile.lanes
     return {
@@ -123,8 +121,8 @@ export function matMul(kernels: KernelSet, matrix: Matrix, x: GPUBuffer, y: GPUB
       bindGroup,
       plan: ({ rows }) =>
         rows < MAT_MUL_MIN_ROWS
-          ? { kernel: vec, invocations: invocations(kernels.tiles.vec, rows) }
-          : { kernel: mul, invocations: invocations(kernels.tiles.mul, rows) },
+          ? { kernel: kernels.kernel('matVec'), invocations: invocations(kernels.tiles.vec, rows) }
+          : { kernel: kernels.kernel('matMul'), invocations: invocations(kernels.tiles.mul, rows) },
     }
   })
 }
