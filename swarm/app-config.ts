@@ -1,4 +1,4 @@
-import type { BackendChoice } from './backend.ts'
+import type { AutotuneMode, BackendChoice } from './backend.ts'
 import type { RuleName } from './planner/rule-names.ts'
 import { SwarmError } from './errors.ts'
 import type { KvFormat, WeightChoice } from './model/config.ts'
@@ -53,6 +53,7 @@ export interface DonorDefaults {
   weights?: WeightChoice
   kv?: KvFormat
   backend?: BackendChoice
+  autotune?: AutotuneMode
   threads?: number
   /** Gigabytes (1e9 bytes) that weights, KV cache and activations may take. */
   memoryGb?: number

@@ -13,6 +13,13 @@ export type Backend = 'webgpu' | 'software' | 'wasm'
 /** Why it came to that: somebody asked for it, or what `auto` found. */
 export type BackendReason = 'asked' | 'gpu' | 'software-adapter' | 'no-adapter' | 'no-device' | 'no-webgpu'
 
+/**
+ * Whether a tab times the kernels that its adapter may choose from at its first start. `again`: what an earlier start chose does not
+ * count.
+ */
+export const AUTOTUNE_MODES = ['on', 'off', 'again'] as const
+export type AutotuneMode = (typeof AUTOTUNE_MODES)[number]
+
 /** Whether a browser without WebGPU cannot do what is asked for; `undefined`: nobody asked. */
 export function needsWebGpu(choice: BackendChoice | undefined): boolean {
   return choice === 'webgpu' || choice === 'software'

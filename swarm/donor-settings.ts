@@ -4,7 +4,7 @@
  * the model's config (`checkForModel`) is asked once it has been read.
  */
 import type { DonorDefaults } from './app-config.ts'
-import { BACKEND_CHOICES, type BackendChoice } from './backend.ts'
+import { AUTOTUNE_MODES, BACKEND_CHOICES, type AutotuneMode, type BackendChoice } from './backend.ts'
 import { SwarmError } from './errors.ts'
 import { KV_FORMATS, WEIGHT_CHOICES, type KvFormat, type WeightChoice } from './model/config.ts'
 import { DEFAULT_RULE, RULE_NAMES, type RuleName } from './planner/rule-names.ts'
@@ -32,6 +32,7 @@ export interface DonorSettings {
   /** What keys and values are kept as, on a GPU. */
   kv: KvFormat
   backend: BackendChoice
+  autotune: AutotuneMode
   /** Threads that WebAssembly computes with; null: as many as the machine has for each of its tabs. */
   threads: number | null
   /** null: from the adapter and the device. */
@@ -57,6 +58,7 @@ export const DONOR_QUERY_NAMES = [
   'weights',
   'kv',
   'backend',
+  'autotune',
   'threads',
   'memory_gb',
   'simulate_speed',
@@ -94,6 +96,7 @@ export function readDonorQuery(query: { get(name: string): string | null }): Don
   assign('weights', oneOf('weights', text('weights'), WEIGHT_CHOICES))
   assign('kv', oneOf('kv', text('kv'), KV_FORMATS))
   assign('backend', oneOf('backend', text('backend'), BACKEND_CHOICES))
+  assign('autotune', oneOf('autotune', text('autotune'), AUTOTUNE_MODES))
   assign('threads', numberOf('threads'))
   assign('memoryGb', numberOf('memory_gb'))
   assign('simulateSpeed', numberOf('simulate_speed'))
@@ -124,6 +127,8 @@ export function makeDonorSettings(defaults: DonorDefaults): DonorSettings {
     weights: oneOf('weights', defaults.weights, WEIGHT_CHOICES) ?? 'auto',
     kv: oneOf('kv', defaults.kv, KV_FORMATS) ?? 'f32',
     backend: oneOf('backend', defaults.backend, BACKEND_CHOICES) ?? 'auto',
+    // Whoever names the software adapter tries something out, and wants to wait for nothing else.
+    autotune: oneOf('autotune', defaults.autotune, AUTOTUNE_MODES) ?? (defaults.backend === 'software' ? 'off' : 'on'),
     threads: wholeNumber('threads', defaults.threads),
     memoryBytes: defaults.memoryGb === undefined ? null : positive('memory_gb', defaults.memoryGb) * 1e9,
     simulateSpeed: defaults.simulateSpeed === undefined ? null : positive('simulate_speed', defaults.simulateSpeed),

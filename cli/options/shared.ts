@@ -1,6 +1,6 @@
 /** Options that several subcommands share, in groups. The words of the original's command line are kept. */
 import { DEFAULT_SPECULATE, MAX_DRAFT_TOKENS, readSpeculate } from '../../session/speculate.ts'
-import { BACKEND_CHOICES } from '../../swarm/backend.ts'
+import { AUTOTUNE_MODES, BACKEND_CHOICES } from '../../swarm/backend.ts'
 import { RULE_NAMES } from '../../swarm/planner/rule-names.ts'
 import { KV_FORMATS, WEIGHT_CHOICES } from '../../swarm/model/config.ts'
 import { above, atLeast, between, flag, integer, list, number, text } from './schema.ts'
@@ -60,6 +60,10 @@ export const computeOptions = {
       choices: BACKEND_CHOICES,
       default: 'auto',
     },
+  ),
+  autotune: text(
+    "times a GPU's kernels at the first start and keeps what was the fastest; again: keeps nothing of before (default: on, but off on --backend software)",
+    { group: DONOR, choices: AUTOTUNE_MODES },
   ),
   threads: integer('threads that a tab without a GPU computes with (default: processors ÷ tabs)', {
     group: DONOR,

@@ -1,6 +1,6 @@
 /** The donor flags of a command as the page's `/config.json` carries them: only what was given. */
 import type { DonorDefaults } from '../../swarm/app-config.ts'
-import type { BackendChoice } from '../../swarm/backend.ts'
+import type { AutotuneMode, BackendChoice } from '../../swarm/backend.ts'
 import { checkForModel, makeDonorSettings } from '../../swarm/donor-settings.ts'
 import type { RuleName } from '../../swarm/planner/rule-names.ts'
 import type { KvFormat, WeightChoice } from '../../swarm/model/config.ts'
@@ -30,6 +30,7 @@ export function donorDefaults(values: DonorValues, model: string): DonorDefaults
     memoryGb,
     simulateSpeed,
     threads,
+    autotune,
   } = values
   const defaults: DonorDefaults = {
     model,
@@ -44,6 +45,7 @@ export function donorDefaults(values: DonorValues, model: string): DonorDefaults
     ...(rule === undefined ? {} : { rule: rule as RuleName }),
     ...(balanceQuality === undefined ? {} : { balanceQuality }),
     ...(meanBalanceCheckPeriod === undefined ? {} : { meanBalanceCheckPeriod }),
+    ...(autotune === undefined ? {} : { autotune: autotune as AutotuneMode }),
     ...(threads === undefined ? {} : { threads }),
     ...(memoryGb === undefined ? {} : { memoryGb }),
     ...(simulateSpeed === undefined ? {} : { simulateSpeed }),

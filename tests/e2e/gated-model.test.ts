@@ -134,7 +134,7 @@ test('the page takes a pasted token, donates with it, and another page chats wit
   const url = `http://127.0.0.1:${swarm.ports[1]}/`
   const browser = await launchChromium()
   try {
-    const donating = await openPage(browser, `${url}?donate&backend=webgpu&model=${MODEL}`)
+    const donating = await openPage(browser, `${url}?donate&backend=webgpu&autotune=off&model=${MODEL}`)
     const note = donating.page.locator('.donor .note-error[data-code="HUB_GATED"]')
     await note.waitFor({ timeout: 60_000 })
     expect(await note.getByRole('link').getAttribute('href')).toBe(`${hub.url}/${MODEL}`)

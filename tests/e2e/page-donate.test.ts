@@ -64,9 +64,10 @@ test('one click after the plan loads, serves and shows it', async () => {
     /^Computing with WebGPU \(.*\): as asked for\.$/,
     /^Selected blocks: \[0, 1, 2/,
     /^P2P initialized for Load Balancing server, PeerID: 12D3/,
+    /^Kernels chosen in [\d.]+ s, /,
     /server ready, blocks=\[0/,
   ]
-  expect(wanted.map((pattern) => lines.findIndex((line) => pattern.test(line)))).toEqual([0, 1, 2, 3])
+  expect(wanted.map((pattern) => lines.findIndex((line) => pattern.test(line)))).toEqual([0, 1, 2, 3, 4])
   await asker.covered()
   await asker.makeGreedy()
   await asker.send(STORY.prompt)
@@ -96,6 +97,9 @@ test('one click after the plan loads, serves and shows it', async () => {
   const peerId = await peerIdOf(page)
   const other = await planned('&tab=1')
   await serving(other)
+  // What the first tab of this browser chose is kept.
+  const otherLines = await other.getByTestId('donate-log').locator('p span').allInnerTexts()
+  expect(otherLines.filter((line) => line.startsWith('Kernels chosen'))).toEqual([])
   await expect.poll(peersSeen, { timeout: SEEN_MS }).toBe(2)
   await other.close({ runBeforeUnload: false })
   await page.reload()
@@ -182,7 +186,7 @@ test('a browser without room for the weights serves all the same, and says so on
   const devtools = await small.newCDPSession(page)
   // Less than the model's 7 MB; its identity has room.
   await devtools.send('Storage.overrideQuotaForOrigin', { origin: new URL(url).origin, quotaSize: 3_000_000 })
-  await page.goto(`${url}?donate&backend=webgpu&num_blocks=8&tab=1`)
+  await page.goto(`${url}?donate&backend=webgpu&num_blocks=8&tab=1&autotune=off`)
   await page.locator('[data-status="ready"]').waitFor({ timeout: READY_MS })
   await serving(page)
   const warnings = await page.getByTestId('donate-log').locator('.log-warn').allInnerTexts()

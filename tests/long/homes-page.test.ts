@@ -55,7 +55,7 @@ describe.skipIf(WHY_NOT !== null)(`a phone's page${WHY_NOT === null ? '' : ` (sk
   test('the relay out of reach: the open chat goes on, a new tab is told of the relay and answered after the mend', async () => {
     const visitor = new ChatPage(await browser.newPage())
     // Such a tab joins when it is asked to: the page has come, and the relay goes before it does.
-    await visitor.page.goto(`${url}?tab=1&backend=webgpu#donate`)
+    await visitor.page.goto(`${url}?tab=1&backend=webgpu&autotune=off#donate`)
     await visitor.page.locator('.donor[data-status="ready"]').waitFor({ timeout: 60_000 })
     world.relayHost.line.cut()
     const cutAt = performance.now()

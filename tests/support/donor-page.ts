@@ -23,7 +23,7 @@ export interface DonorPage {
   close(): Promise<void>
 }
 
-/** Plans at once, with WGSL unless the query says otherwise, and waits for `start`. A context of its own: an identity and a cache of its own. */
+/** Plans at once, with WGSL and without an autotune unless the query says otherwise, and waits for `start`. A context of its own: an identity and a cache of its own. */
 export async function openDonorPage(
   browser: Browser,
   pageUrl: string,
@@ -35,7 +35,8 @@ export async function openDonorPage(
   page.on('console', (message) => {
     if (message.type() === 'log') lines.push(message.text())
   })
-  await page.goto(`${pageUrl}?${new URLSearchParams({ donate: '', tab: '0', backend: 'webgpu', ...query }).toString()}`)
+  const asked = { donate: '', tab: '0', backend: 'webgpu', autotune: 'off', ...query }
+  await page.goto(`${pageUrl}?${new URLSearchParams(asked).toString()}`)
   const button = page.getByTestId('donate-start').and(page.locator(':enabled'))
   await button.waitFor({ timeout: 120_000 })
   return {

@@ -66,7 +66,9 @@ export async function expectInChat(page: Page, { url, hub }: HubPage, hubCase: H
 
 /** Opens the donate view with the case's model and presses Start if the plan succeeds. */
 export async function expectInDonateView(page: Page, { url, hub }: HubPage, hubCase: HubCase): Promise<void> {
-  await page.goto(`${url}${linkTo(hubCase, { donate: '', splits: '2,4', stage: '0', backend: 'webgpu' })}`)
+  await page.goto(
+    `${url}${linkTo(hubCase, { donate: '', splits: '2,4', stage: '0', backend: 'webgpu', autotune: 'off' })}`,
+  )
   if (hubCase.token !== undefined) {
     await page.getByText('Options').click()
     await page.locator('#donate-token').fill(hubCase.token)

@@ -18,6 +18,7 @@ const DONOR_TYPES: Record<Exclude<keyof DonorDefaults, 'initialPeers'>, 'string'
   weights: 'string',
   kv: 'string',
   backend: 'string',
+  autotune: 'string',
   threads: 'number',
   memoryGb: 'number',
   simulateSpeed: 'number',

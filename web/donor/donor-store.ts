@@ -1,6 +1,7 @@
-/** What a donor keeps between visits, in the origin's IndexedDB: the seeds of its identities and the speeds it measured. */
+/** What a donor keeps between visits, in the origin's IndexedDB: the seeds of its identities and what it measured. */
 import { openDB, type DBSchema, type IDBPDatabase } from 'idb'
 import { SwarmError } from '../../swarm/errors.ts'
+import type { ChoiceStore } from '../engine/warm-up.ts'
 import type { Identity, SpeedStore } from './environment.ts'
 
 const NAME = 'tabswarm-donor'
@@ -14,7 +15,8 @@ const RETRY_MS = 100
 
 interface DonorSchema extends DBSchema {
   seeds: { key: number; value: Uint8Array }
-  speeds: { key: string; value: number }
+  /** Speeds, and choices of kernels; another store would be another version, which an open tab of the one before holds up. */
+  speeds: { key: string; value: unknown }
 }
 
 export class DonorStore {
@@ -32,9 +34,19 @@ export class DonorStore {
   }
 
   readonly speeds: SpeedStore = {
-    get: async (key) => (await (await this.#database).get('speeds', key)) ?? null,
+    get: async (key) => {
+      const kept = await (await this.#database).get('speeds', key)
+      return typeof kept === 'number' ? kept : null
+    },
     set: async (key, value) => {
       await (await this.#database).put('speeds', value, key)
+    },
+  }
+
+  readonly choices: ChoiceStore = {
+    get: async (key) => await (await this.#database).get('speeds', key),
+    set: async (key, choice) => {
+      await (await this.#database).put('speeds', choice, key)
     },
   }
 

@@ -224,6 +224,7 @@ class TabDonor implements Donor {
       model,
       sizing,
       threads: settings.threads,
+      autotune: settings.autotune,
       simulateSpeed: settings.simulateSpeed,
       log: this.#log,
       onLost: (reason) => serving?.lose(reason),

@@ -1,4 +1,5 @@
 /** What the donor asks of the compute side, wherever it runs: the Worker in a tab (`worker-client.ts`), a fake in tests. */
+import type { AutotuneMode } from '../../swarm/backend.ts'
 import type { KvFormat, LlamaConfig, WeightFormat } from '../../swarm/model/config.ts'
 import type { SpanRunner } from '../../swarm/span-runner.ts'
 import type { Span } from '../../swarm/span.ts'
@@ -16,6 +17,7 @@ export interface EngineLoad {
   format: WeightFormat
   cacheTokens: number
   kv: KvFormat
+  autotune: AutotuneMode
   onProgress: (progress: SpanProgress) => void
   signal: AbortSignal
 }
@@ -36,6 +38,8 @@ export interface Engine {
   /** Called once when the GPU or the Worker is gone; not after `close`. */
   onLost(listener: (reason: string) => void): void
   onWarning(listener: (text: string) => void): void
+  /** For the log, and nothing to worry about. */
+  onNote(listener: (text: string) => void): void
   /** Frees everything at once. */
   close(): void
 }

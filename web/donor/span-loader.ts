@@ -2,6 +2,7 @@
  * Loads spans and knows how fast they run: a speed is really measured once for an adapter, model, format and span length, and
  * reused after that. A GPU that is lost is opened again once in the life of a donor; the second loss is final.
  */
+import type { AutotuneMode } from '../../swarm/backend.ts'
 import { describeError, SwarmError } from '../../swarm/errors.ts'
 import type { SpanRunner } from '../../swarm/span-runner.ts'
 import { spanLength, type Span } from '../../swarm/span.ts'
@@ -25,6 +26,7 @@ export interface SpanLoaderOptions {
   model: DonorModel
   sizing: Sizing
   threads: number | null
+  autotune: AutotuneMode
   simulateSpeed: number | null
   log: DonorLog
   /** The GPU went away while nothing was being loaded. */
@@ -122,7 +124,7 @@ export class SpanLoader {
   }
 
   async #loadOnce(span: Span, onProgress: (progress: LoadProgress) => void, signal: AbortSignal): Promise<LoadedSpan> {
-    const { environment, model, sizing } = this.#options
+    const { environment, model, sizing, autotune } = this.#options
     const { source, config } = model
     const token = environment.hubToken()
     const engine = this.#engine
@@ -136,6 +138,7 @@ export class SpanLoader {
       format: sizing.format,
       cacheTokens: sizing.cacheTokens,
       kv: sizing.kv,
+      autotune,
       onProgress,
       signal,
     })
@@ -185,6 +188,7 @@ export class SpanLoader {
 
   #watch(engine: Engine): void {
     engine.onWarning((text) => this.#options.log.warn(text))
+    engine.onNote((text) => this.#options.log.info(text))
     engine.onLost((reason) => {
       // A load under way fails by itself and handles it; a loss in between is the donor's to handle.
       if (engine === this.#engine && !this.#isClosed && this.#loading === 0) this.#options.onLost(reason)

@@ -29,7 +29,7 @@ export async function openWasmCompute(reason: BackendReason, wanted: number | nu
       lose = resolve
     }),
     createWeights: (config, span, format) => new WasmWeights(config, span, format, count > 1),
-    createRunner: (_config, weights, { cacheTokens }, onWarning) =>
+    createRunner: (_config, weights, { cacheTokens }, { warn: onWarning }) =>
       createWasmSpanRunner(module, weights, {
         cacheTokens,
         threads: { count, limit, start: startThread },

@@ -78,6 +78,7 @@ class WorkerCallsClient {
   bytesFetched = 0
   onLost: (reason: string) => void = () => undefined
   onWarning: (text: string) => void = () => undefined
+  onNote: (text: string) => void = () => undefined
 
   constructor(port: WorkerPort) {
     this.#port = port
@@ -156,6 +157,9 @@ class WorkerCallsClient {
       case 'warning':
         this.onWarning(message.text)
         return
+      case 'note':
+        this.onNote(message.text)
+        return
       case 'lost':
         this.#lose(message.reason)
     }
@@ -214,6 +218,10 @@ class WorkerEngine implements Engine {
 
   onWarning(listener: (text: string) => void): void {
     this.#calls.onWarning = listener
+  }
+
+  onNote(listener: (text: string) => void): void {
+    this.#calls.onNote = listener
   }
 
   close(): void {

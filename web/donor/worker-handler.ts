@@ -3,6 +3,7 @@
  * may be held at once while a tab moves. The engine and the model files come through `WorkerParts`, so that this runs in
  * tests without a GPU.
  */
+import type { AutotuneMode } from '../../swarm/backend.ts'
 import { describeError, SwarmError, toPlainError } from '../../swarm/errors.ts'
 import type { KvFormat, LlamaConfig, WeightFormat } from '../../swarm/model/config.ts'
 import type { TensorSink } from '../../swarm/model/tensors.ts'
@@ -27,6 +28,13 @@ export interface WorkerSpan extends TensorSink {
   destroy(): void
 }
 
+export interface RunnerOptions {
+  cacheTokens: number
+  kv: KvFormat
+  /** Whether kernels are timed; or a runner whose kernels are to be taken. */
+  autotune: AutotuneMode | { like: SpanRunner }
+}
+
 export interface WorkerGpu<S extends WorkerSpan> {
   readonly adapter: AdapterInfo
   /** Resolves with the reason; never rejects. */
@@ -36,8 +44,8 @@ export interface WorkerGpu<S extends WorkerSpan> {
   createRunner(
     config: LlamaConfig,
     weights: S,
-    cache: { cacheTokens: number; kv: KvFormat },
-    onWarning: (text: string) => void,
+    options: RunnerOptions,
+    says: { warn: (text: string) => void; note: (text: string) => void },
   ): Promise<SpanRunner>
   measure(runner: SpanRunner, config: LlamaConfig): Promise<{ blockStepsPerSecond: number }>
 }
@@ -160,7 +168,10 @@ export class WorkerHandler<S extends WorkerSpan> {
         weights.destroy()
         throw error
       }
-      const runner = await gpu.createRunner(input.config, weights, input, onWarning)
+      const runner = await gpu.createRunner(input.config, weights, input, {
+        warn: onWarning,
+        note: (text) => this.#post({ type: 'note', text }, []),
+      })
       this.#runners.set(input.runner, { runner, config: input.config, format: input.format, kv: input.kv })
       return { hasHead: runner.hasHead, notFinite }
     } finally {
@@ -168,8 +179,8 @@ export class WorkerHandler<S extends WorkerSpan> {
     }
   }
 
-  /** Kernels that are compiled for the runner serve the canary too. */
-  async #check({ format, kv }: LoadedRunner): Promise<CanaryResult> {
+  /** By the kernels that the runner runs by. */
+  async #check({ runner: checked, format, kv }: LoadedRunner): Promise<CanaryResult> {
     const gpu = this.#requireGpu()
     const weights = await gpu.createWeights(CANARY, CANARY_SPAN, format)
     try {
@@ -178,8 +189,10 @@ export class WorkerHandler<S extends WorkerSpan> {
       weights.destroy()
       throw error
     }
+    const options = { cacheTokens: CANARY_CACHE_TOKENS, kv, autotune: { like: checked } }
     // What it would say of threads, the runner beside it has said.
-    const runner = await gpu.createRunner(CANARY, weights, { cacheTokens: CANARY_CACHE_TOKENS, kv }, () => undefined)
+    const silent = { warn: () => undefined, note: () => undefined }
+    const runner = await gpu.createRunner(CANARY, weights, options, silent)
     try {
       return await runCanary(runner, format, kv)
     } finally {

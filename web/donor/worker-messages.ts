@@ -3,7 +3,7 @@
  * are discriminated unions. Errors travel as plain data that keeps its code. The hub's token crosses here and lives in
  * memory only.
  */
-import type { Backend, BackendChoice, BackendReason } from '../../swarm/backend.ts'
+import type { AutotuneMode, Backend, BackendChoice, BackendReason } from '../../swarm/backend.ts'
 import type { PlainError } from '../../swarm/errors.ts'
 import type { KvFormat, LlamaConfig, WeightFormat } from '../../swarm/model/config.ts'
 import type {
@@ -44,6 +44,7 @@ export interface LoadInput {
   format: WeightFormat
   cacheTokens: number
   kv: KvFormat
+  autotune: AutotuneMode
 }
 
 /** Calls by method. All but `open` and `load` name a loaded runner. */
@@ -75,6 +76,8 @@ export type FromWorker =
   /** Bytes of bodies that came from the hub since the worker started. */
   | { type: 'fetched'; bytes: number }
   | { type: 'warning'; text: string }
+  /** For the log. */
+  | { type: 'note'; text: string }
   /** The GPU is gone; every runner with it. */
   | { type: 'lost'; reason: string }
 

@@ -1,14 +1,17 @@
 /** The donor's Worker: GPU or WebAssembly, weights and model files behind `WorkerHandler`. Nothing here but the wiring. */
 import { openModel } from '../../hub/source.ts'
 import type { BackendReason } from '../../swarm/backend.ts'
+import type { SpanRunner } from '../../swarm/span-runner.ts'
 import { measureThroughput } from '../engine/measure.ts'
 import { createSpanRunner } from '../engine/span-runner.ts'
 import { SpanWeights } from '../engine/weights.ts'
 import { openGpu, type AdapterKind } from '../gpu/device.ts'
+import type { KernelChoice } from '../gpu/kernels/kernel-choice.ts'
 import { loadSpan } from '../weights/load-span.ts'
 import { openWeightCache } from '../weights/opfs-cache.ts'
 import type { WasmWeights } from '../wasm/weights.ts'
 import { chooseCompute } from './choose-compute.ts'
+import { DonorStore } from './donor-store.ts'
 import { WorkerHandler, type FillOptions, type WorkerGpu } from './worker-handler.ts'
 import type { EngineChoice, FromWorker, ToWorker } from './worker-messages.ts'
 
@@ -34,11 +37,22 @@ function openCompute({ backend, threads }: EngineChoice): Promise<WorkerGpu<Weig
 
 async function openWorkerGpu(adapter: AdapterKind, reason: BackendReason): Promise<WorkerGpu<SpanWeights>> {
   const gpu = await openGpu({ adapter })
+  const choices = new WeakMap<SpanRunner, KernelChoice>()
+  const store = new DonorStore().choices
+  const chosen = new Map<string, KernelChoice>()
   return {
     adapter: { description: gpu.description, backend: gpu.software ? 'software' : 'webgpu', reason },
     lost: gpu.lost,
     createWeights: (config, span, format) => SpanWeights.create(gpu, config, span, format),
-    createRunner: (config, weights, { cacheTokens, kv }) => createSpanRunner(gpu, config, weights, { cacheTokens, kv }),
+    createRunner: async (config, weights, { cacheTokens, kv, autotune }, { note }) => {
+      const like = typeof autotune === 'object' ? choices.get(autotune.like) : undefined
+      const isOn = autotune === 'on' || autotune === 'again'
+      const tuning = isOn ? { store, chosen, again: autotune === 'again', onNote: note } : null
+      const choice = like === undefined ? {} : { choice: like }
+      const runner = await createSpanRunner(gpu, config, weights, { cacheTokens, kv, tuning, ...choice })
+      choices.set(runner, runner.choice)
+      return runner
+    },
     measure: measureThroughput,
   }
 }

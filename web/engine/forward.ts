@@ -11,16 +11,17 @@ import type { Gpu } from '../gpu/device.ts'
 import type { Dispatch, StepShape } from '../gpu/kernel.ts'
 import { encode } from '../gpu/kernel.ts'
 import { attention } from '../gpu/kernels/attention.ts'
+import type { KernelChoice } from '../gpu/kernels/kernel-choice.ts'
 import type { KernelSet } from '../gpu/kernels/kernel-set.ts'
 import { embed } from '../gpu/kernels/matrix.ts'
 import type { Activations } from './activations.ts'
 import { createActivations } from './activations.ts'
 import type { BlockPlan } from './block.ts'
 import { planBlock } from './block.ts'
-import type { KvBudget, KvCache } from './kv-cache.ts'
+import type { KvCache } from './kv-cache.ts'
 import { inverseFrequencies, ropeTable } from './rope-tables.ts'
 import type { StepRows } from './step-checks.ts'
-import { SubmitPacer, TILE_ROWS, type CostSample } from './submit-pacer.ts'
+import { SubmitPacer, type CostSample } from './submit-pacer.ts'
 import type { SpanWeights } from './weights.ts'
 
 /** What a session adds to the blocks of its span. */
@@ -54,9 +55,6 @@ export interface ForwardOptions {
   /** Rotary frequencies `[headDim / 2]` in place of the config's. */
   ropeFrequencies?: Float32Array
 }
-
-/** Where a block is timed a second time: what attention costs grows with what it looks back at. */
-const FAR_CONTEXT = 1024
 
 /** A session's rows in a chunk, with the dispatches that are its own. */
 interface PartShape {
@@ -101,37 +99,14 @@ export class Forward {
     return this.#pacer.rowsPerChunk(ENGINE_MAX_ROWS, position, sharedBlocks)
   }
 
-  /** Times one block, so that the first person's prefill is cut as this adapter needs it and the first token not at all. */
-  async calibrate(budget: KvBudget): Promise<void> {
-    const { start } = this.#span
-    const span = { start, end: start + 1 }
-    const tokens = Math.min(FAR_CONTEXT, this.#config.maxPositionEmbeddings, budget.tokensLeft(0))
-    if (tokens < 2 * TILE_ROWS) return
-    const cache = await budget.allocate('timing', span, tokens)
-    const plan = this.sessionPlan(cache)
-    const time = async (rows: number, position: number): Promise<number> => {
-      const input =
-        start === 0 ? { tokens: new Uint32Array(rows) } : { hidden: new Float32Array(rows * this.#config.hiddenSize) }
-      const started = performance.now()
-      await this.run(span, [{ plan, input, from: 0, rows, position }], {
-        readHidden: false,
-        checkStopped: () => undefined,
-      })
-      return performance.now() - started
-    }
-    const sample = async (rows: number): Promise<CostSample> => {
-      // The first run of a kernel pays for what drivers put off until then.
-      await time(rows, 0)
-      const ms = await time(rows, 0)
-      const context = tokens - rows
-      return { near: { context: 0, ms }, far: { context, ms: await time(rows, context) } }
-    }
-    try {
-      this.#pacer.calibrate(await sample(1), await sample(TILE_ROWS))
-    } finally {
-      plan.step.destroy()
-      cache.free()
-    }
+  /** Costs of one block, for one row and for a tile of them. */
+  calibrate(row: CostSample, tile: CostSample): void {
+    this.#pacer.calibrate(row, tile)
+  }
+
+  /** Steps run by this choice from then on; between two of them. Rejects when a kernel does not compile. */
+  use(choice: KernelChoice): Promise<void> {
+    return this.#kernels.use(choice)
   }
 
   /** How many of a session's rows at a position may be in one chunk: the attention scratch has room for so many, at least for one. */

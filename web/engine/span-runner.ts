@@ -31,6 +31,7 @@ import type { KvCache } from './kv-cache.ts'
 import { SerialWork } from './serial-work.ts'
 import { checkOpening, cutSession, findSession, gpuLost, noLogits } from './session-rules.ts'
 import { StepQueue } from './step-queue.ts'
+import { calibrate, chooseKernels, type TuningOptions } from './warm-up.ts'
 import type { SpanWeights } from './weights.ts'
 
 export interface SpanRunnerOptions {
@@ -40,6 +41,8 @@ export interface SpanRunnerOptions {
   kv?: KvFormat
   /** What it leaves out is chosen by the kind of adapter. */
   choice?: Partial<KernelChoice>
+  /** Null or left out: nothing is timed, `choice` holds. */
+  tuning?: TuningOptions | null
   /** Rotary frequencies `[headDim / 2]` in place of the config's: for references that were computed with others. */
   ropeFrequencies?: Float32Array
 }
@@ -60,7 +63,7 @@ export async function createSpanRunner(
   config: LlamaConfig,
   weights: SpanWeights,
   options: SpanRunnerOptions,
-): Promise<SpanRunner> {
+): Promise<SpanRunner & { readonly choice: KernelChoice }> {
   const parts: { destroy(): void }[] = [weights]
   try {
     weights.finish()
@@ -76,8 +79,12 @@ export async function createSpanRunner(
     })
     await ready
     const budget = new KvBudget(gpu, config, weights.span, options)
-    await value.forward.calibrate(budget)
-    return new GpuSpanRunner(gpu, config, weights.span, { ...value, budget, parts })
+    const warmUp = { gpu, config, budget, span: weights.span, forward: value.forward }
+    const formats = { format: weights.format, kv: options.kv ?? 'f32' }
+    const { tuning = null } = options
+    if (tuning !== null) await chooseKernels(warmUp, formats, tuning)
+    await calibrate(warmUp)
+    return new GpuSpanRunner(gpu, config, weights.span, { ...value, kernels, budget, parts })
   } catch (error) {
     for (const part of parts) part.destroy()
     throw error
@@ -85,6 +92,7 @@ export async function createSpanRunner(
 }
 
 interface RunnerParts {
+  kernels: KernelSet
   forward: Forward
   head: Head | null
   budget: KvBudget
@@ -97,6 +105,7 @@ class GpuSpanRunner implements SpanRunner {
   readonly hasHead: boolean
   readonly #gpu: Gpu
   readonly #config: LlamaConfig
+  readonly #kernels: KernelSet
   readonly #forward: Forward
   readonly #head: Head | null
   readonly #budget: KvBudget
@@ -106,11 +115,12 @@ class GpuSpanRunner implements SpanRunner {
   readonly #work = new SerialWork()
   readonly #steps: StepQueue<Session>
 
-  constructor(gpu: Gpu, config: LlamaConfig, span: Span, { forward, head, budget, parts }: RunnerParts) {
+  constructor(gpu: Gpu, config: LlamaConfig, span: Span, { kernels, forward, head, budget, parts }: RunnerParts) {
     this.span = span
     this.hasHead = head !== null
     this.#gpu = gpu
     this.#config = config
+    this.#kernels = kernels
     this.#forward = forward
     this.#head = head
     this.#budget = budget
@@ -124,6 +134,10 @@ class GpuSpanRunner implements SpanRunner {
       run: (asked, chunk) => this.#runChunk(asked, chunk),
     })
     void gpu.lost.then((reason) => this.#work.stop(gpuLost(`the GPU was lost (${reason})`)))
+  }
+
+  get choice(): KernelChoice {
+    return this.#kernels.choice
   }
 
   openSession(request: SessionRequest): Promise<number> {

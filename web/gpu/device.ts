@@ -15,6 +15,8 @@ export interface Gpu {
   readonly software: boolean
   /** Every subgroup has exactly four lanes, and kernels may let them exchange values. */
   readonly quads: boolean
+  /** That the adapter has, asked for or not: part of what an adapter is known by. */
+  readonly features: readonly string[]
   readonly limits: GPUSupportedLimits
   /** Resolves with the reason once the device is lost or destroyed; never rejects. */
   readonly lost: Promise<string>
@@ -61,6 +63,7 @@ export async function openGpu(options: { adapter: AdapterKind }): Promise<Gpu> {
     description: describe(info),
     software,
     quads,
+    features: [...adapter.features],
     limits: device.limits,
     lost: device.lost.then((loss) => `${loss.reason}: ${loss.message}`),
   }

@@ -116,9 +116,12 @@ export class OurWasm implements Ours {
     const runner = await compute.createRunner(
       config,
       weights,
-      { cacheTokens: sessions * maxTokens, kv: 'f32' },
-      (warning) => {
-        throw new Error(warning)
+      { cacheTokens: sessions * maxTokens, kv: 'f32', autotune: 'off' },
+      {
+        warn: (warning: string): never => {
+          throw new Error(warning)
+        },
+        note: () => undefined,
       },
     )
     for (let i = 0; i < sessions; i += 1) await runner.openSession({ session: idOf(i), span, maxTokens })

@@ -54,9 +54,17 @@ class OurModel {
     const compute = await openWasmCompute('asked', THREADS)
     const weights = await compute.createWeights(WHOLE, span, model.format)
     await model.put(weights)
-    const runner = await compute.createRunner(WHOLE, weights, { cacheTokens: MAX_TOKENS, kv: 'f32' }, (warning) => {
-      throw new Error(warning)
-    })
+    const runner = await compute.createRunner(
+      WHOLE,
+      weights,
+      { cacheTokens: MAX_TOKENS, kv: 'f32', autotune: 'off' },
+      {
+        warn: (warning: string): never => {
+          throw new Error(warning)
+        },
+        note: () => undefined,
+      },
+    )
     await runner.openSession({ session: SESSION, span, maxTokens: MAX_TOKENS })
     return new OurModel(runner)
   }

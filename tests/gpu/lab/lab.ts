@@ -9,6 +9,8 @@ import { CANARY, CANARY_CACHE_TOKENS, CANARY_SPAN, putCanary, runCanary } from '
 import { measureThroughput } from '../../../web/engine/measure.ts'
 import { createSpanRunner } from '../../../web/engine/span-runner.ts'
 import { SpanWeights } from '../../../web/engine/weights.ts'
+import type { ChoiceStore, TuningOptions } from '../../../web/engine/warm-up.ts'
+import { DonorStore } from '../../../web/donor/donor-store.ts'
 import type { Gpu } from '../../../web/gpu/device.ts'
 import { openGpu } from '../../../web/gpu/device.ts'
 import {
@@ -270,6 +272,49 @@ export function createLab(read: ReadFile) {
         count.stop()
         const sizes = { cacheTokens: CANARY_CACHE_TOKENS, kv, maxRows: ENGINE_MAX_ROWS }
         return { exact, taken: count.takeMost(), planned: spanBytes(CANARY, CANARY_SPAN, format, sizes).total, ms }
+      })
+    },
+
+    /**
+     * Starts one after another on one browser's storage: the notes that each wrote, what each chose, and bits of its logits that are
+     * not those of the default. The third finds what a person of another machine may have kept.
+     */
+    tunedStarts(
+      name: string,
+      format: WeightFormat,
+    ): Promise<{ notes: string[]; choice: KernelChoice; differ: number }[]> {
+      return checked(async (found) => {
+        const model = await readModel(read, fixtureFolder(name))
+        const span = { start: 0, end: model.config.numHiddenLayers }
+        const store = new DonorStore().choices
+        let keptUnder = ''
+        const watched: ChoiceStore = {
+          get: (key) => store.get(key),
+          set: (key, choice) => {
+            keptUnder = key
+            return store.set(key, choice)
+          },
+        }
+        const start = async (tuning: TuningOptions | null): Promise<{ choice: KernelChoice; rows: LogitsRow[] }> => {
+          const weights = await loadWeights(found, model, span, format)
+          const runner = await createSpanRunner(found, model.config, weights, { cacheTokens: 200, tuning })
+          const chain = new Chain(model.config, [runner])
+          const session = await chain.open(16)
+          const rows = [await session.step([1, 2, 3, 4, 5, 6, 7, 8, 9]), await session.step([10])]
+          await chain.dispose()
+          return { choice: runner.choice, rows }
+        }
+        const plain = await start(null)
+        const results: { notes: string[]; choice: KernelChoice; differ: number }[] = []
+        for (const kept of [null, null, { matMul: 'threads', matVecWorkgroup: 128, matMulWorkgroup: 32 } as const]) {
+          if (kept !== null) await store.set(keptUnder, kept)
+          const notes: string[] = []
+          const tuning = { store: watched, chosen: new Map(), again: false, onNote: (text: string) => notes.push(text) }
+          const { choice, rows } = await start(tuning)
+          const differ = rows.reduce((sum, row, i) => sum + bitsThatDiffer(row, plain.rows[i]!), 0)
+          results.push({ notes, choice, differ })
+        }
+        return results
       })
     },
 

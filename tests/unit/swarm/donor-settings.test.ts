@@ -23,6 +23,7 @@ describe('donor settings', () => {
       meanBalanceCheckPeriodMs: 120_000,
       weights: 'auto',
       kv: 'f32',
+      autotune: 'on',
       backend: 'auto',
       threads: null,
       notes: [],
@@ -105,7 +106,7 @@ describe('donor query', () => {
   it('reads every parameter of a link', () => {
     const query = new URLSearchParams(
       'donate&tab=2&model=org/name&num_blocks=8&total_blocks=32&splits=8,16&stage=1&use_load_balancing' +
-        '&balance_quality=0.9&mean_balance_check_period=2.5&dht_initial_peers=/ip4/1.2.3.4/tcp/1/p2p/x,%20/dns4/y&weights=f16&kv=f16&simulate_speed=100&threads=3&rule=petals',
+        '&balance_quality=0.9&mean_balance_check_period=2.5&dht_initial_peers=/ip4/1.2.3.4/tcp/1/p2p/x,%20/dns4/y&weights=f16&kv=f16&simulate_speed=100&threads=3&rule=petals&autotune=again',
     )
     expect(readDonorQuery(query)).toEqual({
       model: 'org/name',
@@ -119,6 +120,7 @@ describe('donor query', () => {
       initialPeers: ['/ip4/1.2.3.4/tcp/1/p2p/x', '/dns4/y'],
       weights: 'f16',
       kv: 'f16',
+      autotune: 'again',
       simulateSpeed: 100,
       threads: 3,
       rule: 'petals',

@@ -40,8 +40,13 @@ export function variantsLike(variant: MatMulVariant, gpu: Pick<Gpu, 'quads'>): r
   return gpu.quads ? ['quads', 'threads'] : ['threads']
 }
 
+type SizeLimits = Pick<GPUSupportedLimits, 'maxComputeInvocationsPerWorkgroup' | 'maxComputeWorkgroupSizeX'>
+
+/** What a choice depends on. */
+export type ChoosingGpu = Pick<Gpu, 'software' | 'quads'> & { limits: SizeLimits }
+
 /** Sizes that may be chosen on this adapter. */
-export function workgroupsOf(variant: MatMulVariant, gpu: Pick<Gpu, 'limits'>): readonly number[] {
+export function workgroupsOf(variant: MatMulVariant, gpu: Pick<ChoosingGpu, 'limits'>): readonly number[] {
   const { maxComputeInvocationsPerWorkgroup: most, maxComputeWorkgroupSizeX: wide } = gpu.limits
   return WORKGROUPS[variant].filter((size) => size <= Math.min(most, wide))
 }

@@ -33,7 +33,7 @@ import type { KvFormat, WeightFormat } from '../../../swarm/model/config.ts'
 import type { Gpu } from '../device.ts'
 import type { Dispatch, StepShape } from '../kernel.ts'
 import { Kernel } from '../kernel.ts'
-import { defaultChoice, type KernelChoice, type MatMulVariant } from './kernel-choice.ts'
+import { defaultChoice, MAT_MUL_VARIANTS, type KernelChoice, type MatMulVariant } from './kernel-choice.ts'
 
 /** What one unit of a matrix kernel takes: rows of w by rows of x, and so many invocations work on it. */
 export interface Tile {
@@ -101,6 +101,19 @@ function sources(format: WeightFormat, choice: KernelChoice, kv: KvFormat, share
     addBias: addBiasSource,
     topK: topKSource,
   }
+}
+
+/** Of the text of all kernels that a choice may have in these formats: what was measured of others does not hold. */
+export function kernelVersion(format: WeightFormat, kv: KvFormat): string {
+  const texts = MAT_MUL_VARIANTS.flatMap((matMul) => {
+    return Object.values(sources(format, { matMul, matVecWorkgroup: 64, matMulWorkgroup: 64 }, kv, 4))
+  })
+  // FNV-1a: two builds are to be told apart, nobody is kept out.
+  let hash = 0x811c9dc5
+  for (const text of texts) {
+    for (let at = 0; at < text.length; at += 1) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193)
+  }
+  return (hash >>> 0).toString(16)
 }
 
 const STEP_BYTES = 16

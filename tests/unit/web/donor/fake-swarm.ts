@@ -427,6 +427,7 @@ export class FakeEngine implements Engine {
     this.#onLost = listener
   }
   onWarning(): void {}
+  onNote(): void {}
   /** As the worker's client does it: a load under way fails, and whoever listens is told. */
   lose(reason: string): void {
     this.#failLoad?.(reason)

@@ -147,6 +147,7 @@ describe('the donor worker', () => {
         format: 'f32',
         cacheTokens: 100,
         kv: 'f32',
+        autotune: 'off',
         onProgress: () => undefined,
         signal,
       })
