@@ -14,6 +14,8 @@ export interface AnnouncerOptions {
   sign: Sign
   now: () => number
   relays: () => string[]
+  /** What an `online` record tells of the ways to other peers; empty: nothing. */
+  roundTrips: () => Record<string, number>
   /** Takes a freshly signed record to everyone. Resolves when the fast ways have been served. */
   publish: (signed: SignedRecord) => Promise<void>
   /** Called once per model, and again when relays come back: receivers without our address ignored the last one. */
@@ -49,6 +51,11 @@ export class RecordAnnouncer implements Announcer {
   relaysChanged(): void {
     this.#provided = null
     if (this.#fields !== null && !this.#isGone) this.#schedule()
+  }
+
+  /** What is told of the ways to others has changed. */
+  roundTripsChanged(): void {
+    if (this.#fields?.state === 'online' && !this.#isGone) this.#schedule()
   }
 
   /** Says goodbye at once, synchronously but for microtasks. Nothing more is said before `back`. */
@@ -111,6 +118,7 @@ export class RecordAnnouncer implements Announcer {
   #sign(fields: AnnouncedFields): Promise<SignedRecord> {
     const now = Math.round(this.#options.now())
     this.#lastSeq = Math.max(now, this.#lastSeq + 1)
+    const roundTrips = fields.state === 'online' ? this.#options.roundTrips() : {}
     const record: PeerRecord = {
       ...fields,
       v: PROTOCOL_MAJOR,
@@ -119,6 +127,7 @@ export class RecordAnnouncer implements Announcer {
       issuedAt: now,
       ttlMs: MAX_RECORD_TTL_MS,
       relays: this.#options.relays(),
+      ...(Object.keys(roundTrips).length === 0 ? {} : { roundTrips }),
     }
     return signRecord(record, this.#options.sign)
   }

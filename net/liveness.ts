@@ -30,7 +30,7 @@ export interface LivenessOptions {
 interface Probe {
   stream: Promise<Stream> | null
   /** Sent pings without answer: number → when sent. */
-  readonly pending: Map<number, number>
+  readonly pending: Map<number, { sentAt: number; onAnswer?: (ms: number) => void }>
   /** Who waits for a sign of life. */
   readonly askers: (() => void)[]
   buffered: number[]
@@ -108,6 +108,17 @@ export class Liveness {
     })
   }
 
+  /** One round trip over the direct connection, ms; null where no answer comes within the time. */
+  async measure(peerId: string, timeoutMs: number): Promise<number | null> {
+    return new Promise<number | null>((resolve) => {
+      const deadline = afterWaiting(timeoutMs, () => resolve(null))
+      this.#ping(peerId, this.#probe(peerId), (ms) => {
+        deadline.cancel()
+        resolve(ms)
+      })
+    })
+  }
+
   /** Drops what is known of a peer that is gone. Watchers keep their count for the case that it comes back. */
   forget(peerId: string): void {
     const probe = this.#probes.get(peerId)
@@ -159,13 +170,13 @@ export class Liveness {
     }
   }
 
-  #ping(peerId: string, probe: Probe): void {
+  #ping(peerId: string, probe: Probe, onAnswer?: (ms: number) => void): void {
     const id = this.#next
     this.#next += 1
     this.#stream(peerId, probe)
       .then((stream) => {
         // From here on: the round trip is not to count the opening of the stream.
-        probe.pending.set(id, performance.now())
+        probe.pending.set(id, { sentAt: performance.now(), ...(onAnswer === undefined ? {} : { onAnswer }) })
         // Throws on a stream that is closing: the next ping opens another.
         stream.send(encodePing(id))
       })
@@ -207,10 +218,11 @@ export class Liveness {
     probe.buffered.push(...bytes.subarray(0, MAX_PING_CHUNK_BYTES))
     while (probe.buffered.length >= PING_BYTES) {
       const id = decodePing(Uint8Array.from(probe.buffered.splice(0, PING_BYTES)))
-      const sentAt = probe.pending.get(id)
-      if (sentAt === undefined) continue
+      const ping = probe.pending.get(id)
+      if (ping === undefined) continue
       for (const older of [...probe.pending.keys()].filter((key) => key <= id)) probe.pending.delete(older)
-      const rttMs = probe.lastHeardAt - sentAt
+      const rttMs = probe.lastHeardAt - ping.sentAt
+      ping.onAnswer?.(rttMs)
       probe.rttMs = probe.rttMs === null ? rttMs : probe.rttMs * 0.75 + rttMs * 0.25
     }
   }

@@ -16,12 +16,13 @@ import { DirectoryStore } from './directory-store.ts'
 import { createPeerNode, type PeerNode } from './libp2p.ts'
 import { Liveness } from './liveness.ts'
 import { peerIdOfAddress } from './multiaddr.ts'
-import { neighboursOf } from './neighbours.ts'
+import { endsOf, handOversOf, neighboursOf } from './neighbours.ts'
 import { Peers } from './peers.ts'
 import type { Platform } from './platform.ts'
 import { Presence } from './presence.ts'
 import { privateKeyFromSeed, signWith, verifySignature } from './record-crypto.ts'
 import { RecordsExchange } from './records-exchange.ts'
+import { RoundTrips } from './round-trips.ts'
 import { byRelay, Relays } from './relays.ts'
 import { refreshReservation } from './reservation.ts'
 import { Sensors } from './sensors.ts'
@@ -71,6 +72,8 @@ export interface PageLife {
 const TICK_MS = 1_000
 /** The first relay usually answers within 300 ms; a node is returned after this in any case. */
 const FIRST_RELAY_MS = 4_000
+/** Peers whose way is measured; the nearest of them are told. */
+const MAX_MEASURED = 24
 const DHT_REFRESH_MS = 30_000
 /** Without a directory the DHT is all there is. */
 const DHT_REFRESH_ALONE_MS = 3_000
@@ -108,6 +111,7 @@ class LibSwarmNode implements ServingNode, PageLife, Reserving, Connecting {
   readonly #relays: Relays
   readonly #peers: Peers
   readonly #liveness: Liveness
+  readonly #roundTrips: RoundTrips
   readonly #dialler: Dialler
   readonly #paths: SessionPaths
   readonly #streams: SessionStreams
@@ -253,6 +257,13 @@ class LibSwarmNode implements ServingNode, PageLife, Reserving, Connecting {
       publish: (signed) => this.#publish(signed),
       provide: (modelDigest) => this.#dht.provide(modelDigest),
       withdraw: (modelDigest) => this.#dht.withdraw(modelDigest),
+      roundTrips: () => this.#roundTrips.told(),
+    })
+    this.#roundTrips = new RoundTrips({
+      candidates: () => this.#worthMeasuring(),
+      measure: (peerId, timeoutMs) => this.#liveness.measure(peerId, timeoutMs),
+      onChange: () => this.announcer.roundTripsChanged(),
+      now: () => performance.now(),
     })
     this.#presence = new Presence({
       selfId: this.peerId,
@@ -484,6 +495,18 @@ class LibSwarmNode implements ServingNode, PageLife, Reserving, Connecting {
     this.#dialler.warm(neighbours.filter((peerId) => this.#peers.isDialler(peerId)))
   }
 
+  /** Whose way matters to a route, of those with a direct connection: hidden states never wait for one that has none. */
+  #worthMeasuring(): string[] {
+    const own = this.directory.get(this.peerId)
+    const peers =
+      own === undefined
+        ? [...this.#followed].flatMap((digest) => endsOf(this.directory.records(digest)))
+        : own.state === 'online'
+          ? handOversOf(own, this.directory.records(own.model.digest))
+          : []
+    return peers.filter((peerId) => this.#peers.direct(peerId) !== null).slice(0, MAX_MEASURED)
+  }
+
   #reservationsChanged(): void {
     const reserved = this.#relays.reservedAddresses().join(' ')
     if (reserved === this.#announcedRelays) return
@@ -497,6 +520,7 @@ class LibSwarmNode implements ServingNode, PageLife, Reserving, Connecting {
     this.#reservationsChanged()
     this.#peers.tidy((connection) => connection.streams.some(({ protocol }) => SESSION_PROTOCOLS.has(protocol)))
     this.#sensors.keep()
+    this.#roundTrips.tick()
     const now = performance.now()
     const isAlone = !this.#usesDirectory || !this.#relays.isAnyConnected
     if (now - this.#refreshedAt > (isAlone ? DHT_REFRESH_ALONE_MS : DHT_REFRESH_MS)) this.#refresh()

@@ -73,8 +73,8 @@ export interface SwarmNode {
   stop(): Promise<void>
 }
 
-/** What a donor says of itself; the announcer adds peer id, sequence, time, ttl and relays, signs and publishes. */
-export type AnnouncedFields = Omit<PeerRecord, 'v' | 'peerId' | 'seq' | 'issuedAt' | 'ttlMs' | 'relays'>
+/** What a donor says of itself; the announcer adds peer id, sequence, time, ttl, relays and round trips, signs and publishes. */
+export type AnnouncedFields = Omit<PeerRecord, 'v' | 'peerId' | 'seq' | 'issuedAt' | 'ttlMs' | 'relays' | 'roundTrips'>
 
 export interface Announcer {
   /** Publishes at once (relay fan-out, DHT, neighbours), then every RECORD_REFRESH_MS and when relays come back. */

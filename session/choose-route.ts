@@ -11,6 +11,7 @@ import type { RouteHop, RouteRequest, SwarmView } from '../swarm/planner/types.t
 import { viewOf } from '../swarm/planner/view.ts'
 import { formatBlockRanges, type Span } from '../swarm/span.ts'
 import type { Bans } from './bans.ts'
+import { estimatedRtt, knownRtt } from './round-trips.ts'
 import type { PromptModel } from './types.ts'
 
 export interface RouteNeeds {
@@ -42,6 +43,8 @@ export interface RouteChooser {
   now: () => number
   /** Uniform in [0, 1). */
   random: () => number
+  /** Pairs of hops that could not connect to each other (`pairOf`), as long as the chat lives: this peer carries between them. */
+  forwarded: Set<string>
 }
 
 export function chooseRoute(chooser: RouteChooser, needs: RouteNeeds): RouteChoice {
@@ -186,19 +189,22 @@ function plan(
   return planRoute(requestOf(chooser, view, exclude, maxTokens))
 }
 
-/** The route for a person; of the ways only the one to the first hop is known. */
-export function lineOf({ node }: Pick<RouteChooser, 'node'>, hops: readonly RouteHop[]): string {
-  return routeLine(hops, (from, to) => (from === null ? node.rttMs(to) : null))
+/** The route for a person, with the ways that were measured. */
+export function lineOf(chooser: Pick<RouteChooser, 'node' | 'forwarded'>, hops: readonly RouteHop[]): string {
+  return routeLine(hops, knownRttOf(chooser))
+}
+
+function knownRttOf({ node, forwarded }: Pick<RouteChooser, 'node' | 'forwarded'>): RouteRequest['rttMs'] {
+  return knownRtt(node, (peerId) => node.directory.get(peerId), forwarded)
 }
 
 function requestOf(
-  { node, random }: RouteChooser,
+  chooser: RouteChooser,
   view: SwarmView,
   exclude: ReadonlySet<string>,
   maxTokens: number,
 ): RouteRequest {
-  const rttMs = (from: string | null, to: string): number | null => (from === null ? node.rttMs(to) : null)
-  return { view, rttMs, maxTokens, exclude, random }
+  return { view, rttMs: estimatedRtt(knownRttOf(chooser)), maxTokens, exclude, random: chooser.random }
 }
 
 function servingRecords({ node, model }: RouteChooser): PeerRecord[] {

@@ -17,8 +17,6 @@ export interface Connector extends RouteChooser {
   randomBytes: (length: number) => Uint8Array
   /** Counts sessions of one chat; each gets the next number. */
   nextEpoch: () => number
-  /** Pairs of hops that could not connect to each other; filled here, as long as the chat lives. */
-  forwarded: Set<string>
   /** How often a hop did not know its next hop yet, by pair. */
   strangers: Map<string, number>
   /** null: nothing is shared between chats. */

@@ -20,6 +20,12 @@ export const MAX_PROMISE_MS = 60_000
 export const MAX_PROMISES = 3
 /** Spans on a peer's disk that its record names. */
 export const MAX_CACHED_SPANS = 3
+/** Round trips that a peer's record tells: to the nearest of those that its sessions may come from or go on to. */
+export const MAX_ROUND_TRIPS = 8
+/** Longer ones are of a peer that was busy or asleep, not of a way. */
+export const MAX_ROUND_TRIP_MS = 10_000
+/** Of a peer id, at its end: 70 bits of the key, so that eight of them take 150 bytes of a record and nobody can make one of another's. */
+export const ROUND_TRIP_NAME_CHARS = 12
 export const MAX_DIRECTORY_MESSAGE_BYTES = 256 * KIB
 export const MAX_DIRECTORY_RECORDS = 5_000
 export const MAX_RECORDS_PER_ANSWER = 200

@@ -18,6 +18,9 @@ import {
   MAX_PROMISES,
   MAX_RECORD_BYTES,
   MAX_RECORD_TTL_MS,
+  MAX_ROUND_TRIP_MS,
+  MAX_ROUND_TRIPS,
+  ROUND_TRIP_NAME_CHARS,
 } from './limits.ts'
 import { PROTOCOL_MAJOR } from './protocol.ts'
 import { isValidSpan, type Span } from './span.ts'
@@ -94,6 +97,8 @@ export interface PeerRecord {
   asks?: Ask
   /** While online; at most MAX_PROMISES. */
   promises?: StayPromise[]
+  /** Measured round trips to peers of the model, whole ms, by `roundTripName`; at most MAX_ROUND_TRIPS. */
+  roundTrips?: Record<string, number>
 }
 
 export interface SignedRecord {
@@ -134,6 +139,17 @@ export async function openRecord(bytes: Uint8Array, verify: Verify): Promise<Sig
   if (!(await verify(record.peerId, signedBytes(json), signature)))
     throw bad('its signature does not match its peer id')
   return { record, bytes }
+}
+
+/** How a record names a peer that it tells a round trip to. */
+export function roundTripName(peerId: string): string {
+  return peerId.slice(-ROUND_TRIP_NAME_CHARS)
+}
+
+/** What the record's publisher has measured to that peer, ms; null where it tells nothing. */
+export function toldRoundTrip({ roundTrips = {} }: PeerRecord, peerId: string): number | null {
+  const name = roundTripName(peerId)
+  return Object.hasOwn(roundTrips, name) ? (roundTrips[name] ?? null) : null
 }
 
 /** Whether a record may still be believed at `now` (corrected ms). */
@@ -203,6 +219,7 @@ function parseRecord(json: Uint8Array): PeerRecord {
     ...(r['cached'] === undefined ? {} : { cached: parseCached(r['cached'], model.blocks) }),
     ...(r['asks'] === undefined ? {} : { asks: parseAsk(r['asks'], model.blocks) }),
     ...(r['promises'] === undefined ? {} : { promises: parsePromises(r['promises']) }),
+    ...(r['roundTrips'] === undefined ? {} : { roundTrips: parseRoundTrips(r['roundTrips']) }),
   }
 }
 
@@ -233,6 +250,18 @@ function parsePromises(value: unknown): StayPromise[] {
     const promise = each as Record<string, unknown>
     return { to: text(promise, 'to', 128), at: integer(promise, 'at', 0, Number.MAX_SAFE_INTEGER) }
   })
+}
+
+function parseRoundTrips(value: unknown): Record<string, number> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw bad('roundTrips is not an object')
+  const trips = value as Record<string, unknown>
+  const names = Object.keys(trips)
+  if (names.length > MAX_ROUND_TRIPS) throw bad(`roundTrips tells more than ${MAX_ROUND_TRIPS}`)
+  if (names.some((name) => name === '' || name.length > ROUND_TRIP_NAME_CHARS)) {
+    throw bad(`roundTrips names a peer by other than 1 to ${ROUND_TRIP_NAME_CHARS} characters`)
+  }
+  // Made of entries, so that a name like __proto__ is a name.
+  return Object.fromEntries(names.map((name) => [name, integer(trips, name, 0, MAX_ROUND_TRIP_MS)]))
 }
 
 function parseModel(value: unknown): ModelId {

@@ -1,6 +1,7 @@
 /** A session over three hops of real peers: WebRTC between Node processes' peers on loopback, through a relay. */
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { readLogits } from '../../../swarm/codec.ts'
+import { toldRoundTrip } from '../../../swarm/peer-record.ts'
 import type { SwarmNode } from '../../../net/types.ts'
 import { next, openFrame, SESSION, tokensFrame } from '../../unit/net/requester.ts'
 import { emptyFrame } from '../../../swarm/codec.ts'
@@ -54,4 +55,19 @@ test('tokens go in at the first hop and logits come back from the last', async (
   await Promise.all(streams.map((stream) => stream.send(emptyFrame('close', SESSION, 0))))
   await until('caches freed', () => donors.every(({ runner }) => runner.sessions.size === 0))
   await Promise.all(streams.map((stream) => stream.close()))
+})
+
+test('each tells in its record how far those are that hold the blocks beside its own', async () => {
+  const ids = donors.map(({ node }) => node.peerId)
+  const told = (): string[][] =>
+    ids.map((id) => {
+      const record = client.directory.get(id)
+      return ids.filter((other) => record !== undefined && toldRoundTrip(record, other) !== null)
+    })
+  const [first = '', middle = '', last = ''] = ids
+  await until('all ways told', () => told().every((others) => others.length > 0) && told()[1]?.length === 2)
+  expect(told()).toEqual([[middle], [first, last], [middle]])
+  // Whoever asks measures the ends itself, over the connections that it has.
+  client.warm(ids)
+  await until('own ways measured', () => client.rttMs(first) !== null && client.rttMs(last) !== null)
 })

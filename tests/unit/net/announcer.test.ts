@@ -27,8 +27,14 @@ function announcer(now: () => number = Date.now): {
   published: PeerRecord[]
   provided: string[]
   relays: string[]
+  roundTrips: Record<string, number>
 } {
-  const made = { published: [] as PeerRecord[], provided: [] as string[], relays: [] as string[] }
+  const made = {
+    published: [] as PeerRecord[],
+    provided: [] as string[],
+    relays: [] as string[],
+    roundTrips: {} as Record<string, number>,
+  }
   return {
     ...made,
     announcer: new RecordAnnouncer({
@@ -36,6 +42,7 @@ function announcer(now: () => number = Date.now): {
       sign: async () => new Uint8Array(64),
       now,
       relays: () => [...made.relays],
+      roundTrips: () => ({ ...made.roundTrips }),
       publish: async ({ record }) => void made.published.push(record),
       provide: async (digest) => void made.provided.push(digest),
       withdraw: async () => undefined,
@@ -55,6 +62,27 @@ test('publishes at once, on change and well within a record’s life; says once 
   expect(3 * RECORD_REFRESH_MS).toBeLessThan(MAX_RECORD_TTL_MS)
   expect(a.provided).toEqual([MODEL.digest])
   a.announcer.stop()
+})
+
+test('ways to others are told while it serves, at once when they change; a goodbye tells none', async () => {
+  const a = announcer()
+  a.announcer.roundTripsChanged()
+  a.announcer.announce({ ...FIELDS, state: 'joining' })
+  await vi.advanceTimersByTimeAsync(0)
+  a.roundTrips['near'] = 12
+  a.announcer.roundTripsChanged()
+  a.announcer.announce({ ...FIELDS, state: 'online' })
+  await vi.advanceTimersByTimeAsync(0)
+  a.roundTrips['near'] = 20
+  a.announcer.roundTripsChanged()
+  await vi.advanceTimersByTimeAsync(0)
+  await a.announcer.goodbye()
+  expect(a.published.map(({ state, roundTrips }) => [state, roundTrips])).toEqual([
+    ['joining', undefined],
+    ['online', { near: 12 }],
+    ['online', { near: 20 }],
+    ['gone', undefined],
+  ])
 })
 
 test('a relay that came back is told again, and so is the DHT: receivers ignored what came without an address', async () => {

@@ -106,3 +106,20 @@ test('a stream that is just closing is replaced, and throws at nobody', async ()
   expect(dead).toEqual([])
   expect(peer.pings).toBeGreaterThan(8)
 })
+
+test('one round trip is measured; without an answer or a connection there is none', async () => {
+  const peer = { isConnected: true, answers: true, pings: 0 }
+  const { liveness } = await watchedPeer(peer)
+  const measured = liveness.measure('peer', 1_000)
+  await vi.advanceTimersByTimeAsync(10)
+  expect(await measured).toBe(5)
+  peer.answers = false
+  const silent = liveness.measure('peer', 1_000)
+  await vi.advanceTimersByTimeAsync(1_000)
+  expect(await silent).toBeNull()
+  const unconnected = liveness.measure('other', 1_000)
+  peer.isConnected = false
+  await vi.advanceTimersByTimeAsync(1_000)
+  expect(await unconnected).toBeNull()
+  liveness.stop()
+})

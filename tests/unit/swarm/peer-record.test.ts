@@ -8,14 +8,19 @@ import {
   MAX_PROMISES,
   MAX_RECORD_BYTES,
   MAX_RECORD_TTL_MS,
+  MAX_ROUND_TRIP_MS,
+  MAX_ROUND_TRIPS,
+  ROUND_TRIP_NAME_CHARS,
 } from '../../../swarm/limits.ts'
 import {
   isFresh,
   isNewer,
   openRecord,
   type PeerRecord,
+  roundTripName,
   SIGNATURE_PREFIX,
   signRecord,
+  toldRoundTrip,
   type Verify,
 } from '../../../swarm/peer-record.ts'
 
@@ -94,6 +99,18 @@ test('a wish to let blocks go and promises to keep them come as they were said',
   expect((await openRecord(bytes, verify)).record).toEqual({ ...record, asks, promises, cached })
 })
 
+test('round trips come as they were told, by the ends of peer ids', async () => {
+  const other = '12D3KooWGa2XfCa9hzbYKgFcXyuRsVcHnYnyUgWmVnGVgnTpg1Aa'
+  const { bytes } = await signed({ ...record, roundTrips: { [roundTripName(other)]: 12, self: 0 } })
+  const opened = (await openRecord(bytes, verify)).record
+  expect(opened).toEqual({ ...record, roundTrips: { VnGVgnTpg1Aa: 12, self: 0 } })
+  expect([toldRoundTrip(opened, other), toldRoundTrip(opened, 'self'), toldRoundTrip(opened, 'toString')]).toEqual([
+    12,
+    0,
+    null,
+  ])
+})
+
 test('a record with everything in it, at long addresses, keeps to its size', async () => {
   const long = (length: number): string => 'x'.repeat(length)
   const promises = Array.from({ length: MAX_PROMISES }, () => ({ to: long(52), at: NOW }))
@@ -114,6 +131,9 @@ test('a record with everything in it, at long addresses, keeps to its size', asy
     fixed: true,
     simulated: 40,
     exact: true,
+    roundTrips: Object.fromEntries(
+      Array.from({ length: MAX_ROUND_TRIPS }, (_, i) => [String(i).padStart(ROUND_TRIP_NAME_CHARS, 'x'), 1234]),
+    ),
   }
   expect((await signed(full)).bytes.length).toBeLessThanOrEqual(MAX_RECORD_BYTES)
 })
@@ -163,6 +183,21 @@ test.each<[string, (json: Record<string, unknown>) => void, RegExp]>([
   ['too many promises', (j) => (j['promises'] = Array.from({ length: 9 }, () => ({ to: 'a', at: 1 }))), /promises/],
   ['cached spans of no model', (j) => (j['cached'] = [{ start: 4, end: 99 }]), /end/],
   ['too many cached spans', (j) => (j['cached'] = Array.from({ length: 9 }, () => ({ start: 0, end: 1 }))), /cached/],
+  ['round trips in a list', (j) => (j['roundTrips'] = [12]), /roundTrips is not an object/],
+  [
+    'too many round trips',
+    (j) => (j['roundTrips'] = Object.fromEntries(Array.from({ length: MAX_ROUND_TRIPS + 1 }, (_, i) => [`p${i}`, 1]))),
+    /roundTrips/,
+  ],
+  [
+    'a round trip to a long name',
+    (j) => (j['roundTrips'] = { ['x'.repeat(ROUND_TRIP_NAME_CHARS + 1)]: 1 }),
+    /roundTrips/,
+  ],
+  ['a negative round trip', (j) => (j['roundTrips'] = { a: -1 }), /a is not a number from 0/],
+  ['a round trip of minutes', (j) => (j['roundTrips'] = { a: MAX_ROUND_TRIP_MS + 1 }), /a is not a number from 0/],
+  ['a round trip in words', (j) => (j['roundTrips'] = { a: '12' }), /a is not a number from 0/],
+  ['half a round trip', (j) => (j['roundTrips'] = { a: 0.5 }), /a is not an integer/],
   ['a promise to nobody', (j) => (j['promises'] = [{ at: 1 }]), /to is not a text/],
   ['no model', (j) => delete j['model'], /model/],
 ])('a record with %s is refused', async (_, change, message) => {

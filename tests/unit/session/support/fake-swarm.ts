@@ -352,6 +352,9 @@ export class FakeSwarm {
     })
   }
 
+  /** From the requesting peer. */
+  rttMs: (peerId: string) => number | null = () => 1
+
   readonly directory: Directory = {
     records: (digest) =>
       [...this.#records.values()]
@@ -393,7 +396,7 @@ export class FakeSwarm {
         this.dhtQueries += 1
         return 0
       },
-      rttMs: () => 1,
+      rttMs: (peerId) => this.rttMs(peerId),
       stop: async () => undefined,
     }
   }
