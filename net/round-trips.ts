@@ -24,6 +24,8 @@ const SAMPLES = 5
 /** Told from so many on. */
 const LEAST_SAMPLES = 3
 const ANSWER_MS = 3_000
+/** Whoever has not answered by then is asked as seldom as those that have. */
+const MAX_QUICK_PINGS = 3 * LEAST_SAMPLES
 /** The median is told anew when it is off what was told by more than both. */
 const NEWS_RATIO = 0.2
 const NEWS_MS = 3
@@ -66,7 +68,7 @@ export class RoundTrips {
     if (due !== null) void this.#ask(due)
   }
 
-  /** Those with few pings yet first; of these, and of the others, whoever was asked longest ago. */
+  /** Those with too few samples first; of these, and of the others, whoever was asked longest ago. */
   #due(candidates: readonly string[]): string | null {
     const now = this.#options.now()
     const waiting = candidates
@@ -131,7 +133,7 @@ export class RoundTrips {
 }
 
 function isNew(way: Way | undefined): boolean {
-  return (way?.pings ?? 0) < LEAST_SAMPLES
+  return (way?.samples.length ?? 0) < LEAST_SAMPLES && (way?.pings ?? 0) < MAX_QUICK_PINGS
 }
 
 function isNews(ms: number, told: number | undefined): boolean {

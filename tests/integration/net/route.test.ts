@@ -65,7 +65,7 @@ test('each tells in its record how far those are that hold the blocks beside its
       return ids.filter((other) => record !== undefined && toldRoundTrip(record, other) !== null)
     })
   const [first = '', middle = '', last = ''] = ids
-  await until('all ways told', () => told().every((others) => others.length > 0) && told()[1]?.length === 2)
+  await until('all ways told', () => told().every((others) => others.length > 0) && told()[1]?.length === 2, 100_000)
   expect(told()).toEqual([[middle], [first, last], [middle]])
   // Whoever asks measures the ends itself, over the connections that it has.
   client.warm(ids)
