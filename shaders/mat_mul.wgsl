@@ -3,7 +3,7 @@
 // Out: y [T, y_stride] f32. One invocation computes a tile of four rows of w by eight rows of x in registers; written out, because
 // arrays of sums are half as fast on software adapters. Dispatch: ceil(row_count / 4) * ceil(T / 8) invocations, WORKGROUP (prelude) a workgroup, 2-D past 65,535.
 // Reference: `matMul` in tests/reference/ops.ts. The same bits as `mat_vec`: `four_rows` is the loop of both.
-// Behind `mat_frame`.
+// Behind `mat_frame`, `mat_input` and `mat_output`.
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grid: vec3u) {
   let unit = id.y * grid.x * WORKGROUP + id.x;

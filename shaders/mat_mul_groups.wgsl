@@ -3,7 +3,7 @@
 // Out: y [T, y_stride] f32. As `mat_mul`, tiles in registers, of four rows of w by four rows of x (more do not fit), but a group
 // of 32 is multiplied by its scale once. Dispatch: ceil(row_count / 4) * ceil(T / 4) invocations, WORKGROUP (prelude) a workgroup, 2-D past 65,535.
 // Reference: `matMul` in tests/reference/ops.ts. The same bits as `mat_vec_groups`: the order of both is one.
-// Behind `mat_frame`.
+// Behind `mat_frame`, `mat_input` and `mat_output`.
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grid: vec3u) {
   let unit = id.y * grid.x * WORKGROUP + id.x;

@@ -4,7 +4,7 @@
 // Out: y [T, y_stride] f32. As `mat_mul`, but four lanes share 8 rows of x: each loads every fourth and hands it on. A lane
 // computes four rows of w, a quad sixteen. Dispatch: ceil(row_count / 16) * 4 * ceil(T / 8) invocations, WORKGROUP (prelude) a workgroup.
 // Reference: `matMul` in tests/reference/ops.ts. The same bits as `mat_vec` and `mat_mul`: handing on changes no number.
-// Behind `mat_frame`.
+// Behind `mat_frame`, `mat_input` and `mat_output`.
 @compute @workgroup_size(WORKGROUP)
 fn main(
   @builtin(global_invocation_id) id: vec3u,

@@ -108,11 +108,15 @@ it('the embedded model over four spans: prompt logits and greedy ids', async () 
   }
 })
 
-it.each(['f32', 'int8'] as const)(
-  'matrices above a binding limit are cut by rows, with the same bits: %s',
-  async (format) => {
+it.each([
+  ['f32', 'separate'],
+  ['f32', 'fused'],
+  ['int8', 'separate'],
+] as const)(
+  'matrices above a binding limit are cut by rows, with the same bits: %s, %s kernels',
+  async (format, blockKernels) => {
     const limit = { f32: 640, int8: 256 }[format] * 1024
-    const result = await lab.call('cutMatrices', 'models/tinytales', format, limit)
+    const result = await lab.call('cutMatrices', 'models/tinytales', format, limit, blockKernels)
     expect(result.tableParts).toBeGreaterThan(1)
     if (format === 'f32') expect(result.gateUpParts).toBeGreaterThan(1)
     expect(result.largestBuffer).toBeLessThanOrEqual(limit)
@@ -145,6 +149,54 @@ describe('keys and values as halves', () => {
   })
 })
 
+describe('fused kernels of few rows', () => {
+  const FUSED = { blockKernels: 'fused' } as const
+
+  it.each([F32, F16, INT8, INT4, F32_LANES, F16_LANES, INT8_LANES, INT4_LANES])(
+    'matrices with what stands before and behind them, $format $variant',
+    async (options) => {
+      expect(await lab.call('kernelCases', 'fused', { ...options, ...FUSED })).toEqual([])
+    },
+  )
+
+  it.each([{ sharedHeads: 4 }, { sharedHeads: 3 }, { sharedHeads: 1 }, { sharedHeads: 4, kv: 'f16' }] as const)(
+    'attention in one kernel and a merge: %o',
+    async (options) => {
+      expect(await lab.call('kernelCases', 'attention', { ...F32, ...FUSED, ...options })).toEqual([])
+    },
+  )
+
+  it.each([
+    ['group3-bf16', F32, 7],
+    ['odd-sizes-f32', INT4, 7],
+    ['plain-tied-f32', INT4_LANES, 7],
+    ['mha-f16', { ...F16, kv: 'f16' }, 7],
+    // A bias is a dispatch more each, and keeps residual and SiLU·mul apart.
+    ['biases-f32', INT8, 14],
+  ] as const)(
+    '%s with %o: the bits of the separate ones, in at most %d dispatches a block',
+    async (name, options, most) => {
+      const { compared, differ, dispatches } = await lab.call('fused', name, options)
+      expect([compared, differ]).toEqual([11, 0])
+      expect(dispatches.fused).toBeLessThanOrEqual(most)
+      expect(dispatches.separate).toBeGreaterThanOrEqual(14)
+    },
+  )
+
+  it.each([
+    [{ ...INT4, variant: 'quads' }, 24],
+    [F32_LANES, 4],
+  ] as const)('batches: each session has the bits it has alone, %o, texts of %d tokens', async (options, tokens) => {
+    const { compared, differ } = await lab.call('interleavings', { ...options, ...FUSED }, tokens)
+    expect(differ).toBe(0)
+    expect(compared).toBeGreaterThan(10)
+  })
+
+  it.each([F32_LANES, INT4_LANES])('the canary, $format $variant', async (options) => {
+    expect((await lab.call('canary', { ...options, ...FUSED })).exact).toBe(true)
+  })
+})
+
 describe('the canary', () => {
   it.each([F32, F16, INT8, INT4, ...QUADS, F32_LANES, INT4_LANES])(
     '$format $variant: right, and the same bits',
@@ -162,7 +214,7 @@ it('kernels are timed at the first start; the second takes what was kept; nothin
   const [first, second, third] = await lab.call('tunedStarts', 'group3-bf16', 'f32')
   expect(first?.notes).toEqual([expect.stringMatching(/^Kernels chosen in [\d.]+ s, \d+ others timed: /)])
   expect(second).toEqual({ notes: [], choice: first?.choice, differ: 0 })
-  const kept = { matMul: 'threads', matVecWorkgroup: 128, matMulWorkgroup: 32 }
+  const kept = { matMul: 'threads', blockKernels: 'fused', matVecWorkgroup: 128, matMulWorkgroup: 32 }
   expect(third).toEqual({ notes: [], choice: kept, differ: 0 })
   expect(first?.differ).toBe(0)
 })

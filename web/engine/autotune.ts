@@ -112,6 +112,6 @@ function median(values: readonly number[]): number {
 }
 
 /** One line for the donor's log. */
-export function choiceText({ matMul, matVecWorkgroup, matMulWorkgroup }: KernelChoice): string {
-  return `${matMul}, workgroups of ${matVecWorkgroup} for one row and ${matMulWorkgroup} for many`
+export function choiceText({ matMul, blockKernels, matVecWorkgroup, matMulWorkgroup }: KernelChoice): string {
+  return `${matMul}, ${blockKernels}, workgroups of ${matVecWorkgroup} for one row and ${matMulWorkgroup} for many`
 }

@@ -5,6 +5,7 @@
 import type { KvFormat, LlamaConfig, WeightFormat } from '../../swarm/model/config.ts'
 import type { Gpu } from '../gpu/device.ts'
 import {
+  BLOCK_KERNELS,
   defaultChoice,
   variantsLike,
   workgroupsOf,
@@ -38,6 +39,7 @@ export function readChoice(kept: unknown, gpu: ChoosingGpu): KernelChoice | null
   const sizeOf = (value: unknown): number | null => workgroupsOf(matMul, gpu).find((size) => size === value) ?? null
   const matVecWorkgroup = sizeOf(fields['matVecWorkgroup'])
   const matMulWorkgroup = sizeOf(fields['matMulWorkgroup'])
-  if (matVecWorkgroup === null || matMulWorkgroup === null) return null
-  return { matMul, matVecWorkgroup, matMulWorkgroup }
+  const blockKernels = BLOCK_KERNELS.find((way) => way === fields['blockKernels'])
+  if (matVecWorkgroup === null || matMulWorkgroup === null || blockKernels === undefined) return null
+  return { matMul, blockKernels, matVecWorkgroup, matMulWorkgroup }
 }

@@ -7,7 +7,13 @@ import type { KvFormat, LlamaConfig, WeightFormat } from '../../swarm/model/conf
 import { ATTENTION_SPLIT } from '../../swarm/model/span-bytes.ts'
 import { spanLength, type Span } from '../../swarm/span.ts'
 import type { Gpu } from '../gpu/device.ts'
-import { defaultChoice, variantsLike, workgroupsOf, type KernelChoice } from '../gpu/kernels/kernel-choice.ts'
+import {
+  BLOCK_KERNELS,
+  defaultChoice,
+  variantsLike,
+  workgroupsOf,
+  type KernelChoice,
+} from '../gpu/kernels/kernel-choice.ts'
 import { kernelVersion } from '../gpu/kernels/kernel-set.ts'
 import { choiceText, tune, type Stage, type Trial, type Tuned } from './autotune.ts'
 import type { Forward } from './forward.ts'
@@ -144,11 +150,14 @@ function stagesFor(gpu: Gpu): Stage[] {
   return [
     {
       rows: 1,
-      candidates: (holds) =>
-        others(workgroupsOf(holds.matMul, gpu), holds.matVecWorkgroup).map((size) => ({
+      candidates: (holds) => [
+        ...others(workgroupsOf(holds.matMul, gpu), holds.matVecWorkgroup).map((size) => ({
           ...holds,
           matVecWorkgroup: size,
         })),
+        // Last: compiling the fused ones takes a software adapter, which has not much of them, longer than all the sizes.
+        ...others(BLOCK_KERNELS, holds.blockKernels).map((blockKernels) => ({ ...holds, blockKernels })),
+      ],
     },
     {
       rows: TILE_ROWS,

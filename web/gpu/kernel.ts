@@ -21,9 +21,32 @@ export interface StepShape {
 /** One dispatch, made at load or session start. */
 export interface Dispatch {
   readonly label: string
+  /** Made when it is first asked for. */
   readonly bindGroup: GPUBindGroup
-  /** Chooses the variant and the number of invocations for this step. */
-  readonly plan: (step: StepShape) => { kernel: Kernel; invocations: number }
+  /** Chooses the variant and the number of invocations for this step; null: it has no part in such a step. */
+  readonly plan: (step: StepShape) => { kernel: Kernel; invocations: number } | null
+}
+
+export function makeDispatch(label: string, bind: () => GPUBindGroup, plan: Dispatch['plan']): Dispatch {
+  let bound: GPUBindGroup | null = null
+  return {
+    label,
+    get bindGroup() {
+      return (bound ??= bind())
+    },
+    plan,
+  }
+}
+
+/** The same dispatches, but only in steps that `has` says yes to. */
+export function onlyWhere(has: (step: StepShape) => boolean, dispatches: readonly Dispatch[]): Dispatch[] {
+  return dispatches.map((dispatch) =>
+    makeDispatch(
+      dispatch.label,
+      () => dispatch.bindGroup,
+      (step) => (has(step) ? dispatch.plan(step) : null),
+    ),
+  )
 }
 
 /** More workgroups than this in one dimension are refused, on some engines without an error: the rest goes to y. */
@@ -32,7 +55,9 @@ const MAX_GRID = 65_535
 const COMPUTE_STAGE = 4
 
 export function encode(pass: GPUComputePassEncoder, dispatch: Dispatch, step: StepShape): void {
-  const { kernel, invocations } = dispatch.plan(step)
+  const planned = dispatch.plan(step)
+  if (planned === null) return
+  const { kernel, invocations } = planned
   const groups = Math.ceil(invocations / kernel.workgroupSize)
   const x = Math.min(groups, MAX_GRID)
   pass.setPipeline(kernel.pipeline)

@@ -5,6 +5,7 @@ import { Forward, type SessionPlan } from '../../../web/engine/forward.ts'
 import { KvBudget, type KvCache } from '../../../web/engine/kv-cache.ts'
 import { SpanWeights } from '../../../web/engine/weights.ts'
 import type { Gpu } from '../../../web/gpu/device.ts'
+import type { KernelChoice } from '../../../web/gpu/kernels/kernel-choice.ts'
 import { KernelSet, sharedHeadsOf } from '../../../web/gpu/kernels/kernel-set.ts'
 import { ok } from '../../support/span-chain.ts'
 import { FIRST_BLOCK, putBlocks, randomValues, type BenchFormat, type BlockTensors } from './block-model.ts'
@@ -20,6 +21,8 @@ export interface OursOptions {
   sessions: number
   /** Of each session. */
   maxTokens: number
+  /** Of WGSL; what it leaves out is chosen by the kind of adapter. */
+  choice?: Partial<KernelChoice>
 }
 
 /** One engine, whichever. */
@@ -54,13 +57,13 @@ export class OurGpu implements Ours {
   }
 
   static async create(gpu: Gpu, options: OursOptions): Promise<OurGpu> {
-    const { config, tensors, format, blocks, sessions, maxTokens } = options
+    const { config, tensors, format, blocks, sessions, maxTokens, choice = {} } = options
     const span = { start: FIRST_BLOCK, end: FIRST_BLOCK + blocks }
     const weights = SpanWeights.create(gpu, config, span, format)
     await putBlocks(weights, config, tensors, blocks)
     weights.finish()
     const sharedHeads = sharedHeadsOf(config.numAttentionHeads / config.numKeyValueHeads)
-    const kernels = await KernelSet.create(gpu, { format, sharedHeads })
+    const kernels = await KernelSet.create(gpu, { format, sharedHeads, choice })
     const cacheTokens = sessions * maxTokens
     const forward = new Forward(gpu, kernels, config, weights, { cacheTokens })
     const budget = new KvBudget(gpu, config, span, { cacheTokens })

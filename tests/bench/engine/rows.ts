@@ -198,7 +198,8 @@ async function wholeStep(id: string): Promise<BenchRow> {
   const lists = ours.weights.blocks.map((weights, i): Dispatch[] => {
     const { before, after } = planBlock(ours.kernels, config, weights, activations)
     const kv = ours.caches[0]!.blocks[i]!
-    return [...before, ...attention(ours.kernels, config, activations.attention, kv, own), ...after]
+    const all = [...before, ...attention(ours.kernels, config, activations.attention, kv, own), ...after]
+    return all.filter((dispatch) => dispatch.plan(step) !== null)
   })
   const kinds = lists[0]!.length
   const one = async (kind: number): Promise<number> => {

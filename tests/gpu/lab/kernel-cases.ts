@@ -9,7 +9,7 @@ import { ropeTable } from '../../../web/engine/rope-tables.ts'
 import { rowOfBest, TOP_K_HEADER } from '../../../web/engine/top-k.ts'
 import type { Gpu } from '../../../web/gpu/device.ts'
 import { attention } from '../../../web/gpu/kernels/attention.ts'
-import { embed, matMul } from '../../../web/gpu/kernels/matrix.ts'
+import { embed, matMul, matMulAdd, normGateUp, normMatMul } from '../../../web/gpu/kernels/matrix.ts'
 import { add, addBias, rmsNorm, siluMul } from '../../../web/gpu/kernels/pointwise.ts'
 import * as ops from '../../reference/ops.ts'
 import { F16_KV_TOLERANCE, F32_TOLERANCE, type KernelLab } from './kernel-lab.ts'
@@ -107,6 +107,63 @@ async function pointwiseCase(lab: KernelLab, width: number, T: number): Promise<
     y,
   )
   await lab.expectRows(`silu_mul ${width} T=${T}`, out, expected, { width, stride })
+}
+
+/** The kernels of `blockKernels: 'fused'`, T at most 3: against the reference, and the bits of the separate ones. */
+async function fusedCase(lab: KernelLab, rows: number, width: number, T: number, gpu: Gpu = lab.gpu): Promise<void> {
+  const { kernels } = lab
+  const [eps, stride, inputStride] = [1e-5, paddedWidth(rows), paddedWidth(width)]
+  const [x, weight, before] = [lab.random(T * width), lab.random(width), lab.random(T * rows)]
+  const w = lab.random(2 * rows * width)
+  const stored = lab.stored(w, width)
+  const half = w.slice(0, rows * width)
+  const matrix = lab.matrix(half, rows, width, gpu)
+  const input = { x: lab.rows(x, width), weight: lab.rows(weight, width), eps }
+  const label = `${rows}x${width} T=${T} parts=${matrix.parts.length}`
+  const normed = lab.output(T * inputStride)
+  lab.run([rmsNorm(kernels, 'norm', { ...input, y: normed, width })], step(T))
+  const expected = ops.rmsNorm(x, weight, eps)
+
+  const projected = lab.output(T * stride)
+  lab.run(normMatMul(kernels, matrix, input, projected, stride), step(T))
+  const halfStored = stored.subarray(0, rows * width)
+  await lab.expectRows(`norm and projection ${label}`, projected, ops.matMul(expected, halfStored, rows, width), {
+    width: rows,
+    stride,
+  })
+  const apart = lab.output(T * stride)
+  lab.run(matMul(kernels, matrix, normed, apart, stride), step(T))
+  await lab.expectSameBits(`norm and projection ${label} against both apart`, projected, apart)
+
+  const [sum, sumApart] = [lab.rowsBetween(before, rows, stride), lab.rowsBetween(before, rows, stride)]
+  lab.run(matMulAdd(kernels, matrix, input.x, sum, stride), step(T))
+  await lab.expectRows(
+    `projection and residual ${label}`,
+    sum,
+    ops.add(before, ops.matMul(x, halfStored, rows, width)),
+    { width: rows, stride },
+  )
+  const toAdd = lab.rowsBetween(new Float32Array(T * rows), rows, stride, 0)
+  lab.run([...matMul(kernels, matrix, input.x, toAdd, stride), add(kernels, 'add', sumApart, toAdd, rows)], step(T))
+  await lab.expectSameBits(`projection and residual ${label} against both apart`, sum, sumApart)
+
+  if (matrix.parts.length > 1) return
+  const both = lab.matrix(w, 2 * rows, width)
+  const mlp = lab.output(T * stride)
+  lab.run(normGateUp(kernels, both, input, mlp, stride), step(T))
+  const part = (from: number): Float64Array =>
+    ops.matMul(expected, stored.subarray(from * width, (from + rows) * width), rows, width)
+  const layout = { width: rows, stride }
+  await lab.expectRows(`norm, gate, up and silu ${label}`, mlp, ops.siluMul(part(0), part(rows)), layout)
+  const [gateUp, mlpApart] = [lab.output(T * 2 * rows), lab.output(T * stride)]
+  lab.run(
+    [
+      ...matMul(kernels, both, normed, gateUp, 2 * rows),
+      siluMul(kernels, 'silu', { gateUp, out: mlpApart, width: rows }),
+    ],
+    step(T),
+  )
+  await lab.expectSameBits(`norm, gate, up and silu ${label} against all apart`, mlp, mlpApart)
 }
 
 interface AttentionCase {
@@ -248,6 +305,15 @@ export const KERNEL_CASES: Readonly<Record<string, Case[]>> = {
     (lab) => matMulCase(lab, 1003, 84, 9),
     (lab) => matMulCase(lab, 61, 50, 5, smallGpu(lab.gpu, 4096)),
   ],
+  fused: [
+    (lab) => fusedCase(lab, 1, 1, 1),
+    (lab) => fusedCase(lab, 7, 5, 3),
+    (lab) => fusedCase(lab, 222, 84, 2),
+    (lab) => fusedCase(lab, 85, 222, 3),
+    (lab) => fusedCase(lab, 1003, 84, 1),
+    (lab) => fusedCase(lab, 130, 1536, 1),
+    (lab) => fusedCase(lab, 61, 50, 2, smallGpu(lab.gpu, 4096)),
+  ],
   rms_norm: [
     (lab) => rmsNormCase(lab, 1, 1),
     (lab) => rmsNormCase(lab, 84, 5),
@@ -261,10 +327,10 @@ export const KERNEL_CASES: Readonly<Record<string, Case[]>> = {
   ],
   attention: [
     (lab) => attentionCase(lab, { heads: 4, kvHeads: 4, headDim: 16, steps: [1, 1, 1] }),
-    (lab) => attentionCase(lab, { heads: 9, kvHeads: 3, headDim: 16, steps: [40, 1, 7] }),
-    (lab) => attentionCase(lab, { heads: 4, kvHeads: 1, headDim: 18, steps: [126, 1, 5], first: 3 }),
+    (lab) => attentionCase(lab, { heads: 9, kvHeads: 3, headDim: 16, steps: [40, 1, 3, 7] }),
+    (lab) => attentionCase(lab, { heads: 4, kvHeads: 1, headDim: 18, steps: [126, 1, 2, 5, 1], first: 3 }),
     (lab) => attentionCase(lab, { heads: 6, kvHeads: 3, headDim: 14, steps: [5, 1] }),
-    (lab) => attentionCase(lab, { heads: 8, kvHeads: 1, headDim: 24, steps: [64, 64, 1, 2, 64] }),
+    (lab) => attentionCase(lab, { heads: 8, kvHeads: 1, headDim: 24, steps: [64, 63, 3, 1, 2, 64] }),
     (lab) => attentionCase(lab, { heads: 2, kvHeads: 2, headDim: 2, steps: [127, 1, 1, 1] }),
     (lab) => attentionCase(lab, { heads: 3, kvHeads: 1, headDim: 6, steps: [64, 64, 64, 64, 64, 1] }),
   ],

@@ -68,6 +68,14 @@ export class KernelLab {
     return this.upload(new Float32Array(length + GUARD).fill(POISON))
   }
 
+  /** These rows at `stride`, with `between` between them and a guard behind, for a kernel that changes them in place. */
+  rowsBetween(values: Float32Array, width: number, stride: number, between = POISON): GPUBuffer {
+    const rows = values.length / width
+    const all = new Float32Array(rows * stride + GUARD).fill(between, 0, rows * stride).fill(POISON, rows * stride)
+    for (let t = 0; t < rows; t += 1) all.set(values.subarray(t * width, (t + 1) * width), t * stride)
+    return this.upload(all)
+  }
+
   matrix(values: Float32Array, rows: number, width: number, gpu: Gpu = this.gpu): Matrix {
     const matrix = createMatrix(gpu, 'matrix', rows, width, this.format)
     for (const { buffer, scales } of matrix.parts)

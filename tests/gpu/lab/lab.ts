@@ -15,6 +15,7 @@ import type { Gpu } from '../../../web/gpu/device.ts'
 import { openGpu } from '../../../web/gpu/device.ts'
 import {
   MAT_MUL_VARIANTS,
+  type BlockKernels,
   workgroupsOf,
   type KernelChoice,
   type MatMulVariant,
@@ -30,6 +31,7 @@ import { prefixRules } from '../../support/prefix-rules.ts'
 import { runnerRules, type MakeChain } from '../../support/runner-rules.ts'
 import { BufferCount } from './counted-gpu.ts'
 import { seededRandom } from '../../unit/swarm/planner/support.ts'
+import { fusedAgainstSeparate, type FusedResult } from './fused-lab.ts'
 import { KERNEL_CASES } from './kernel-cases.ts'
 import { measureMemory, type MemoryResult } from './memory-lab.ts'
 import { KernelLab } from './kernel-lab.ts'
@@ -64,6 +66,8 @@ export interface ModelOptions {
   sharedHeads?: number
   /** Invocations in a workgroup of the matrix kernels; those of the default where it is left out. */
   workgroup?: number
+  /** Those of the adapter where it is left out. */
+  blockKernels?: BlockKernels
 }
 
 export interface FixtureResult {
@@ -93,12 +97,9 @@ export function createLab(read: ReadFile) {
     },
 
     /** Mismatches of one group of kernel cases; empty when all agree. */
-    kernelCases(
-      group: string,
-      { format, variant, workgroup, kv = 'f32', sharedHeads = 4 }: ModelOptions,
-    ): Promise<string[]> {
+    kernelCases(group: string, { format, kv = 'f32', sharedHeads = 4, ...options }: ModelOptions): Promise<string[]> {
       return checked(async (found) => {
-        const kernels = await KernelSet.create(found, { format, kv, sharedHeads, choice: choiceOf(variant, workgroup) })
+        const kernels = await KernelSet.create(found, { format, kv, sharedHeads, choice: choiceOf(options) })
         const failures: string[] = []
         for (const run of KERNEL_CASES[group]!) {
           const lab = new KernelLab(found, kernels, format, kv)
@@ -111,7 +112,7 @@ export function createLab(read: ReadFile) {
       })
     },
 
-    fixture(name: string, { format, variant, kv = 'f32' }: ModelOptions): Promise<FixtureResult> {
+    fixture(name: string, { format, kv = 'f32', ...chosen }: ModelOptions): Promise<FixtureResult> {
       return checked(async (found) => {
         const folder = fixtureFolder(name)
         const model = await readModel(read, folder)
@@ -121,7 +122,7 @@ export function createLab(read: ReadFile) {
         const options = {
           format,
           kv,
-          choice: { matMul: variant },
+          choice: choiceOf(chosen),
           cacheTokens: 200,
           ropeFrequencies: Float32Array.from(fixtureFrequencies(model.config, name)),
         }
@@ -235,13 +236,14 @@ export function createLab(read: ReadFile) {
       folder: string,
       format: WeightFormat,
       bindingBytes: number,
+      blockKernels: BlockKernels,
     ): Promise<{ tableParts: number; gateUpParts: number; largestBuffer: number; differ: number; logits: number }> {
       return checked(async (found) => {
         const model = await readModel(read, folder)
         const whole = await bothSteps(found, model, format)
         const tight = withLimits(found, { maxStorageBufferBindingSize: bindingBytes, maxBufferSize: 2 * bindingBytes })
         const largest = largestStorage(found)
-        const cut = await bothSteps(tight, model, format)
+        const cut = await bothSteps(tight, model, format, blockKernels)
         largest.stop()
         return {
           tableParts: cut.weights.embedding?.parts.length ?? 0,
@@ -256,15 +258,15 @@ export function createLab(read: ReadFile) {
     /** The canary as a tab runs it; `isExact` of its result, and what it takes by the count that donors plan with. */
     canary({
       format,
-      variant,
       kv = 'f32',
+      ...chosen
     }: ModelOptions): Promise<{ exact: boolean; taken: number; planned: number; ms: number }> {
       return checked(async (found) => {
         const count = new BufferCount(found)
         const started = performance.now()
         const weights = SpanWeights.create(found, CANARY, CANARY_SPAN, format)
         await putCanary(weights)
-        const options = { cacheTokens: CANARY_CACHE_TOKENS, choice: { matMul: variant }, kv }
+        const options = { cacheTokens: CANARY_CACHE_TOKENS, choice: choiceOf(chosen), kv }
         const runner = await createSpanRunner(found, CANARY, weights, options)
         const { exact } = await runCanary(runner, format, kv)
         await runner.dispose()
@@ -306,7 +308,11 @@ export function createLab(read: ReadFile) {
         }
         const plain = await start(null)
         const results: { notes: string[]; choice: KernelChoice; differ: number }[] = []
-        for (const kept of [null, null, { matMul: 'threads', matVecWorkgroup: 128, matMulWorkgroup: 32 } as const]) {
+        for (const kept of [
+          null,
+          null,
+          { matMul: 'threads', blockKernels: 'fused', matVecWorkgroup: 128, matMulWorkgroup: 32 } as const,
+        ]) {
           if (kept !== null) await store.set(keptUnder, kept)
           const notes: string[] = []
           const tuning = { store: watched, chosen: new Map(), again: false, onNote: (text: string) => notes.push(text) }
@@ -337,13 +343,13 @@ export function createLab(read: ReadFile) {
     },
 
     /** Sessions batched at random against each alone, on a small model. */
-    interleavings({ format, variant, kv = 'f32' }: ModelOptions, tokens: number): Promise<InterleavingResult> {
+    interleavings({ format, kv = 'f32', ...chosen }: ModelOptions, tokens: number): Promise<InterleavingResult> {
       return checked(async (found) => {
         const model = await readModel(read, fixtureFolder('group3-bf16'))
         const chain = await Chain.create(found, model, {
           format,
           kv,
-          choice: { matMul: variant },
+          choice: choiceOf(chosen),
           cacheTokens: 240,
           cuts: [],
         })
@@ -352,6 +358,14 @@ export function createLab(read: ReadFile) {
         const result = await randomInterleavings(chain.runners[0]!, options)
         await chain.dispose()
         return result
+      })
+    },
+
+    /** A model's steps of few rows, fused against separate: see `fused-lab.ts`. */
+    fused(name: string, { format, kv = 'f32', ...chosen }: ModelOptions): Promise<FusedResult> {
+      return checked(async (found) => {
+        const model = await readModel(read, fixtureFolder(name))
+        return fusedAgainstSeparate(found, model, { format, kv, choice: choiceOf(chosen) })
       })
     },
 
@@ -392,8 +406,12 @@ export function createLab(read: ReadFile) {
   }
 }
 
-function choiceOf(matMul: MatMulVariant, workgroup?: number): Partial<KernelChoice> {
-  return workgroup === undefined ? { matMul } : { matMul, matVecWorkgroup: workgroup, matMulWorkgroup: workgroup }
+function choiceOf({ variant, workgroup, blockKernels }: Omit<ModelOptions, 'format' | 'kv'>): Partial<KernelChoice> {
+  return {
+    matMul: variant,
+    ...(workgroup === undefined ? {} : { matVecWorkgroup: workgroup, matMulWorkgroup: workgroup }),
+    ...(blockKernels === undefined ? {} : { blockKernels }),
+  }
 }
 
 /** Logits of a prefill of eight tokens and of a step of one. */
@@ -401,10 +419,12 @@ async function bothSteps(
   found: Gpu,
   model: ModelFiles,
   format: WeightFormat,
+  blockKernels: BlockKernels = 'separate',
 ): Promise<{ rows: LogitsRow[]; weights: SpanWeights }> {
   const span = { start: 0, end: model.config.numHiddenLayers }
   const weights = await loadWeights(found, model, span, format)
-  const chain = new Chain(model.config, [await createSpanRunner(found, model.config, weights, { cacheTokens: 16 })])
+  const options = { cacheTokens: 16, choice: { blockKernels } }
+  const chain = new Chain(model.config, [await createSpanRunner(found, model.config, weights, options)])
   const session = await chain.open(16)
   const rows = [await session.step([1, 2, 3, 4, 5, 6, 7, 8]), await session.step([9])]
   await chain.dispose()

@@ -1,11 +1,16 @@
 /**
- * Rotary embedding with the KV write, and the four kernels of attention. Decode and prefill are the same dispatches; only
- * `StepShape` differs.
+ * Rotary embedding with the KV write, and attention: three kernels and a merge, or, for few rows and `blockKernels: 'fused'`, one and the
+ * merge, with the same bits.
  */
 import type { LlamaConfig } from '../../../swarm/model/config.ts'
 import { ATTENTION_SPLIT, paddedWidth } from '../../../swarm/model/span-bytes.ts'
-import type { Dispatch } from '../kernel.ts'
+import type { Dispatch, StepShape } from '../kernel.ts'
+import { onlyWhere } from '../kernel.ts'
 import type { KernelSet } from './kernel-set.ts'
+import { isFused } from './matrix.ts'
+
+/** Of `attention_split`: one for each split of the heads that share a KV head. */
+const SPLIT_WORKGROUP = 64
 
 /** Keys and values of one session in one block: `[maxTokens, numKeyValueHeads, padded headDim]` each, f32 or f16. */
 export interface KvBuffers {
@@ -48,25 +53,26 @@ export function attention(
   const chunks = Math.ceil(group / kernels.sharedHeads)
   const shape = { heads, group, kv_heads: numKeyValueHeads, chunks, d4: dStride / 4 }
   const allHeads = heads + 2 * numKeyValueHeads
-  return [
-    kernels.dispatch(
-      'rope',
-      'rope',
-      {
-        heads,
-        kv_heads: numKeyValueHeads,
-        head_dim: headDim,
-        d_stride: dStride,
-        qkv_stride: allHeads * headDim,
-      },
-      [buffers.qkv, buffers.ropeTable, buffers.q, kv.k, kv.v],
-      ({ rows }) => (rows * allHeads * headDim) / 2,
-      step,
-    ),
+  const scale = 1 / Math.sqrt(headDim)
+  const rope = kernels.dispatch(
+    'rope',
+    'rope',
+    {
+      heads,
+      kv_heads: numKeyValueHeads,
+      head_dim: headDim,
+      d_stride: dStride,
+      qkv_stride: allHeads * headDim,
+    },
+    [buffers.qkv, buffers.ropeTable, buffers.q, kv.k, kv.v],
+    ({ rows }) => (rows * allHeads * headDim) / 2,
+    step,
+  )
+  const separate = [
     kernels.dispatch(
       'attentionScores',
       'attention scores',
-      { ...shape, scale: 1 / Math.sqrt(headDim) },
+      { ...shape, scale },
       [buffers.q, kv.k, buffers.scores],
       ({ rows, splits }) => rows * numKeyValueHeads * chunks * splits * (ATTENTION_SPLIT / 4),
       step,
@@ -87,13 +93,23 @@ export function attention(
       ({ rows, splits }) => rows * numKeyValueHeads * chunks * splits * (dStride / 4),
       step,
     ),
-    kernels.dispatch(
-      'attentionMerge',
-      'attention merge',
-      { heads, head_dim: headDim, d_stride: dStride, out_stride: paddedWidth(heads * headDim) },
-      [buffers.stats, buffers.partial, buffers.out],
-      ({ rows }) => rows * heads * headDim,
-      step,
-    ),
   ]
+  const split = kernels.dispatch(
+    'attentionSplit',
+    'attention split',
+    { ...shape, scale },
+    [buffers.q, kv.k, kv.v, buffers.stats, buffers.partial],
+    ({ rows, splits }) => rows * numKeyValueHeads * chunks * splits * SPLIT_WORKGROUP,
+    step,
+  )
+  const merge = kernels.dispatch(
+    'attentionMerge',
+    'attention merge',
+    { heads, head_dim: headDim, d_stride: dStride, out_stride: paddedWidth(heads * headDim) },
+    [buffers.stats, buffers.partial, buffers.out],
+    ({ rows }) => rows * heads * headDim,
+    step,
+  )
+  const fused = (part: StepShape): boolean => isFused(kernels, part)
+  return [rope, ...onlyWhere(fused, [split]), ...onlyWhere((part) => !fused(part), separate), merge]
 }

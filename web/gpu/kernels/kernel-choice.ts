@@ -12,8 +12,16 @@ import type { Gpu } from '../device.ts'
 export const MAT_MUL_VARIANTS = ['threads', 'quads', 'lanes'] as const
 export type MatMulVariant = (typeof MAT_MUL_VARIANTS)[number]
 
+/**
+ * How a block takes steps of few rows: `separate`, an operation a dispatch, or `fused` in half as many, for GPUs, where each dispatch
+ * costs: norms go into the projections behind them, residuals and SiLU·mul into those before, scores and softmax into attention's values.
+ */
+export const BLOCK_KERNELS = ['separate', 'fused'] as const
+export type BlockKernels = (typeof BLOCK_KERNELS)[number]
+
 export interface KernelChoice {
   matMul: MatMulVariant
+  blockKernels: BlockKernels
   /** Invocations in a workgroup of the matrix kernel for few rows: decode. */
   matVecWorkgroup: number
   /** Of the one for many: prefill and batches. */
@@ -31,7 +39,9 @@ const FIRST_WORKGROUP: Readonly<Record<MatMulVariant, number>> = { threads: 16, 
 /** What this adapter has when nothing was measured; `given` goes first. */
 export function defaultChoice(gpu: Pick<Gpu, 'software' | 'quads'>, given: Partial<KernelChoice> = {}): KernelChoice {
   const matMul = given.matMul ?? (gpu.software ? (gpu.quads ? 'quads' : 'threads') : 'lanes')
-  return { matMul, matVecWorkgroup: FIRST_WORKGROUP[matMul], matMulWorkgroup: FIRST_WORKGROUP[matMul], ...given }
+  const workgroup = FIRST_WORKGROUP[matMul]
+  const blockKernels = gpu.software ? 'separate' : 'fused'
+  return { matMul, blockKernels, matVecWorkgroup: workgroup, matMulWorkgroup: workgroup, ...given }
 }
 
 /** Variants whose results are those of `variant` to the bit, and which this adapter can run. */

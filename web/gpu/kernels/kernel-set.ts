@@ -7,17 +7,22 @@ import addBiasSource from '../../../shaders/add_bias.wgsl?raw'
 import mergeSource from '../../../shaders/attention_merge.wgsl?raw'
 import scoresSource from '../../../shaders/attention_scores.wgsl?raw'
 import softmaxSource from '../../../shaders/attention_softmax.wgsl?raw'
+import splitSource from '../../../shaders/attention_split.wgsl?raw'
 import valuesSource from '../../../shaders/attention_values.wgsl?raw'
 import embedSource from '../../../shaders/embed.wgsl?raw'
 import kvF16Source from '../../../shaders/kv_f16.wgsl?raw'
 import kvF32Source from '../../../shaders/kv_f32.wgsl?raw'
 import fourRowsSource from '../../../shaders/four_rows.wgsl?raw'
 import matFrameSource from '../../../shaders/mat_frame.wgsl?raw'
+import matInputSource from '../../../shaders/mat_input.wgsl?raw'
+import matInputNormSource from '../../../shaders/mat_input_norm.wgsl?raw'
 import matMulSource from '../../../shaders/mat_mul.wgsl?raw'
 import matMulGroupsSource from '../../../shaders/mat_mul_groups.wgsl?raw'
 import matMulGroupsQuadsSource from '../../../shaders/mat_mul_groups_quads.wgsl?raw'
 import matMulLanesSource from '../../../shaders/mat_mul_lanes.wgsl?raw'
 import matMulQuadsSource from '../../../shaders/mat_mul_quads.wgsl?raw'
+import matOutputSource from '../../../shaders/mat_output.wgsl?raw'
+import matOutputSiluSource from '../../../shaders/mat_output_silu.wgsl?raw'
 import matVecSource from '../../../shaders/mat_vec.wgsl?raw'
 import matVecGroupsSource from '../../../shaders/mat_vec_groups.wgsl?raw'
 import rmsNormSource from '../../../shaders/rms_norm.wgsl?raw'
@@ -31,8 +36,9 @@ import weightsInt4Source from '../../../shaders/weights_int4.wgsl?raw'
 import weightsInt8Source from '../../../shaders/weights_int8.wgsl?raw'
 import type { KvFormat, WeightFormat } from '../../../swarm/model/config.ts'
 import type { Gpu } from '../device.ts'
+import { assert } from '../../../swarm/errors.ts'
 import type { Dispatch, StepShape } from '../kernel.ts'
-import { Kernel } from '../kernel.ts'
+import { Kernel, makeDispatch } from '../kernel.ts'
 import { defaultChoice, MAT_MUL_VARIANTS, type KernelChoice, type MatMulVariant } from './kernel-choice.ts'
 
 /** What one unit of a matrix kernel takes: rows of w by rows of x, and so many invocations work on it. */
@@ -40,14 +46,17 @@ export interface Tile {
   rows: number
   tokens: number
   lanes: number
+  /** All of a workgroup take the same rows of x: those of w are filled up to whole workgroups. */
+  oneToken: boolean
 }
 
 function tilesOf(format: WeightFormat, variant: MatMulVariant): { vec: Tile; mul: Tile } {
   const lanes = variant === 'lanes' ? 32 : 1
-  const vec = { rows: 4, tokens: 1, lanes }
+  const vec = { rows: 4, tokens: 1, lanes, oneToken: true }
   // Sums of groups take registers of their own.
   const tokens = hasScales(format) && variant !== 'lanes' ? 4 : 8
-  return { vec, mul: variant === 'quads' ? { rows: 16, tokens, lanes: 4 } : { rows: 4, tokens, lanes } }
+  const mul = variant === 'quads' ? { rows: 16, tokens, lanes: 4 } : { rows: 4, tokens, lanes }
+  return { vec, mul: { ...mul, oneToken: variant === 'lanes' } }
 }
 
 function hasScales(format: WeightFormat): boolean {
@@ -71,30 +80,48 @@ export function sharedHeadsOf(group: number): number {
   return Math.ceil(group / Math.ceil(group / 4))
 }
 
-function sources(format: WeightFormat, choice: KernelChoice, kv: KvFormat, sharedHeads: number) {
+function sources(format: WeightFormat, choice: Omit<KernelChoice, 'blockKernels'>, kv: KvFormat, sharedHeads: number) {
   const { matMul: variant, matVecWorkgroup, matMulWorkgroup } = choice
   const weights = WEIGHT_SOURCES[format]
   const attention = (source: string): string =>
     `const HEADS = ${sharedHeads}u;\n${KV_SOURCES[kv]}\n${fourRowsSource}\n${source}`
-  const sized = (workgroup: number, code: string): string => `const WORKGROUP = ${workgroup}u;\n${code}`
-  const lanes = (tokens: number): string => `const TOKENS = ${tokens}u;\n${weights}\n${matMulLanesSource}`
-  const threads = (source: string, ofGroups: string): string =>
-    `${weights}\n${fourRowsSource}\n${matFrameSource}\n${hasScales(format) ? ofGroups : source}`
-  const matMul = {
-    threads: (): string => sized(matMulWorkgroup, threads(matMulSource, matMulGroupsSource)),
-    quads: (): string =>
-      `enable subgroups;\n${sized(matMulWorkgroup, threads(matMulQuadsSource, matMulGroupsQuadsSource))}`,
-    lanes: (): string => sized(matMulWorkgroup, lanes(8)),
-  }
+  const scaled = hasScales(format)
+  const matrix = (
+    workgroup: number,
+    loop: string,
+    { input = matInputSource, output = matOutputSource, added = false } = {},
+  ) =>
+    [
+      `const WORKGROUP = ${workgroup}u;\nconst ADDED = ${added};`,
+      weights,
+      fourRowsSource,
+      matFrameSource,
+      input,
+      output,
+      loop,
+    ].join('\n')
+  const lanes = (tokens: number): string => `const TOKENS = ${tokens}u;\n${matMulLanesSource}`
+  const vecLoop = variant === 'lanes' ? lanes(1) : scaled ? matVecGroupsSource : matVecSource
+  const mulLoop = {
+    threads: scaled ? matMulGroupsSource : matMulSource,
+    quads: scaled ? matMulGroupsQuadsSource : matMulQuadsSource,
+    lanes: lanes(8),
+  }[variant]
+  // Behind what the format binds.
+  const norm = matInputNormSource.replace('@binding(NORM)', `@binding(${scaled ? 6 : 5})`)
   return {
     embed: `${weights}\n${embedSource}`,
     rmsNorm: rmsNormSource,
-    matVec: sized(matVecWorkgroup, variant === 'lanes' ? lanes(1) : threads(matVecSource, matVecGroupsSource)),
-    matMul: matMul[variant](),
+    matVec: matrix(matVecWorkgroup, vecLoop),
+    matVecNorm: matrix(matVecWorkgroup, vecLoop, { input: norm }),
+    matVecAdd: matrix(matVecWorkgroup, vecLoop, { added: true }),
+    matVecSilu: matrix(matVecWorkgroup, vecLoop, { input: norm, output: matOutputSiluSource }),
+    matMul: `${variant === 'quads' ? 'enable subgroups;\n' : ''}${matrix(matMulWorkgroup, mulLoop)}`,
     rope: kv === 'f16' ? ropeF16Source : ropeSource,
     attentionScores: attention(scoresSource),
     attentionSoftmax: softmaxSource,
     attentionValues: attention(valuesSource),
+    attentionSplit: attention(splitSource),
     attentionMerge: mergeSource,
     siluMul: siluMulSource,
     add: addSource,
@@ -120,6 +147,9 @@ const STEP_BYTES = 16
 
 export type KernelName = keyof ReturnType<typeof sources>
 
+/** What only `blockKernels: 'fused'` runs. */
+const FUSED: ReadonlySet<string> = new Set<KernelName>(['matVecNorm', 'matVecAdd', 'matVecSilu', 'attentionSplit'])
+
 export interface KernelSetOptions {
   format: WeightFormat
   /** f32 where it is left out. */
@@ -141,7 +171,7 @@ export class KernelSet {
   /** By their text: choices differ in few of them. */
   readonly #compiled = new Map<string, Promise<Kernel>>()
   #choice: KernelChoice
-  #kernels!: Readonly<Record<KernelName, Kernel>>
+  #kernels: Readonly<Partial<Record<KernelName, Kernel>>> = {}
   /** Equal params share one uniform: a model's blocks differ only in their weights. */
   readonly #params = new Map<string, GPUBuffer>()
 
@@ -164,16 +194,17 @@ export class KernelSet {
     return this.#choice
   }
 
-  /** Of `matVec` and `matMul`. */
+  /** Of `matVec*` and `matMul`. */
   get tiles(): { vec: Tile; mul: Tile } {
     return tilesOf(this.#format, this.#choice.matMul)
   }
 
   /** Compiles what this choice has and the ones before did not. Dispatches made before and after run its kernels from then on. */
   async use(choice: KernelChoice): Promise<void> {
-    const named = Object.entries(sources(this.#format, choice, this.#kv, this.sharedHeads))
+    const all = Object.entries(sources(this.#format, choice, this.#kv, this.sharedHeads))
+    const named = all.filter(([name]) => choice.blockKernels === 'fused' || !FUSED.has(name))
     const compiled = await Promise.all(named.map(async ([name, code]) => [name, await this.#compile(name, code)]))
-    this.#kernels = Object.fromEntries(compiled) as Record<KernelName, Kernel>
+    this.#kernels = Object.fromEntries(compiled) as Partial<Record<KernelName, Kernel>>
     this.#choice = choice
   }
 
@@ -184,7 +215,9 @@ export class KernelSet {
   }
 
   kernel(name: KernelName): Kernel {
-    return this.#kernels[name]
+    const kernel = this.#kernels[name]
+    assert(kernel !== undefined, `${name} is among the kernels chosen`)
+    return kernel
   }
 
   /** One dispatch of kernel `name`; `buffers` follow params and `step` in the order of the kernel's bindings. */
@@ -196,8 +229,11 @@ export class KernelSet {
     invocations: (step: StepShape) => number,
     step: GPUBuffer = this.#step,
   ): Dispatch {
-    const bindGroup = this.bindGroup(name, label, params, buffers, step)
-    return { label, bindGroup, plan: (shape) => ({ kernel: this.#kernels[name], invocations: invocations(shape) }) }
+    return makeDispatch(
+      label,
+      () => this.bindGroup(name, label, params, buffers, step),
+      (shape) => ({ kernel: this.kernel(name), invocations: invocations(shape) }),
+    )
   }
 
   bindGroup(
@@ -207,7 +243,7 @@ export class KernelSet {
     buffers: readonly GPUBuffer[],
     step: GPUBuffer = this.#step,
   ): GPUBindGroup {
-    const kernel = this.#kernels[name]
+    const kernel = this.kernel(name)
     return kernel.bind(label, [this.#paramsBuffer(kernel.packParams(params)), step, ...buffers])
   }
 

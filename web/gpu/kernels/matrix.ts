@@ -8,7 +8,8 @@ import { paddedWidth, rowBytes, scaleBytes, storedWidth } from '../../../swarm/m
 import type { StoredRows } from '../../../swarm/model/tensors.ts'
 import { storageBuffer } from '../buffers.ts'
 import type { Gpu } from '../device.ts'
-import type { Dispatch } from '../kernel.ts'
+import type { Dispatch, Kernel, StepShape } from '../kernel.ts'
+import { makeDispatch } from '../kernel.ts'
 import type { KernelSet, Tile } from './kernel-set.ts'
 
 export interface MatrixPart {
@@ -107,22 +108,94 @@ export function embed(kernels: KernelSet, table: Matrix, tokens: GPUBuffer, hidd
 /** y `[T, yStride]` = x `[T, width]` · matrixᵀ, one dispatch for each part. */
 export function matMul(kernels: KernelSet, matrix: Matrix, x: GPUBuffer, y: GPUBuffer, yStride: number): Dispatch[] {
   assert(yStride >= matrix.rows, `${matrix.label}: ${matrix.rows} rows into a stride of ${yStride}`)
+  return matrix.parts.map((part) => {
+    const params = partParams(matrix, part, yStride)
+    return makeDispatch(
+      matrix.label,
+      // The layouts of both kernels are the same, so one bind group serves both.
+      () => kernels.bindGroup('matVec', matrix.label, params, bound(part, x, y)),
+      ({ rows }) => {
+        const name = isFew(rows) ? 'matVec' : 'matMul'
+        return planPart(kernels.kernel(name), isFew(rows) ? kernels.tiles.vec : kernels.tiles.mul, part, rows)
+      },
+    )
+  })
+}
+
+function isFew(rows: number): boolean {
+  return rows < MAT_MUL_MIN_ROWS
+}
+
+/** Whether such a step goes through the fused kernels: these here and `attention_split`. */
+export function isFused(kernels: KernelSet, { rows }: StepShape): boolean {
+  return kernels.choice.blockKernels === 'fused' && isFew(rows)
+}
+
+/** What goes into a projection of few rows in place of x: its norm. */
+export interface NormInput {
+  x: GPUBuffer
+  weight: GPUBuffer
+  eps: number
+}
+
+/** For few rows: y `[T, yStride]` = norm(x) · matrixᵀ. */
+export function normMatMul(
+  kernels: KernelSet,
+  matrix: Matrix,
+  input: NormInput,
+  y: GPUBuffer,
+  yStride: number,
+): Dispatch[] {
+  return fewRows(kernels, 'matVecNorm', matrix, { x: input.x, y, yStride, norm: input })
+}
+
+/** For few rows: y `[T, yStride]` += x `[T, width]` · matrixᵀ. */
+export function matMulAdd(kernels: KernelSet, matrix: Matrix, x: GPUBuffer, y: GPUBuffer, yStride: number): Dispatch[] {
+  return fewRows(kernels, 'matVecAdd', matrix, { x, y, yStride, norm: null })
+}
+
+/**
+ * For few rows: y `[T, yStride]` = silu(gate) · up, both of norm(x) · matrixᵀ, gate rows first. A matrix in several parts has a gate row
+ * and its up row in two of them and cannot go this way.
+ */
+export function normGateUp(
+  kernels: KernelSet,
+  matrix: Matrix,
+  input: NormInput,
+  y: GPUBuffer,
+  yStride: number,
+): Dispatch[] {
+  assert(matrix.parts.length === 1, `${matrix.label} is whole`)
+  return fewRows(kernels, 'matVecSilu', matrix, { x: input.x, y, yStride, norm: input })
+}
+
+function fewRows(
+  kernels: KernelSet,
+  name: 'matVecNorm' | 'matVecAdd' | 'matVecSilu',
+  matrix: Matrix,
+  { x, y, yStride, norm }: { x: GPUBuffer; y: GPUBuffer; yStride: number; norm: NormInput | null },
+): Dispatch[] {
+  return matrix.parts.map((part) => {
+    const own = norm === null ? {} : { width: matrix.width, eps: norm.eps }
+    const params = { ...partParams(matrix, part, yStride), ...own }
+    const buffers = [...bound(part, x, y), ...(norm === null ? [] : [norm.weight])]
+    return makeDispatch(
+      `${matrix.label}, ${name}`,
+      () => kernels.bindGroup(name, matrix.label, params, buffers),
+      ({ rows }) => (isFew(rows) ? planPart(kernels.kernel(name), kernels.tiles.vec, part, rows) : null),
+    )
+  })
+}
+
+function partParams(matrix: Matrix, { rowStart, rowCount }: MatrixPart, yStride: number): Record<string, number> {
   const width4 = paddedWidth(matrix.width) / 4
   const w4 = storedWidth(matrix.width, matrix.format) / 4
-  return matrix.parts.map((part) => {
-    const { rowStart, rowCount } = part
-    const params = { width4, w4, row_count: rowCount, row_offset: rowStart, y_stride: yStride }
-    // The layouts of both kernels are the same, so one bind group serves both.
-    const bindGroup = kernels.bindGroup('matVec', matrix.label, params, bound(part, x, y))
-    const invocations = (tile: Tile, rows: number): number =>
-      Math.ceil(rowCount / tile.rows) * Math.ceil(rows / tile.tokens) * tile.lanes
-    return {
-      label: matrix.label,
-      bindGroup,
-      plan: ({ rows }) =>
-        rows < MAT_MUL_MIN_ROWS
-          ? { kernel: kernels.kernel('matVec'), invocations: invocations(kernels.tiles.vec, rows) }
-          : { kernel: kernels.kernel('matMul'), invocations: invocations(kernels.tiles.mul, rows) },
-    }
-  })
+  return { width4, w4, row_count: rowCount, row_offset: rowStart, y_stride: yStride }
+}
+
+function planPart(kernel: Kernel, tile: Tile, { rowCount }: MatrixPart, rows: number): ReturnType<Dispatch['plan']> {
+  const along = Math.ceil(rowCount / tile.rows) * tile.lanes
+  const size = kernel.workgroupSize
+  const filled = tile.oneToken ? Math.ceil(along / size) * size : along
+  return { kernel, invocations: filled * Math.ceil(rows / tile.tokens) }
 }

@@ -7,7 +7,7 @@ import { choiceKey, readChoice, type ChoiceKey } from '../../../../web/engine/ke
 import { defaultChoice, variantsLike, type KernelChoice } from '../../../../web/gpu/kernels/kernel-choice.ts'
 import { kernelVersion } from '../../../../web/gpu/kernels/kernel-set.ts'
 
-const FIRST: KernelChoice = { matMul: 'quads', matVecWorkgroup: 16, matMulWorkgroup: 16 }
+const FIRST: KernelChoice = { matMul: 'quads', blockKernels: 'separate', matVecWorkgroup: 16, matMulWorkgroup: 16 }
 const BY_ROWS: readonly Stage[] = [
   { rows: 1, candidates: (holds) => [32, 64].map((matVecWorkgroup) => ({ ...holds, matVecWorkgroup })) },
   { rows: 8, candidates: (holds) => [{ ...holds, matMul: 'threads' }] },
@@ -65,7 +65,7 @@ describe('what is chosen', () => {
       rows === 1 ? 640 / choice.matVecWorkgroup : choice.matMul === 'threads' ? 5 : 9,
     )
     const { choice, refused, isComplete, timed, ms } = await tuneOn(trial)
-    expect(choice).toEqual({ matMul: 'threads', matVecWorkgroup: 64, matMulWorkgroup: 16 })
+    expect(choice).toEqual({ ...FIRST, matMul: 'threads', matVecWorkgroup: 64 })
     expect(trial.running).toEqual(choice)
     expect({ refused, isComplete, timed }).toEqual({ refused: [], isComplete: true, timed: 3 })
     expect(ms).toBe(trial.ms)
@@ -151,9 +151,9 @@ const GPU = { software: false, quads: false, limits }
 
 describe('what is kept', () => {
   it.each([
-    [SOFTWARE, { matMul: 'threads', matVecWorkgroup: 128, matMulWorkgroup: 32 }],
+    [SOFTWARE, { matMul: 'threads', blockKernels: 'separate', matVecWorkgroup: 128, matMulWorkgroup: 32 }],
     [SOFTWARE, FIRST],
-    [GPU, { matMul: 'lanes', matVecWorkgroup: 32, matMulWorkgroup: 128 }],
+    [GPU, { matMul: 'lanes', blockKernels: 'fused', matVecWorkgroup: 32, matMulWorkgroup: 128 }],
   ] as const)('is taken again', (gpu, choice) => {
     expect(readChoice(structuredClone(choice), gpu)).toEqual(choice)
   })
@@ -163,12 +163,13 @@ describe('what is kept', () => {
     ['a speed', 12.5],
     ['a text', 'quads'],
     ['null', null],
-    ['an earlier build’s', { matMul: 'quads', matVecWorkgroup: 16 }],
+    ['an earlier build’s', { matMul: 'quads', matVecWorkgroup: 16, matMulWorkgroup: 16 }],
     ['a later build’s', { ...FIRST, more: 1 }],
     ['sizes nobody may choose', { ...FIRST, matVecWorkgroup: 17 }],
     ['a size as text', { ...FIRST, matMulWorkgroup: '16' }],
-    ['another order of sums', { matMul: 'lanes', matVecWorkgroup: 64, matMulWorkgroup: 64 }],
+    ['another order of sums', { ...FIRST, matMul: 'lanes', matVecWorkgroup: 64, matMulWorkgroup: 64 }],
     ['an unknown variant', { ...FIRST, matMul: 'fast' }],
+    ['an unknown way through a block', { ...FIRST, blockKernels: 'whole' }],
   ])('does not count where it is %s', (_what, kept) => {
     expect(readChoice(kept, SOFTWARE)).toBeNull()
   })
