@@ -37,7 +37,7 @@ export type RouteChoice =
 
 export interface RouteChooser {
   node: SwarmNode
-  model: Pick<PromptModel, 'id'>
+  model: Pick<PromptModel, 'id' | 'unitWeights'>
   bans: Bans
   /** Monotonic ms. */
   now: () => number
@@ -78,7 +78,7 @@ export function chooseRoute(chooser: RouteChooser, needs: RouteNeeds): RouteChoi
 
 function chooseAmong(chooser: RouteChooser, records: readonly PeerRecord[], needs: RouteNeeds): RouteChoice {
   const { node, model, bans } = chooser
-  const view = viewOf(records, model.id.blocks)
+  const view = viewOf(records, model.id.blocks, model.unitWeights)
   const exclude = bans.excluded(records, chooser.now())
   // A peer cannot dial itself.
   exclude.add(node.peerId)
@@ -109,7 +109,7 @@ export function lessCrowded(
     const sessions = told.get(record.peerId)
     return sessions === undefined ? record : withSessions(record, sessions)
   })
-  const view = viewOf(records, model.id.blocks)
+  const view = viewOf(records, model.id.blocks, model.unitWeights)
   const exclude = bans.excluded(records, chooser.now()).add(node.peerId)
   const request = requestOf({ ...chooser, random: () => 0 }, view, exclude, needs.wishTokens)
   const other = planRoute(request)

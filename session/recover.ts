@@ -12,7 +12,7 @@ import { pairOf, RouteSession } from './route-session.ts'
 import type { GenerateEvent, PromptModel } from './types.ts'
 
 export interface Connector extends RouteChooser {
-  model: Pick<PromptModel, 'id' | 'vocabSize' | 'hiddenSize'>
+  model: Pick<PromptModel, 'id' | 'vocabSize' | 'hiddenSize' | 'unitWeights'>
   /** Cryptographically random bytes for session ids. */
   randomBytes: (length: number) => Uint8Array
   /** Counts sessions of one chat; each gets the next number. */

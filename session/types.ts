@@ -29,6 +29,8 @@ export interface PromptModel {
   vocabSize: number
   /** Decides how many rows a prefill chunk may have; absent: chunks of the smallest size. */
   hiddenSize?: number
+  /** What each block costs, in blocks: the last one has the head (`SwarmView`). Absent: 1 each. */
+  unitWeights?: readonly number[]
   eosTokenIds: readonly number[]
   /** From generation_config.json; what the file does not say is absent. */
   defaults: Partial<SamplingOptions>

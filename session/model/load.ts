@@ -4,6 +4,7 @@
  */
 import { SwarmError } from '../../swarm/errors.ts'
 import { parseGenerationConfig, parseLlamaConfig, type GenerationConfig } from '../../swarm/model/parse-config.ts'
+import { unitWeightsOf } from '../../swarm/model/unit-weights.ts'
 import type { ModelId } from '../../swarm/peer-record.ts'
 import type { PromptModel, SamplingOptions, Tokenizer } from '../types.ts'
 import { checkTemplate, checkTokenizer, checkTokenizerConfig } from './check-tokenizer.ts'
@@ -43,6 +44,7 @@ export async function createPromptModel(files: PromptFiles, id: ModelId, sandbox
       maxPositionEmbeddings: config.maxPositionEmbeddings,
       vocabSize: config.vocabSize,
       hiddenSize: config.hiddenSize,
+      unitWeights: unitWeightsOf(config),
       eosTokenIds: generation.eosTokenIds ?? config.eosTokenIds,
       defaults: samplingDefaults(generation),
       tokenizer,

@@ -4,6 +4,7 @@
  * is at one peer at a time, at each for as long as its work and those before it take there, and in one round through all.
  * Time is counted in the peers' own terms (work over speed), so that replicas fill in proportion to what they can carry.
  */
+import { weightOfSpan } from '../model/unit-weights.ts'
 import type { PlannerPeer, SwarmView } from './types.ts'
 
 const HALVINGS = 30
@@ -18,14 +19,17 @@ interface Load {
 }
 
 /** By peer id, of those with sessions. `hopMs`: what a hop's way takes, in the mean. */
-export function queuesOf({ blocks, peers }: SwarmView, hopMs: number): Map<string, number> {
+export function queuesOf({ blocks, peers, unitWeights }: SwarmView, hopMs: number): Map<string, number> {
   const loads = peers
     .filter(({ state, sessions }) => state === 'online' && sessions > 0)
     .map((peer): Load => {
-      const workMs = (1000 * blocksInUse(peer)) / peer.blockStepsPerSecond
+      const workMs = (1000 * workOf(peer, unitWeights)) / peer.blockStepsPerSecond
       return { peerId: peer.peerId, sessions: peer.sessions, workMs, othersMs: workMs * (1 - 1 / peer.sessions) }
     })
-  const roundMs = roundOf(loads, blocks, peers, hopMs)
+  const inUse = peers.reduce((sum, peer) => (peer.state === 'online' ? sum + workOf(peer, unitWeights) : sum), 0)
+  // Each session runs every block once; sessions that only some records know of count as the part of them that is known.
+  const sessions = inUse / weightOfSpan({ start: 0, end: blocks }, unitWeights)
+  const roundMs = roundOf(loads, sessions, hopMs)
   return new Map(loads.map((load) => [load.peerId, waiting(load, roundMs) / roundMs]))
 }
 
@@ -34,12 +38,15 @@ export function blocksInUse({ sessions, sessionBlocks, span }: PlannerPeer): num
   return sessionBlocks ?? sessions * (span.end - span.start)
 }
 
+/** The same in what blocks cost: records tell no parts of a span, so its costly blocks count as used like the others. */
+function workOf(peer: PlannerPeer, unitWeights?: readonly number[]): number {
+  const { span } = peer
+  return (blocksInUse(peer) * weightOfSpan(span, unitWeights)) / (span.end - span.start)
+}
+
 /** What a token takes for all its hops, ms: the time that fits with the queues which it makes. */
-function roundOf(loads: readonly Load[], blocks: number, peers: readonly PlannerPeer[], hopMs: number): number {
+function roundOf(loads: readonly Load[], sessions: number, hopMs: number): number {
   if (loads.length === 0) return 1
-  const inUse = peers.reduce((sum, peer) => (peer.state === 'online' ? sum + blocksInUse(peer) : sum), 0)
-  // Each session runs every block once; sessions that only some records know of count as the part of them that is known.
-  const sessions = inUse / blocks
   const hops = loads.reduce((sum, load) => sum + load.sessions, 0) / sessions
   const wayMs = (hops + 1) * hopMs
   const taken = (roundMs: number): number =>

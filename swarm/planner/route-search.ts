@@ -8,7 +8,7 @@ import type { RouteHop } from './types.ts'
 export interface Holder {
   peerId: string
   span: Span
-  /** Expected time of one unit and one token, queue included, ms. */
+  /** Expected time of a unit of weight 1 and one token, queue included, ms. */
   blockMs: number
   /** What it costs to go there at all, beyond the way. */
   entryMs: number
@@ -20,18 +20,25 @@ export interface SearchOptions {
   wayMs: (from: string | null, to: string | null) => number
   /** Cost of each hop, on top. */
   hopMs: number
+  /** By unit; absent: 1 each. */
+  unitWeights?: readonly number[]
 }
 
 /** Null where a unit has no holder. Ties go to the holder that is named first. */
-export function searchRoute(holders: readonly Holder[], { range, wayMs, hopMs }: SearchOptions): RouteHop[] | null {
+export function searchRoute(
+  holders: readonly Holder[],
+  { range, wayMs, hopMs, unitWeights = [] }: SearchOptions,
+): RouteHop[] | null {
+  const firstWeight = unitWeights[range.start] ?? 1
   const cameFrom: Int32Array[] = []
   let costs = holders.map((holder) =>
     holder.span.start <= range.start && range.start < holder.span.end
-      ? wayMs(null, holder.peerId) + holder.entryMs + hopMs + holder.blockMs
+      ? wayMs(null, holder.peerId) + holder.entryMs + hopMs + holder.blockMs * firstWeight
       : Infinity,
   )
   for (let unit = range.start + 1; unit < range.end; unit += 1) {
     const before = costs
+    const weight = unitWeights[unit] ?? 1
     // In the order of their cost, so that looking ends where nobody can be cheaper: ways cost at least nothing.
     const reached = before
       .flatMap((cost, index) => (cost < Infinity ? [{ cost, index }] : []))
@@ -49,7 +56,7 @@ export function searchRoute(holders: readonly Holder[], { range, wayMs, hopMs }:
         best = coming
         from[index] = other
       }
-      return best + holder.blockMs
+      return best + holder.blockMs * weight
     })
     cameFrom.push(from)
   }

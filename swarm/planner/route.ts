@@ -9,6 +9,7 @@ import { missingBlocks } from './coverage.ts'
 import { queuesOf } from './queues.ts'
 import { searchRoute, type Holder } from './route-search.ts'
 import type { RouteHop, RouteRequest, RouteResult, SwarmView } from './types.ts'
+import { weightOfSpan } from '../model/unit-weights.ts'
 import type { Span } from '../span.ts'
 
 /** What a round trip costs where nobody has measured it: a home connection. */
@@ -42,7 +43,7 @@ export function planRoute(request: RouteRequest): RouteResult {
 export function routeMs(request: RouteRequest, hops: readonly RouteHop[]): number {
   const range = { start: 0, end: request.view.blocks }
   const holders = holdersOf({ ...request, random: () => 0 }, range)
-  return timeOf(hops, holders, waysOf(request))
+  return timeOf(hops, holders, request)
 }
 
 interface Candidate extends Holder {
@@ -51,12 +52,14 @@ interface Candidate extends Holder {
 
 function routeThrough(holders: readonly Candidate[], request: RouteRequest, range: Span): RouteHop[] | null {
   const wayMs = waysOf(request)
-  const fewest = searchRoute(holders, { range, wayMs, hopMs: FEWEST_HOPS_MS })
+  const { unitWeights } = request.view
+  const options = { range, wayMs, ...(unitWeights === undefined ? {} : { unitWeights }) }
+  const fewest = searchRoute(holders, { ...options, hopMs: FEWEST_HOPS_MS })
   if (fewest === null) return null
   const busy = new Set(holders.filter(({ isBusy }) => isBusy).map(({ peerId }) => peerId))
   if (!fewest.some(({ peerId }) => busy.has(peerId))) return fewest
-  const fastest = searchRoute(holders, { range, wayMs, hopMs: 0 }) ?? fewest
-  return timeOf(fastest, holders, wayMs) < timeOf(fewest, holders, wayMs) * FASTER ? fastest : fewest
+  const fastest = searchRoute(holders, { ...options, hopMs: 0 }) ?? fewest
+  return timeOf(fastest, holders, request) < timeOf(fewest, holders, request) * FASTER ? fastest : fewest
 }
 
 function onlinePeers({ view, exclude }: RouteRequest): SwarmView['peers'] {
@@ -103,18 +106,15 @@ function hopMsOf(request: RouteRequest): number {
   return peers.reduce((sum, { peerId }) => sum + halfRtt(request.rttMs, null, peerId), 0) / peers.length
 }
 
-function timeOf(
-  hops: readonly RouteHop[],
-  holders: readonly Holder[],
-  wayMs: (from: string | null, to: string | null) => number,
-): number {
+function timeOf(hops: readonly RouteHop[], holders: readonly Holder[], request: RouteRequest): number {
+  const wayMs = waysOf(request)
   const blockMs = new Map(holders.map((holder) => [holder.peerId, holder.blockMs]))
   const last = hops.at(-1)
   return hops.reduce(
     (sum, { peerId, span }, index) =>
       sum +
       wayMs(hops[index - 1]?.peerId ?? null, peerId) +
-      (span.end - span.start) * (blockMs.get(peerId) ?? Infinity),
+      weightOfSpan(span, request.view.unitWeights) * (blockMs.get(peerId) ?? Infinity),
     last === undefined ? 0 : wayMs(last.peerId, null),
   )
 }

@@ -67,6 +67,13 @@ for (const { name, folder, reference, blocks } of MODELS) {
     const model = await load(folder, blocks)
     const cases = json(`${reference}/reference.json`) as ReferenceCase[]
 
+    test('the model tells what its blocks cost, the head with the last one', () => {
+      const weights = model.unitWeights ?? []
+      expect(weights).toHaveLength(blocks)
+      expect(new Set(weights.slice(0, -1))).toEqual(new Set([1]))
+      expect(weights.at(-1)).toBeGreaterThan(1.5)
+    })
+
     test.each(cases)('$kind prompt $prompt gives the reference ids and text', async (c) => {
       const input =
         c.kind === 'chat'

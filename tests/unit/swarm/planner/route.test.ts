@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { planRoute } from '../../../../swarm/planner/route.ts'
+import { planRoute, routeMs } from '../../../../swarm/planner/route.ts'
 import type { RouteRequest, SwarmView } from '../../../../swarm/planner/types.ts'
 import { planJoins } from '../../../../swarm/planner/flow/plan.ts'
 import { capacityOf } from '../../../../swarm/planner/measures.ts'
@@ -130,6 +130,39 @@ describe('planRoute', () => {
         const taken = route(swarm, { rttMs, random: () => 0 })
         expect(ways.find(({ key }) => key === taken)?.ms).toBe(Math.min(...ways.map((way) => way.ms)))
       }),
+    )
+  })
+
+  it('the head counts: the last block goes to who runs it fastest, and a crowd at it is a long queue', () => {
+    const unitWeights = [1, 1, 1, 9]
+    const first = peer('first', 0, 3, { blockStepsPerSecond: 200 })
+    const steady = peer('steady', 2, 4, { blockStepsPerSecond: 60 })
+    // Alike but for speed and way: 5 ms a weight less, 30 ms further.
+    const fast = peer('fast', 2, 4, { blockStepsPerSecond: 100 })
+    const rttMs = (_: string | null, to: string): number => (to === 'fast' ? 40 : 10)
+    const swarm = view(4, first, steady, fast)
+    expect(route(swarm, { rttMs, random: () => 0 })).toBe('first[0:3] steady[3:4]')
+    expect(route({ ...swarm, unitWeights }, { rttMs, random: () => 0 })).toBe('first[0:3] fast[3:4]')
+    const hops = [
+      { peerId: 'first', span: { start: 0, end: 3 } },
+      { peerId: 'fast', span: { start: 3, end: 4 } },
+    ]
+    const ms = (swarmView: SwarmView): number => routeMs(request(swarmView, { rttMs: () => 10 }), hops)
+    expect(ms({ ...swarm, unitWeights })).toBeCloseTo(ms(swarm) + 8 * 10)
+  })
+
+  it('with every block of weight 1 routes are those without weights', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(fc.nat(7), fc.nat(5), fc.integer({ min: 1, max: 100 })), { minLength: 3, maxLength: 8 }),
+        (spans) => {
+          const peers = spans.map(([start, sessions, speed], i) =>
+            peer(`p${i}`, start, Math.min(8, start + 4), { sessions, blockStepsPerSecond: speed }),
+          )
+          const swarm = view(8, peer('all', 0, 8, { sessions: 1 }), ...peers)
+          expect(route({ ...swarm, unitWeights: Array.from({ length: 8 }, () => 1) })).toBe(route(swarm))
+        },
+      ),
     )
   })
 
