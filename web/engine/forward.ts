@@ -5,7 +5,7 @@
  */
 import type { LlamaConfig } from '../../swarm/model/config.ts'
 import { ATTENTION_SPLIT, ENGINE_MAX_ROWS, paddedWidth } from '../../swarm/model/span-bytes.ts'
-import type { Span } from '../../swarm/span.ts'
+import { spanLength, type Span } from '../../swarm/span.ts'
 import { Readback } from '../gpu/buffers.ts'
 import type { Gpu } from '../gpu/device.ts'
 import type { Dispatch, StepShape } from '../gpu/kernel.ts'
@@ -19,7 +19,8 @@ import { createActivations } from './activations.ts'
 import type { BlockPlan } from './block.ts'
 import { planBlock } from './block.ts'
 import type { KvCache } from './kv-cache.ts'
-import { inverseFrequencies, ropeTable } from './rope-tables.ts'
+import { PreparedStep, type Submit } from './prepared-step.ts'
+import { inverseFrequencies, writeRopeTable } from './rope-tables.ts'
 import type { StepRows } from './step-checks.ts'
 import { SubmitPacer, type CostSample } from './submit-pacer.ts'
 import type { SpanWeights } from './weights.ts'
@@ -48,6 +49,8 @@ export interface ChunkOptions {
   readHidden: boolean
   /** Called before each submit; throws to give the chunk up. */
   checkStopped: () => void
+  /** Submits what works on `hidden` right behind the last blocks: one round trip to the GPU fewer than after them. */
+  behind?: () => Promise<void>
 }
 
 export interface ForwardOptions {
@@ -56,11 +59,7 @@ export interface ForwardOptions {
   ropeFrequencies?: Float32Array
 }
 
-/** A session's rows in a chunk, with the dispatches that are its own. */
-interface PartShape {
-  plan: SessionPlan
-  step: StepShape
-}
+type PartShape = Submit<SessionPlan>['parts'][number]
 
 export class Forward {
   readonly #gpu: Gpu
@@ -73,6 +72,12 @@ export class Forward {
   readonly #frequencies: Float32Array
   readonly #pacer: SubmitPacer
   readonly #readback: Readback
+  readonly #inputs: {
+    ropeTable: Float32Array<ArrayBuffer>
+    ids: Uint32Array<ArrayBuffer>
+    states: Float32Array<ArrayBuffer>
+  }
+  readonly #prepared = new PreparedStep<SessionPlan, GPUCommandBuffer>()
 
   /** Call inside `allocating`. */
   constructor(gpu: Gpu, kernels: KernelSet, config: LlamaConfig, weights: SpanWeights, options: ForwardOptions) {
@@ -87,6 +92,12 @@ export class Forward {
     this.#frequencies = options.ropeFrequencies ?? inverseFrequencies(config)
     this.#pacer = new SubmitPacer(gpu.software)
     this.#readback = new Readback(gpu, 'hidden staging', ENGINE_MAX_ROWS * paddedWidth(config.hiddenSize) * 4)
+    this.#inputs = {
+      ropeTable: new Float32Array(ENGINE_MAX_ROWS * config.headDim),
+      ids: new Uint32Array(ENGINE_MAX_ROWS),
+      // What pads a row stays zero: nothing is ever written there.
+      states: new Float32Array(ENGINE_MAX_ROWS * paddedWidth(config.hiddenSize)),
+    }
   }
 
   /** The residual stream after `run`: the chunk's rows, padded. */
@@ -106,6 +117,7 @@ export class Forward {
 
   /** Steps run by this choice from then on; between two of them. Rejects when a kernel does not compile. */
   use(choice: KernelChoice): Promise<void> {
+    this.#prepared.forget()
     return this.#kernels.use(choice)
   }
 
@@ -131,30 +143,29 @@ export class Forward {
   async run(span: Span, parts: readonly ChunkPart[], options: ChunkOptions): Promise<Float32Array | null> {
     const rows = parts.reduce((sum, part) => sum + part.rows, 0)
     const shapes = this.#writeInputs(parts, rows)
-    const plans = this.#plans.slice(span.start - this.#span.start, span.end - this.#span.start)
-    const whole = { rows, position: 0, splits: 0, first: 0 }
+    const last = span.end - this.#span.start
     const context = parts.reduce((sum, part) => sum + part.position * part.rows, 0) / rows
     let read: Promise<ArrayBuffer> | null = null
-    for (let next = 0; next < plans.length;) {
+    for (let start = span.start - this.#span.start; start < last;) {
       options.checkStopped()
-      const end = Math.min(plans.length, next + this.#pacer.blocksPerSubmit(rows, context))
+      const end = Math.min(last, start + this.#pacer.blocksPerSubmit(rows, context))
+      const isLast = end === last
+      const submit = { span, start, end, rows, parts: shapes, readHidden: options.readHidden && isLast }
       const started = performance.now()
-      const encoder = this.#gpu.device.createCommandEncoder({ label: 'blocks' })
-      const pass = encoder.beginComputePass({ label: 'blocks' })
-      if (next === 0 && span.start === 0) for (const dispatch of this.#embed) encode(pass, dispatch, whole)
-      for (let block = next; block < end; block += 1) {
-        this.#encodeBlock(pass, plans[block] as BlockPlan, { block, whole, shapes })
-      }
-      pass.end()
-      const readNow = options.readHidden && end === plans.length
-      if (readNow) this.#readback.copy(encoder, this.#activations.hidden, this.#hiddenBytes(rows))
-      this.#gpu.device.queue.submit([encoder.finish()])
+      const { queue } = this.#gpu.device
+      queue.submit([this.#prepared.take(submit) ?? this.#encode(submit)])
       // Asked for at once: one round trip to the GPU and not two.
-      if (readNow) read = this.#readback.read(this.#hiddenBytes(rows))
-      // Waiting keeps one submit in flight and is what the pacer learns from; a GPU lost meanwhile is noticed by the caller.
-      await Promise.all([read, this.#gpu.device.queue.onSubmittedWorkDone()])
-      this.#pacer.record({ rows, context, blocks: end - next, ms: performance.now() - started })
-      next = end
+      if (submit.readHidden) read = this.#readback.read(this.#hiddenBytes(rows))
+      const blocks = end - start
+      const done = queue
+        .onSubmittedWorkDone()
+        .then(() => this.#pacer.record({ rows, context, blocks, ms: performance.now() - started }))
+      const behind = isLast ? options.behind?.() : null
+      // While the GPU works, and only where it is one submit: its cuts are the pacer's, which learns with each.
+      if (isLast && blocks === spanLength(span)) this.#prepared.prepare(submit, splitsOfOne, this.#encode)
+      // Waiting keeps one submit of blocks in flight and is what the pacer learns from; a GPU lost meanwhile is noticed by the caller.
+      await Promise.all([read, done, behind])
+      start = end
     }
     return read === null ? null : this.#unpad(new Float32Array(await read), rows)
   }
@@ -164,20 +175,19 @@ export class Forward {
     this.#readback.destroy()
   }
 
+  /** The queue has copied what it was given when `writeBuffer` returns: the arrays serve the next chunk again. */
   #writeInputs(parts: readonly ChunkPart[], rows: number): PartShape[] {
     const { queue } = this.#gpu.device
     const { hiddenSize: width, headDim } = this.#config
     const { tokens, hidden, attention: buffers } = this.#activations
     const stride = paddedWidth(width)
-    const tables = new Float32Array(rows * headDim)
-    const ids = new Uint32Array(rows)
-    const states = new Float32Array(rows * stride)
+    const { ropeTable: tables, ids, states } = this.#inputs
     const shapes: PartShape[] = []
     let first = 0
     let hasTokens = false
     for (const part of parts) {
       const { input, from, position } = part
-      tables.set(ropeTable(this.#frequencies, position, part.rows), first * headDim)
+      writeRopeTable(tables.subarray(first * headDim), this.#frequencies, position, part.rows)
       if ('tokens' in input) {
         hasTokens = true
         ids.set(input.tokens.subarray(from, from + part.rows), first)
@@ -192,10 +202,25 @@ export class Forward {
       first += part.rows
     }
     this.#kernels.writeStep({ rows, position: 0, splits: 0, first: 0 })
-    queue.writeBuffer(buffers.ropeTable, 0, tables)
-    if (hasTokens) queue.writeBuffer(tokens, 0, ids)
-    else queue.writeBuffer(hidden, 0, states)
+    queue.writeBuffer(buffers.ropeTable, 0, tables, 0, rows * headDim)
+    if (hasTokens) queue.writeBuffer(tokens, 0, ids, 0, rows)
+    else queue.writeBuffer(hidden, 0, states, 0, rows * stride)
     return shapes
+  }
+
+  readonly #encode = (submit: Submit<SessionPlan>): GPUCommandBuffer => {
+    const { span, start, end, rows, parts } = submit
+    const whole = { rows, position: 0, splits: 0, first: 0 }
+    const encoder = this.#gpu.device.createCommandEncoder({ label: 'blocks' })
+    const pass = encoder.beginComputePass({ label: 'blocks' })
+    const first = span.start - this.#span.start
+    if (start === first && span.start === 0) for (const dispatch of this.#embed) encode(pass, dispatch, whole)
+    for (let block = start; block < end; block += 1) {
+      this.#encodeBlock(pass, this.#plans[block] as BlockPlan, { block: block - first, whole, shapes: parts })
+    }
+    pass.end()
+    if (submit.readHidden) this.#readback.copy(encoder, this.#activations.hidden, this.#hiddenBytes(rows))
+    return encoder.finish()
   }
 
   #encodeBlock(
@@ -222,6 +247,10 @@ export class Forward {
     for (let t = 0; t < rows; t += 1) out.set(padded.subarray(t * stride, t * stride + width), t * width)
     return out
   }
+}
+
+function splitsOfOne(position: number): number {
+  return splitsFor(position, 1)
 }
 
 function splitsFor(position: number, rows: number): number {

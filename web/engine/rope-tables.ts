@@ -27,8 +27,14 @@ function scaleLlama3(frequency: number, scaling: Llama3RopeScaling): number {
 
 /** (cos, sin) pairs `[rows, headDim / 2]` for positions `[position, position + rows)`. */
 export function ropeTable(frequencies: Float32Array, position: number, rows: number): Float32Array<ArrayBuffer> {
+  const table = new Float32Array(rows * frequencies.length * 2)
+  writeRopeTable(table, frequencies, position, rows)
+  return table
+}
+
+/** The same into the front of `table`. */
+export function writeRopeTable(table: Float32Array, frequencies: Float32Array, position: number, rows: number): void {
   const half = frequencies.length
-  const table = new Float32Array(rows * half * 2)
   let at = 0
   for (let t = 0; t < rows; t += 1) {
     for (let i = 0; i < half; i += 1) {
@@ -38,5 +44,4 @@ export function ropeTable(frequencies: Float32Array, position: number, rows: num
       at += 2
     }
   }
-  return table
 }

@@ -208,7 +208,11 @@ class GpuSpanRunner implements SpanRunner {
     const parts = chunk.map(({ job, from, rows, position }) => {
       return { plan: job.session.plan, input: job.rows, from, rows, position }
     })
-    const hidden = await this.#forward.run(span, parts, { readHidden, checkStopped: () => this.#work.check() })
+    const hidden = await this.#forward.run(span, parts, {
+      readHidden,
+      checkStopped: () => this.#work.check(),
+      behind: () => this.#runHead(chunk),
+    })
     const { hiddenSize: width } = this.#config
     let row = 0
     for (const { job, rows } of chunk) {
@@ -216,7 +220,6 @@ class GpuSpanRunner implements SpanRunner {
       row += rows
       job.done += rows
     }
-    await this.#runHead(chunk)
   }
 
   async #runHead(chunk: readonly JobPart<Session>[]): Promise<void> {

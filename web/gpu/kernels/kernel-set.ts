@@ -170,6 +170,7 @@ export class KernelSet {
   readonly #kv: KvFormat
   /** By their text: choices differ in few of them. */
   readonly #compiled = new Map<string, Promise<Kernel>>()
+  readonly #stepWords = new Uint32Array(STEP_BYTES / 4)
   #choice: KernelChoice
   #kernels: Readonly<Partial<Record<KernelName, Kernel>>> = {}
   /** Equal params share one uniform: a model's blocks differ only in their weights. */
@@ -255,7 +256,12 @@ export class KernelSet {
 
   /** For what is submitted after this call. */
   writeStep({ rows, position, splits, first }: StepShape, step: GPUBuffer = this.#step): void {
-    this.#gpu.device.queue.writeBuffer(step, 0, new Uint32Array([rows, position, splits, first]))
+    const words = this.#stepWords
+    words[0] = rows
+    words[1] = position
+    words[2] = splits
+    words[3] = first
+    this.#gpu.device.queue.writeBuffer(step, 0, words)
   }
 
   destroy(): void {
