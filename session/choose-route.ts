@@ -22,10 +22,10 @@ export interface RouteNeeds {
   /** The weight format that hops must have, of an answer that has begun with it; null: the most exact one that has a route. */
   weights: string | null
   /**
-   * By block: the kind of backend that computed it so far, of an answer that has begun. Another of the same kind is preferred, whose
+   * By block: the kind (`kindOf`) of peer that computed it so far, of an answer that has begun. Another of the same kind is preferred, whose
    * numbers agree best with those that the text was made of; null: nothing was computed yet.
    */
-  backends: readonly string[] | null
+  kinds: readonly string[] | null
   /** Hops of any formats may follow one another. Otherwise a text would depend on who happens to serve which block. */
   mixWeights: boolean
 }
@@ -53,7 +53,7 @@ export function chooseRoute(chooser: RouteChooser, needs: RouteNeeds): RouteChoi
   let full: RouteChoice | null = null
   let nearest: Extract<RouteChoice, { ok: false }> | null = null
   for (const { weights, records } of kinds) {
-    const same = needs.backends === null ? [] : ofSameKind(records, needs.backends)
+    const same = needs.kinds === null ? [] : ofSameKind(records, needs.kinds)
     const alike = chooseAmong(chooser, same, needs)
     if (alike.ok && hasRoom(same, alike.hops, alike.maxTokens)) return alike
     const choice = chooseAmong(chooser, records, needs)
@@ -105,7 +105,7 @@ export function lessCrowded(
   const serving = servingRecords(chooser)
   const weights = serving.find(({ peerId }) => peerId === hops[0]?.peerId)?.weights
   const ofFormat = serving.filter((record) => needs.mixWeights || record.weights === weights)
-  const records = (needs.backends === null ? ofFormat : ofSameKind(ofFormat, needs.backends)).map((record) => {
+  const records = (needs.kinds === null ? ofFormat : ofSameKind(ofFormat, needs.kinds)).map((record) => {
     const sessions = told.get(record.peerId)
     return sessions === undefined ? record : withSessions(record, sessions)
   })
@@ -144,10 +144,15 @@ function kindsOf(records: readonly PeerRecord[], { weights, mixWeights }: RouteN
     .map((format) => ({ weights: format, records: records.filter((record) => record.weights === format) }))
 }
 
-/** Peers with that part of their blocks which their kind of backend computed before, the longest of such parts. */
-function ofSameKind(records: readonly PeerRecord[], backends: readonly string[]): PeerRecord[] {
+/** What a peer's numbers depend on besides the format of its weights. */
+export function kindOf({ backend, kv }: { backend: string; kv?: string }): string {
+  return `${backend} ${kv ?? 'f32'}`
+}
+
+/** Peers with that part of their blocks which their kind computed before, the longest of such parts. */
+function ofSameKind(records: readonly PeerRecord[], kinds: readonly string[]): PeerRecord[] {
   return records.flatMap((record) => {
-    const span = longestRun(record.span, (block) => backends[block] === record.backend)
+    const span = longestRun(record.span, (block) => kinds[block] === kindOf(record))
     return span === null ? [] : [{ ...record, span }]
   })
 }

@@ -17,7 +17,7 @@ import { spanLength } from '../swarm/span.ts'
 import type { LogitsRow } from '../swarm/span-runner.ts'
 import { Answer, type RouteSummary } from './answer.ts'
 import { Bans } from './bans.ts'
-import { lineOf } from './choose-route.ts'
+import { kindOf, lineOf } from './choose-route.ts'
 import { checkSampling } from './model/defaults.ts'
 import { checkPrompt } from './prompt.ts'
 import type { PrefixNamer } from './prefix-names.ts'
@@ -65,6 +65,8 @@ export class ChatSession {
   readonly #connector: Connector
   #route: RouteSession | null = null
   #lastRoute: RouteSummary = { hops: [], weights: '', backend: '' }
+  /** By block, of that route. */
+  #lastKinds: readonly string[] | null = null
   /** Of the route, as its peers announce it. */
   #weights: string | null = null
   /** Whether its hops were chosen without regard to formats. */
@@ -187,7 +189,7 @@ export class ChatSession {
       needTokens: answer.maxLength,
       wishTokens: Math.min(this.#model.maxPositionEmbeddings, wish),
       weights: isRecovery ? this.#weights : null,
-      backends: isRecovery ? backendsByBlock(this.#lastRoute.hops) : null,
+      kinds: isRecovery ? this.#lastKinds : null,
       mixWeights,
       signal,
       graceMs: isRecovery ? 0 : FIRST_ROUTE_GRACE_MS,
@@ -199,6 +201,7 @@ export class ChatSession {
     answer.reusedTokens = tokens.length
     this.#weights = this.#connector.node.directory.get(hops[0]?.peerId ?? '')?.weights ?? null
     this.#lastRoute = { hops: servedHops, weights, backend }
+    this.#lastKinds = kindsByBlock(servedHops, (peerId) => this.#connector.node.directory.get(peerId)?.kv)
     return this.#route
   }
 
@@ -301,8 +304,11 @@ function checkMaxTokens(maxTokens: number): void {
   })
 }
 
-/** null where there are none. */
-function backendsByBlock(hops: readonly ServedHop[]): string[] | null {
-  const backends = hops.flatMap(({ span, backend }) => Array<string>(spanLength(span)).fill(backend))
-  return backends.length === 0 ? null : backends
+/** null where there are none. `kvOf`: of a peer's record. */
+function kindsByBlock(hops: readonly ServedHop[], kvOf: (peerId: string) => string | undefined): string[] | null {
+  const kinds = hops.flatMap(({ peerId, span, backend }) => {
+    const kv = kvOf(peerId)
+    return Array<string>(spanLength(span)).fill(kindOf(kv === undefined ? { backend } : { backend, kv }))
+  })
+  return kinds.length === 0 ? null : kinds
 }

@@ -3,6 +3,7 @@
  * of digests, one each STRIDE tokens, under a secret of this peer. So nobody learns from a name what the tokens are, nor whether two
  * peers say the same.
  */
+import { kindOf } from './choose-route.ts'
 import type { PrefixMessage } from '../swarm/codec.ts'
 import { MAX_PREFIX_NAMES, MAX_PREFIX_NAME_CHARS } from '../swarm/limits.ts'
 import type { PeerRecord } from '../swarm/peer-record.ts'
@@ -43,8 +44,8 @@ export class PrefixNamer {
     for (const { peerId, span } of hops) {
       messages.push({ source: nameOf(source), stride: STRIDE, names })
       // Rows of the next hop hang on what this one computes with.
-      const { weights, backend } = recordOf(peerId) ?? { weights: '', backend: '' }
-      const hop = [peerId, span.start, span.end, weights, backend].join(' ')
+      const record = recordOf(peerId) ?? { weights: '', backend: '' }
+      const hop = [peerId, span.start, span.end, record.weights, kindOf(record)].join(' ')
       source = await this.#next(source, new TextEncoder().encode(hop))
     }
     return messages

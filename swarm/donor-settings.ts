@@ -29,8 +29,8 @@ export interface DonorSettings {
   balanceQuality: number
   meanBalanceCheckPeriodMs: number
   weights: WeightChoice
-  /** What keys and values are kept as, on a GPU. */
-  kv: KvFormat
+  /** What keys and values are kept as, on a GPU; null: f32, and f16 where only so anything fits and `weights` is auto. */
+  kv: KvFormat | null
   backend: BackendChoice
   autotune: AutotuneMode
   /** Threads that WebAssembly computes with; null: as many as the machine has for each of its tabs. */
@@ -125,7 +125,7 @@ export function makeDonorSettings(defaults: DonorDefaults): DonorSettings {
     balanceQuality: checkQuality(defaults.balanceQuality ?? DEFAULT_BALANCE_QUALITY),
     meanBalanceCheckPeriodMs: checkPeriod(defaults.meanBalanceCheckPeriod ?? DEFAULT_BALANCE_PERIOD_SECONDS) * 1000,
     weights: oneOf('weights', defaults.weights, WEIGHT_CHOICES) ?? 'auto',
-    kv: oneOf('kv', defaults.kv, KV_FORMATS) ?? 'f32',
+    kv: oneOf('kv', defaults.kv, KV_FORMATS) ?? null,
     backend: oneOf('backend', defaults.backend, BACKEND_CHOICES) ?? 'auto',
     // Whoever names the software adapter tries something out, and wants to wait for nothing else.
     autotune: oneOf('autotune', defaults.autotune, AUTOTUNE_MODES) ?? (defaults.backend === 'software' ? 'off' : 'on'),

@@ -87,6 +87,8 @@ export interface PeerRecord {
   sessionBlocks?: number
   weights: string
   backend: string
+  /** What keys and values are kept as; absent: f32. */
+  kv?: string
   /** Whether rows keep their bits however a step cuts them, on this device; absent while nothing is loaded. */
   exact?: boolean
   /** Relays that hold a reservation for the peer: multiaddrs with /p2p/, without /p2p-circuit. At most 4. */
@@ -214,6 +216,7 @@ function parseRecord(json: Uint8Array): PeerRecord {
     ...(r['sessionBlocks'] === undefined ? {} : { sessionBlocks: integer(r, 'sessionBlocks', 0, 1e9) }),
     weights: text(r, 'weights', 16),
     backend: text(r, 'backend', 16),
+    ...(r['kv'] === undefined ? {} : { kv: text(r, 'kv', 16) }),
     ...(typeof r['exact'] === 'boolean' ? { exact: r['exact'] } : {}),
     relays: relays as string[],
     ...(r['cached'] === undefined ? {} : { cached: parseCached(r['cached'], model.blocks) }),

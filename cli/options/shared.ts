@@ -48,11 +48,10 @@ export const computeOptions = {
     choices: WEIGHT_CHOICES,
     default: 'auto',
   }),
-  kv: text('what a GPU keeps of each token: f32, or f16 for twice the tokens in the same memory', {
-    group: DONOR,
-    choices: KV_FORMATS,
-    default: 'f32',
-  }),
+  kv: text(
+    'what a GPU keeps of each token: f32, or f16 for twice the tokens in the same memory (default: f32, and f16 where only so it fits)',
+    { group: DONOR, choices: KV_FORMATS },
+  ),
   backend: text(
     'what computes: a GPU, and WebAssembly where there is none (auto); WebGPU only; WebAssembly; the software adapter',
     {

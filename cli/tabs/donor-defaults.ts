@@ -35,7 +35,7 @@ export function donorDefaults(values: DonorValues, model: string): DonorDefaults
   const defaults: DonorDefaults = {
     model,
     weights: values.weights as WeightChoice,
-    ...(values.kv === 'f32' ? {} : { kv: values.kv as KvFormat }),
+    ...(values.kv === undefined ? {} : { kv: values.kv as KvFormat }),
     backend: values.backend as BackendChoice,
     ...(values.useLoadBalancing ? { useLoadBalancing: true } : {}),
     ...(numBlocks === undefined ? {} : { numBlocks }),

@@ -14,7 +14,7 @@ import { DonorLog } from './donor-log.ts'
 import type { ModelRequest } from './donor-model.ts'
 import type { DonorEnvironment, Identity } from './environment.ts'
 import { joinSwarm } from './joining.ts'
-import { computeLine, initializedLine, selectedLine, type DonorMode } from './lines.ts'
+import { computeLine, initializedLine, kvLine, selectedLine, type DonorMode } from './lines.ts'
 import { Member } from './member.ts'
 import { preparePlan, resizePlan, type Prepared } from './prepare-plan.ts'
 import { PauseControl } from './pause-control.ts'
@@ -197,6 +197,7 @@ class TabDonor implements Donor {
     this.#undo(signal, () => control.end())
     this.#showChoosing(prepared)
     this.#log.info(computeLine(engine.adapter))
+    if (settings.kv === null && sizing.kv !== 'f32') this.#log.info(kvLine(sizing))
 
     this.#undo(signal, await environment.holdWeights(model.source, plan.downloadBytes > 0, signal))
     signal.throwIfAborted()
@@ -301,6 +302,7 @@ class TabDonor implements Donor {
       sessions: 0,
       weights: sizing.format,
       backend: engine.adapter.backend,
+      ...(sizing.kv === 'f32' ? {} : { kv: sizing.kv }),
     }
     return new Member(node, fields, unitWeightsOf(model.config))
   }

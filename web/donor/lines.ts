@@ -1,5 +1,6 @@
 /** The original's log lines, word for word: people look for them, and so do tests. */
 import type { BackendReason } from '../../swarm/backend.ts'
+import type { KvFormat, WeightFormat } from '../../swarm/model/config.ts'
 import { formatBlocks, type Span } from '../../swarm/span.ts'
 import type { AdapterInfo } from './worker-messages.ts'
 
@@ -20,6 +21,11 @@ const REASONS: Record<BackendReason, string> = {
 export function computeLine({ description, backend, reason }: AdapterInfo): string {
   const means = backend === 'wasm' ? 'WebAssembly on the processor' : 'WebGPU'
   return `Computing with ${means} (${description}): ${REASONS[reason]}.`
+}
+
+/** Where nobody asked for it. */
+export function kvLine({ format, kv }: { format: WeightFormat; kv: KvFormat }): string {
+  return `Weights are kept as ${format}, keys and values as ${kv}: with keys and values as f32 no format fits this tab's memory.`
 }
 
 export function selectedLine(span: Span): string {

@@ -49,7 +49,7 @@ export async function preparePlan(options: PlanOptions): Promise<Prepared> {
   const engine = await environment.openEngine({ backend: settings.backend, threads: settings.threads })
   options.onEngine(engine)
   const device = { backend: engine.adapter.backend, deviceMemoryGb: environment.deviceMemoryGb }
-  if (settings.kv !== kvFormat(settings, device)) {
+  if (settings.kv !== null && settings.kv !== kvFormat(settings, device)) {
     log.info(`kv ${settings.kv} is for GPUs: without one this tab keeps keys and values in f32.`)
   }
   signal.throwIfAborted()

@@ -6,7 +6,13 @@ import type { Backend } from '../../swarm/backend.ts'
 import { fixedSpan, type DonorSettings } from '../../swarm/donor-settings.ts'
 import { SwarmError } from '../../swarm/errors.ts'
 import { MAX_SESSIONS } from '../../swarm/limits.ts'
-import { WEIGHT_FORMATS, type KvFormat, type LlamaConfig, type WeightFormat } from '../../swarm/model/config.ts'
+import {
+  KV_FORMATS,
+  WEIGHT_FORMATS,
+  type KvFormat,
+  type LlamaConfig,
+  type WeightFormat,
+} from '../../swarm/model/config.ts'
 import { ENGINE_MAX_ROWS, kvBytesPerToken, spanBytes } from '../../swarm/model/span-bytes.ts'
 import { spanLength, type Span } from '../../swarm/span.ts'
 import { MOST_WASM_BYTES } from '../wasm/limits.ts'
@@ -62,16 +68,20 @@ export function chooseSizing(
       ? sizeFor(config, wanted, { format: served, kv }, budgetBytes, false)
       : null
   if (asServed !== null) return asServed
-  for (const format of formats) {
-    const sizing = sizeFor(config, wanted, { format, kv }, budgetBytes, format === formats.at(-1))
-    if (sizing !== null) return sizing
+  // Halves of keys and values only where no format does without: they round every token that later ones look back at.
+  const isFree = settings.weights === 'auto' && settings.kv === null && device.backend !== 'wasm'
+  for (const kept of isFree ? KV_FORMATS : [kv]) {
+    for (const format of formats) {
+      const sizing = sizeFor(config, wanted, { format, kv: kept }, budgetBytes, format === formats.at(-1))
+      if (sizing !== null) return sizing
+    }
   }
   throw tooLarge(config, wanted, { format: formats.at(-1) ?? 'int4', kv }, budgetBytes)
 }
 
-/** What keys and values are kept as: WebAssembly has no kernels for halves. */
+/** What keys and values are kept as where it is not the last resort: WebAssembly has no kernels for halves. */
 export function kvFormat({ kv }: DonorSettings, { backend }: DeviceMemory): KvFormat {
-  return backend === 'wasm' ? 'f32' : kv
+  return backend === 'wasm' ? 'f32' : (kv ?? 'f32')
 }
 
 /** What link and person ask for; null: as many as fit. */

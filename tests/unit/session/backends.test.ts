@@ -48,6 +48,18 @@ test('the same kind is taken, however much faster another is', async () => {
   expect(route).toEqual(['a webgpu', 'slow wasm'])
 })
 
+test('what keeps keys and values in another format is of another kind', async () => {
+  const swarm = new FakeSwarm(BLOCKS)
+  swarm.join('a', 0, 4, { backend: 'webgpu' })
+  swarm.join('b', 4, 8, { backend: 'webgpu', kv: 'f16' })
+  swarm.faults = [{ peerId: 'b', on: 'step', nth: 6, kind: 'close' }]
+  const route = await routeAfter(swarm, () => {
+    swarm.join('halves', 4, 8, { ...begun, backend: 'webgpu', kv: 'f16' })
+    swarm.join('exact', 4, 8, { ...faster, backend: 'webgpu' })
+  })
+  expect(route).toEqual(['a webgpu', 'halves webgpu'])
+})
+
 test('of a peer with more blocks only those that its kind computed', async () => {
   const swarm = losing()
   const route = await routeAfter(swarm, () => {

@@ -22,7 +22,7 @@ describe('donor settings', () => {
       balanceQuality: 0.75,
       meanBalanceCheckPeriodMs: 120_000,
       weights: 'auto',
-      kv: 'f32',
+      kv: null,
       autotune: 'on',
       backend: 'auto',
       threads: null,

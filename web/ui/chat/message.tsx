@@ -113,10 +113,10 @@ function Figures({ entry }: { entry: AnswerEntry }) {
       ),
     )
     const { speculation } = stats
-    if (speculation !== undefined) {
+    // Guesses that came to nothing are nothing to read about.
+    if (speculation !== undefined && speculation.accepted > 0) {
       const { laps, drafted, accepted } = speculation
-      const perLap = laps === 0 ? 0 : accepted / laps
-      parts.push(chat.guessed(formats.decimal(perLap), formats.integer(accepted), formats.integer(drafted)))
+      parts.push(chat.guessed(formats.decimal(accepted / laps), formats.integer(accepted), formats.integer(drafted)))
     }
   }
   return (

@@ -126,3 +126,38 @@ describe('WebAssembly, whose memory ends at 4 GiB', () => {
     expect(() => memoryRange(config, asked, large)).toThrow(/20 blocks in f32 take .* GB, and this tab may use 4\.3 GB/)
   })
 })
+
+describe('keys and values as halves, where nobody said', () => {
+  const config = MODELS['1B']!
+  const sized = (bytes: number, defaults: DonorDefaults = {}, backend: 'webgpu' | 'wasm' = 'webgpu') =>
+    chooseSizing(config, settings({ ...defaults, memoryGb: bytes / 1e9 }), { backend, deviceMemoryGb: 8 })
+
+  /** With keys and values as f32, to a thousandth. */
+  const least = (() => {
+    let [low, high] = [1e8, 1e9]
+    while (high - low > high / 1e3) {
+      const middle = (low + high) / 2
+      try {
+        sized(middle, { kv: 'f32' })
+        high = middle
+      } catch {
+        low = middle
+      }
+    }
+    return high
+  })()
+  const below = least * 0.99
+
+  it('only where with f32 not even int4 fits', () => {
+    expect(sized(least)).toMatchObject({ format: 'int4', kv: 'f32', length: 1 })
+    expect(sized(below)).toMatchObject({ format: 'int4', kv: 'f16', length: 1 })
+  })
+
+  it('never against what was asked for, nor without a GPU', () => {
+    const tooLarge = /1 block in int4 take/
+    expect(() => sized(below, { kv: 'f32' })).toThrow(tooLarge)
+    expect(() => sized(below, { weights: 'int4' })).toThrow(tooLarge)
+    expect(() => sized(below, {}, 'wasm')).toThrow(tooLarge)
+    expect(sized(2e9, { kv: 'f16' })).toMatchObject({ kv: 'f16' })
+  })
+})
