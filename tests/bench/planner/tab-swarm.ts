@@ -59,7 +59,12 @@ export class Tab {
   /** Starts, and resolves when it serves. */
   async serve(): Promise<void> {
     await this.donor.start()
-    await this.donor.serving(SERVING_MS)
+    try {
+      await this.donor.serving(SERVING_MS)
+    } catch (error) {
+      const { status } = await this.figures()
+      throw new Error(`${status} after ${SERVING_MS} ms:\n${this.donor.console.slice(-30).join('\n')}`, { cause: error })
+    }
   }
 
   async figures(): Promise<Figures> {
