@@ -11,6 +11,7 @@ import type { RouteHop, RouteRequest, SwarmView } from '../swarm/planner/types.t
 import { viewOf } from '../swarm/planner/view.ts'
 import { formatBlockRanges, type Span } from '../swarm/span.ts'
 import type { Bans } from './bans.ts'
+import { kindOf } from './peer-kind.ts'
 import { estimatedRtt, knownRtt } from './round-trips.ts'
 import type { PromptModel } from './types.ts'
 
@@ -142,11 +143,6 @@ function kindsOf(records: readonly PeerRecord[], { weights, mixWeights }: RouteN
   return [...formats]
     .toSorted((a, b) => exactness(a) - exactness(b))
     .map((format) => ({ weights: format, records: records.filter((record) => record.weights === format) }))
-}
-
-/** What a peer's numbers depend on besides the format of its weights. */
-export function kindOf({ backend, kv }: { backend: string; kv?: string }): string {
-  return `${backend} ${kv ?? 'f32'}`
 }
 
 /** Peers with that part of their blocks which their kind computed before, the longest of such parts. */

@@ -3,11 +3,11 @@
  * of digests, one each STRIDE tokens, under a secret of this peer. So nobody learns from a name what the tokens are, nor whether two
  * peers say the same.
  */
-import { kindOf } from './choose-route.ts'
 import type { PrefixMessage } from '../swarm/codec.ts'
 import { MAX_PREFIX_NAMES, MAX_PREFIX_NAME_CHARS } from '../swarm/limits.ts'
 import type { PeerRecord } from '../swarm/peer-record.ts'
 import type { RouteHop } from '../swarm/planner/types.ts'
+import { kindOf } from './peer-kind.ts'
 
 /** Of a system prompt at most so many tokens less one run again; a name takes as much room in a message as nine tokens. */
 const STRIDE = 32

@@ -48,19 +48,8 @@ export class PagePrompts implements PromptPort {
   }
 
   async #open(choice: ModelChoice): Promise<OpenedModel> {
-    const [
-      { openModel },
-      { loadPromptFiles },
-      { createPromptModel },
-      { createBrowserTextSandbox },
-      { PrefixNamer: Namer },
-    ] = await Promise.all([
-      import('../../hub/source.ts'),
-      import('../../hub/prompt-files.ts'),
-      import('../../session/model/load.ts'),
-      import('./text-sandbox.ts'),
-      import('../../session/prefix-names.ts'),
-    ])
+    const [{ openModel }, { loadPromptFiles, createPromptModel, createBrowserTextSandbox, PrefixNamer: Namer }] =
+      await Promise.all([import('../../hub/source.ts'), import('./prompt-parts.ts')])
     const token = this.#hub.token()
     const source = await openModel({
       repo: choice.repo,
