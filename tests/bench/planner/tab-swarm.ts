@@ -63,7 +63,9 @@ export class Tab {
       await this.donor.serving(SERVING_MS)
     } catch (error) {
       const { status } = await this.figures()
-      throw new Error(`${status} after ${SERVING_MS} ms:\n${this.donor.console.slice(-30).join('\n')}`, { cause: error })
+      throw new Error(`${status} after ${SERVING_MS} ms:\n${this.donor.console.slice(-30).join('\n')}`, {
+        cause: error,
+      })
     }
   }
 
