@@ -46,7 +46,14 @@ export interface PlacementRule {
   /** The span that a joining peer of `length` blocks should serve, given the others. Deterministic. */
   chooseSpan(view: SwarmView, joiner: { peerId: string; length: number; blockStepsPerSecond: number }): Span
   /** Whether the peer should move, and the figures of the "Swarm balance quality" line. `random` is in [0, 1). */
-  checkBalance(view: SwarmView, peerId: string, options: { balanceQuality: number; random: () => number }): BalanceCheck
+  checkBalance(view: SwarmView, peerId: string, options: BalanceOptions): BalanceCheck
+}
+
+export interface BalanceOptions {
+  balanceQuality: number
+  random: () => number
+  /** How long until this peer would work at another span and there alone, seconds: weights have to come, answers to end. Absent: at once. */
+  secondsUntil?: (span: Span) => number
 }
 
 export interface BalanceCheck {

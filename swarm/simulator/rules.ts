@@ -7,17 +7,15 @@ import type { Objective } from '../planner/model.ts'
 import { petalsRule } from '../planner/petals.ts'
 import { placementRule } from '../planner/rules.ts'
 import { type RuleName } from '../planner/rule-names.ts'
-import type { BalanceCheck, PlacementRule, SwarmView } from '../planner/types.ts'
+import type { BalanceCheck, BalanceOptions, PlacementRule, SwarmView } from '../planner/types.ts'
 import { placedPeers } from '../planner/view.ts'
 
 /** Slack of the published rule's comparison, see `petals.ts`. */
 const EPSILON = 1e-3
 
-export interface CheckRequest {
+export interface CheckRequest extends BalanceOptions {
   view: SwarmView
   peerId: string
-  balanceQuality: number
-  random: () => number
 }
 
 export interface SimulatedRule {

@@ -179,7 +179,8 @@ export class SimulatedSwarm {
     const { rule, balanceQuality } = this.#options
     this.counts.checks += 1
     const random = (): number => this.#shuffles.next()
-    const { moveTo } = rule.check({ view: this.view(), peerId: peer.id, balanceQuality, random })
+    const secondsUntil = (span: Span): number => sumOf(this.#missing(peer, span).unitSeconds)
+    const { moveTo } = rule.check({ view: this.view(), peerId: peer.id, balanceQuality, random, secondsUntil })
     if (moveTo !== null) this.#begin(peer, moveTo, 'balance')
   }
 
@@ -204,28 +205,30 @@ export class SimulatedSwarm {
   }
 
   #begin(peer: SimulatedPeer, span: Span, why: Why): void {
-    const { cluster, clock, onEntry } = this.#options
+    const { clock, onEntry } = this.#options
     if (peer.served !== null && sameSpan(peer.served, span)) return
     if (peer.claim !== null) {
       if (sameSpan(peer.claim.span, span)) return
       this.#giveUpDownload(peer, span)
     }
-    const missing: number[] = []
-    for (let unit = span.start; unit < span.end; unit += 1) if (peer.cached[unit] === 0) missing.push(unit)
-    const bytesOf = (unit: number): number => (cluster.unitWeights[unit] as number) * cluster.bytesPerUnit
-    const unitSeconds = missing.map((unit) => bytesOf(unit) / peer.spec.downloadBytesPerSecond)
+    const { missing, bytes, unitSeconds } = this.#missing(peer, span)
     peer.claim = { span, claimedAt: clock.now, startedAt: clock.now, missing, unitSeconds, isUrgent: why === 'hole' }
     peer.claims += 1
-    const bytes = missing.reduce((sum, unit) => sum + bytesOf(unit), 0)
     onEntry({ t: clock.now, peer: peer.id, event: 'claim', ...span, why, bytes })
     this.#changed(peer)
     const { presence, claims } = peer
-    clock.after(
-      unitSeconds.reduce((sum, seconds) => sum + seconds, 0),
-      () => {
-        if (peer.presence === presence && peer.claims === claims) this.#finish(peer, why)
-      },
-    )
+    clock.after(sumOf(unitSeconds), () => {
+      if (peer.presence === presence && peer.claims === claims) this.#finish(peer, why)
+    })
+  }
+
+  /** Units of a span that a peer has yet to download: their bytes together, and the seconds that each takes. */
+  #missing(peer: SimulatedPeer, span: Span): { missing: number[]; bytes: number; unitSeconds: number[] } {
+    const { cluster } = this.#options
+    const missing: number[] = []
+    for (let unit = span.start; unit < span.end; unit += 1) if (peer.cached[unit] === 0) missing.push(unit)
+    const bytes = missing.map((unit) => (cluster.unitWeights[unit] as number) * cluster.bytesPerUnit)
+    return { missing, bytes: sumOf(bytes), unitSeconds: bytes.map((each) => each / peer.spec.downloadBytesPerSecond) }
   }
 
   /**
@@ -273,4 +276,8 @@ export class SimulatedSwarm {
     this.#changed(peer)
     onServed()
   }
+}
+
+function sumOf(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0)
 }

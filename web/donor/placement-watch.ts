@@ -5,7 +5,7 @@
 import { describeError, SwarmError } from '../../swarm/errors.ts'
 import { unclaimedBlocks } from '../../swarm/planner/coverage.ts'
 import { viewInFormat } from '../../swarm/planner/formats.ts'
-import type { PlacementRule, SwarmView } from '../../swarm/planner/types.ts'
+import type { BalanceOptions, PlacementRule, SwarmView } from '../../swarm/planner/types.ts'
 import { urgentMoves } from '../../swarm/planner/urgent.ts'
 import { formatBlockRanges, type Span } from '../../swarm/span.ts'
 import type { DonorLog } from './donor-log.ts'
@@ -19,6 +19,8 @@ export interface PlacementWatchOptions {
   rule: PlacementRule
   balanceQuality: number
   meanPeriodMs: number
+  /** See `BalanceOptions`. */
+  secondsUntil: (span: Span) => number
   log: DonorLog
   move: (choose: (view: SwarmView) => Span | null, signal: AbortSignal) => Promise<boolean>
   /** A move that left the donor without blocks. */
@@ -159,8 +161,8 @@ export class PlacementWatch {
     this.#missing = missing
   }
 
-  #checkOptions() {
-    const { environment, balanceQuality } = this.#options
-    return { balanceQuality, random: () => environment.random() }
+  #checkOptions(): BalanceOptions {
+    const { environment, balanceQuality, secondsUntil } = this.#options
+    return { balanceQuality, random: () => environment.random(), secondsUntil }
   }
 }

@@ -58,6 +58,10 @@ const STATS_MS = 1_000
 /** Others are given so long to say that they stay before this tab pauses or finishes; a relay needs a small part of it. */
 const LEAVE_AFTER_MS = 5_000
 
+/** An answer that something came from so lately is under way, and ends where it is: of what a mover waits for them at most, half. */
+const ACTIVE_MS = 5_000
+const MEAN_DRAIN_SECONDS = 30
+
 const PAUSED = 'is paused by its owner'
 const FINISHING = 'takes no new sessions: it stops soon'
 
@@ -273,6 +277,7 @@ export class Serving implements Pausable {
       rule,
       balanceQuality: settings.balanceQuality,
       meanPeriodMs: settings.meanBalanceCheckPeriodMs,
+      secondsUntil: (span) => this.#secondsUntil(span),
       log,
       move: (choose, signal) => mover.move(choose, signal),
       onFailure: (error) => {
@@ -282,6 +287,13 @@ export class Serving implements Pausable {
       },
     })
     this.#watch.start()
+  }
+
+  /** Until it works at another span alone. */
+  #secondsUntil(span: Span): number {
+    const { loader, member, server } = this.#options
+    const seconds = loader.secondsToLoad(span, [member.fields.span, ...(member.fields.cached ?? [])])
+    return seconds + (server.activeSessions(ACTIVE_MS) > 0 ? MEAN_DRAIN_SECONDS : 0)
   }
 
   async #stopWatch(): Promise<void> {

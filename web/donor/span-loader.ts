@@ -11,6 +11,7 @@ import type { DonorModel } from './donor-model.ts'
 import type { Engine } from './engine.ts'
 import type { DonorEnvironment } from './environment.ts'
 import type { Sizing } from './sizing.ts'
+import { DownloadPace } from './download-pace.ts'
 import type { LoadProgress } from './state.ts'
 
 export interface LoadedSpan {
@@ -45,6 +46,7 @@ export class SpanLoader {
   #reopenings = 0
   #loading = 0
   #fetchedBefore = 0
+  readonly #pace = new DownloadPace()
   #isClosed = false
 
   constructor(engine: Engine, options: SpanLoaderOptions) {
@@ -55,6 +57,11 @@ export class SpanLoader {
 
   get bytesFetched(): number {
     return this.#fetchedBefore + this.#engine.bytesFetched
+  }
+
+  /** Seconds that the blocks of a span would take to come which are in none of `cached`; 0 while nothing is known. */
+  secondsToLoad(span: Span, cached: readonly Span[]): number {
+    return this.#pace.secondsFor(span, cached)
   }
 
   /** A speed measured before, in block-steps a second; null when there is none. */
@@ -139,7 +146,10 @@ export class SpanLoader {
       cacheTokens: sizing.cacheTokens,
       kv: sizing.kv,
       autotune,
-      onProgress,
+      onProgress: (progress) => {
+        this.#pace.learn(span, progress)
+        onProgress(progress)
+      },
       signal,
     })
     const exact = await this.#check(engine, runner)

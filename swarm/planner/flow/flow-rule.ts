@@ -7,6 +7,7 @@ import { blocksLostByMove } from '../coverage.ts'
 import type { Objective } from '../model.ts'
 import type { BalanceCheck, PlacementRule, PlannerPeer, SwarmView } from '../types.ts'
 import { placedPeers, withoutPeer } from '../view.ts'
+import { shareLeft } from './move-cost.ts'
 import { betterSpan } from './plan-steps.ts'
 import { JOIN_SLACK, Placing, type PlacedPeer, type Worth } from './placing.ts'
 
@@ -29,7 +30,7 @@ export function flowRule(objective: Objective): PlacementRule {
       return placing.bestSpan({ id, blockSteps, longest, leaveChance: LEAVE_CHANCE, fixed: false }, JOIN_SLACK).span
     },
 
-    checkBalance(view, peerId, { balanceQuality }): BalanceCheck {
+    checkBalance(view, peerId, { balanceQuality, secondsUntil }): BalanceCheck {
       const peers = placedPeers(view)
       const own = peers.find((peer) => peer.peerId === peerId)
       const placing = placingOf(view, objective)
@@ -55,7 +56,9 @@ export function flowRule(objective: Objective): PlacementRule {
       placing.place(placed(own), to)
       const then = placing.worth()
       if (blocksLostByMove(view, peerId, own.span, to).length > 0) return stay('would-open-hole', then)
-      if (then.covered === covered && initial >= enough * then.objective) return stay('balanced', then)
+      const gain = (then.objective - initial) * shareLeft(secondsUntil?.(to) ?? 0)
+      // A hole is closed at any price.
+      if (then.covered === covered && initial >= enough * (initial + gain)) return stay('balanced', then)
       if (moversBeside(view, peerId) >= mostMovers(peers.length)) return stay('others-move', then)
       return { ...stay('move', then), moveTo: to }
     },

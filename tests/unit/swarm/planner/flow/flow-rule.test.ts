@@ -142,6 +142,21 @@ test('says why it stays', () => {
   expect(rule.checkBalance(uneven, 'p001', { ...options, balanceQuality: 0 }).reason).toBe('balanced')
 })
 
+test('a move is worth its time: less is left of its gain the longer its weights take to come', () => {
+  const uneven = { blocks: 8, peers: [peerOf(0, [0, 4], 10), peerOf(1, [4, 8], 40), peerOf(2, [4, 8], 40)] }
+  const after = (seconds: number) => rule.checkBalance(uneven, 'p001', { ...options, secondsUntil: () => seconds })
+  expect(after(60).reason).toBe('move')
+  expect(after(10_000)).toMatchObject({ moveTo: null, reason: 'balanced' })
+  // The quality that is printed is what the placement could be, whatever it costs.
+  expect(after(10_000).quality).toBe(after(60).quality)
+})
+
+test('a hole is closed at any price', () => {
+  const peers = [peerOf(0, [0, 4], 8), peerOf(1, [8, 12], 8), peerOf(2, [8, 12], 8)]
+  const check = rule.checkBalance({ blocks: 12, peers }, 'p002', { ...options, secondsUntil: () => Infinity })
+  expect(check.moveTo).toEqual({ start: 4, end: 8 })
+})
+
 test('only a few go at a time: whoever comes after them waits until they have arrived', () => {
   // Twelve on the second half, one on the first, all alike: many would gain by going over.
   const peers = [peerOf(0, [0, 4], 10), ...Array.from({ length: 12 }, (_, i) => peerOf(i + 1, [4, 8], 10))]
