@@ -3,7 +3,7 @@
  * nobody. A peer that was lost or had no room is tried again as soon as it announces itself afresh: a tab that comes back
  * is wanted. One that could not be reached is tried again soon: it may be the only holder of its blocks, and a busy machine
  * or a network that hiccups fails dials; and at once when it names a relay that it was not reached by: its own had died, and
- * it has come to another. One that sent wrong answers waits out its time.
+ * it has come to another. Where there is no route without it, it is tried every few seconds. One that sent wrong answers waits out its time.
  */
 import { BAN_BASE_MS, BAN_MAX_MS } from '../swarm/limits.ts'
 import type { PeerRecord } from '../swarm/peer-record.ts'
@@ -20,8 +20,12 @@ const BAN_MS: Readonly<Record<BanReason, readonly [base: number, max: number]>> 
   unreachable: [2_000, 60_000],
 }
 
+/** Whoever is needed for every route is tried again after so long. */
+const LAST_RESORT_MS = 5_000
+
 interface Ban {
   reason: BanReason
+  since: number
   until: number
   strikes: number
   /** Sequence of the record the peer had when it was banned; a higher one is a sign of life after it. */
@@ -38,7 +42,14 @@ export class Bans {
     const strikes = (this.#bans.get(peerId)?.strikes ?? 0) + 1
     const [base, max] = BAN_MS[reason]
     const until = nowMs + Math.min(max, base * 2 ** (strikes - 1))
-    this.#bans.set(peerId, { reason, until, strikes, seq: record?.seq ?? 0, relays: record?.relays ?? [] })
+    this.#bans.set(peerId, {
+      reason,
+      since: nowMs,
+      until,
+      strikes,
+      seq: record?.seq ?? 0,
+      relays: record?.relays ?? [],
+    })
   }
 
   /** The peer answered: its next ban starts from the base again. */
@@ -46,13 +57,14 @@ export class Bans {
     this.#bans.delete(peerId)
   }
 
-  /** Peers among `records` that are not to be used now. */
-  excluded(records: readonly PeerRecord[], nowMs: number): Set<string> {
+  /** Peers among `records` that are not to be used now. `isNeeded`: there is no route without some of those that are left out otherwise. */
+  excluded(records: readonly PeerRecord[], nowMs: number, isNeeded = false): Set<string> {
     const excluded = new Set<string>()
     for (const record of records) {
       const ban = this.#bans.get(record.peerId)
       if (ban === undefined || ban.until <= nowMs) continue
-      if (!isBack(ban, record)) excluded.add(record.peerId)
+      const isLastResort = isNeeded && ban.reason !== 'fault' && nowMs >= ban.since + LAST_RESORT_MS
+      if (!isLastResort && !isBack(ban, record)) excluded.add(record.peerId)
     }
     return excluded
   }

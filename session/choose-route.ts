@@ -80,10 +80,13 @@ export function chooseRoute(chooser: RouteChooser, needs: RouteNeeds): RouteChoi
 function chooseAmong(chooser: RouteChooser, records: readonly PeerRecord[], needs: RouteNeeds): RouteChoice {
   const { node, model, bans } = chooser
   const view = viewOf(records, model.id.blocks, model.unitWeights)
-  const exclude = bans.excluded(records, chooser.now())
   // A peer cannot dial itself.
-  exclude.add(node.peerId)
-  const wished = plan(chooser, view, exclude, needs.wishTokens)
+  let exclude = bans.excluded(records, chooser.now()).add(node.peerId)
+  let wished = plan(chooser, view, exclude, needs.wishTokens)
+  if (!wished.ok) {
+    exclude = bans.excluded(records, chooser.now(), true).add(node.peerId)
+    wished = plan(chooser, view, exclude, needs.wishTokens)
+  }
   if (!wished.ok) return noRoute(chooser, records, wished.missingBlocks)
   if (hasRoom(records, wished.hops, needs.wishTokens)) {
     return { ok: true, hops: wished.hops, maxTokens: needs.wishTokens }

@@ -50,6 +50,23 @@ describe('a ban', () => {
     expect(bans.excluded([record(2, ['a', 'b'])], 1).has('p')).toBe(false)
   })
 
+  test.each<[BanReason, boolean]>([
+    ['lost', false],
+    ['refused', false],
+    ['unreachable', false],
+    ['fault', true],
+  ])(
+    'for being %s, of somebody without whom there is no route, still holds after five seconds: %s',
+    (reason, holds) => {
+      const bans = new Bans()
+      for (let i = 0; i < 9; i += 1) bans.ban('p', reason, 0, record(1))
+      const isOutWhereNeeded = (nowMs: number): boolean => bans.excluded([record(1)], nowMs, true).has('p')
+      expect(isOutWhereNeeded(4_999)).toBe(true)
+      expect(isOutWhereNeeded(5_000)).toBe(holds)
+      expect(isOut(bans, 5_000)).toBe(true)
+    },
+  )
+
   test('is forgotten when the peer answers', () => {
     const bans = new Bans()
     bans.ban('p', 'fault', 0, record(1))

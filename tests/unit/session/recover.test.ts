@@ -34,6 +34,19 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
+test('the only holder of blocks is tried every few seconds, however often it could not be reached', async () => {
+  const swarm = new FakeSwarm(BLOCKS)
+  swarm.join('a', 0, 4)
+  swarm.join('b', 4, BLOCKS)
+  swarm.faults = Array.from({ length: 8 }, (_, i): Fault => ({ on: 'dial', nth: i + 1, kind: 'refuse', peerId: 'a' }))
+  const chat = newChat(swarm)
+  const started = performance.now()
+  const { end } = await collect(chat.generate(request(PROMPT)))
+  expect(end.ids).toEqual(EXPECTED)
+  // Its bans together last three minutes.
+  expect(performance.now() - started).toBeLessThan(60_000)
+})
+
 describe('a hop is lost and a replica exists', () => {
   const points: Pick<Fault, 'on' | 'nth'>[] = [
     { on: 'dial', nth: 1 },
