@@ -160,11 +160,11 @@ describe.concurrent('donate', () => {
 
 test('donate with more blocks than the memory holds says how many do', async () => {
   const { code, stdout, stderr } = await runTabswarm(
-    ['donate', '--model', 'tinytales', ...relay(), '--num_blocks', '8', '--memory_gb', '0.007'],
+    ['donate', '--model', 'tinytales', ...relay(), '--num_blocks', '8', '--memory_gb', '0.005'],
     { timeoutMs: 120_000 },
   )
   expect(`${stdout}${stderr}`).toMatch(
-    /8 blocks in int4 take 0\.\d+ GB, and this tab may use 0\.007 GB\. Serve at most \d blocks? \(num_blocks\), or allow the tab more memory\./,
+    /8 blocks in int4 take 0\.\d+ GB, and this tab may use 0\.005 GB\. Serve at most \d blocks? \(num_blocks\), or allow the tab more memory\./,
   )
   expect(stdout).not.toContain('server ready')
   expect(code).toBe(1)
@@ -232,8 +232,8 @@ describe('a link', () => {
   })
 
   test('more blocks than the memory holds', async () => {
-    const said = await saidBy({ model: 'tinytales', num_blocks: '8', memory_gb: '0.007' })
-    expect(said).toMatch(/8 blocks in int4 take 0\.\d+ GB, and this tab may use 0\.007 GB\./)
+    const said = await saidBy({ model: 'tinytales', num_blocks: '8', memory_gb: '0.005' })
+    expect(said).toMatch(/8 blocks in int4 take 0\.\d+ GB, and this tab may use 0\.005 GB\./)
     expect(said).toMatch(/Serve at most \d blocks?/)
   })
 
