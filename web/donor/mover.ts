@@ -24,9 +24,9 @@ import type { LoadedSpan, SpanLoader } from './span-loader.ts'
 import type { LoadProgress } from './state.ts'
 
 /** An answer of some hundred tokens; what lasts longer goes on in other tabs, and runs its tokens again there. */
-const DRAIN_LIMIT_MS = 60_000
+export const DRAIN_LIMIT_MS = 60_000
 /** Whoever waits for an answer pings every second, hidden pages less often; a chat that rests is silent. */
-const DRAIN_IDLE_MS = 5_000
+export const DRAIN_IDLE_MS = 5_000
 
 export interface MoverOptions {
   environment: DonorEnvironment

@@ -16,7 +16,7 @@ import type { DonorEnvironment } from './environment.ts'
 import { Finishing } from './finishing.ts'
 import { readyLine } from './lines.ts'
 import type { Member } from './member.ts'
-import { Mover } from './mover.ts'
+import { DRAIN_IDLE_MS, DRAIN_LIMIT_MS, Mover } from './mover.ts'
 import type { Pausable, PausedBy } from './pause-control.ts'
 import { PlacementWatch } from './placement-watch.ts'
 import { PromiseKeeper } from './promise-keeper.ts'
@@ -58,9 +58,8 @@ const STATS_MS = 1_000
 /** Others are given so long to say that they stay before this tab pauses or finishes; a relay needs a small part of it. */
 const LEAVE_AFTER_MS = 5_000
 
-/** An answer that something came from so lately is under way, and ends where it is: of what a mover waits for them at most, half. */
-const ACTIVE_MS = 5_000
-const MEAN_DRAIN_SECONDS = 30
+/** Answers under way end where they are: of what a mover waits for them at most, half. */
+const MEAN_DRAIN_SECONDS = DRAIN_LIMIT_MS / 2 / 1_000
 
 const PAUSED = 'is paused by its owner'
 const FINISHING = 'takes no new sessions: it stops soon'
@@ -293,7 +292,7 @@ export class Serving implements Pausable {
   #secondsUntil(span: Span): number {
     const { loader, member, server } = this.#options
     const seconds = loader.secondsToLoad(span, [member.fields.span, ...(member.fields.cached ?? [])])
-    return seconds + (server.activeSessions(ACTIVE_MS) > 0 ? MEAN_DRAIN_SECONDS : 0)
+    return seconds + (server.activeSessions(DRAIN_IDLE_MS) > 0 ? MEAN_DRAIN_SECONDS : 0)
   }
 
   async #stopWatch(): Promise<void> {

@@ -8,10 +8,10 @@ import type { SpanRunner } from '../../swarm/span-runner.ts'
 import { spanLength, type Span } from '../../swarm/span.ts'
 import type { DonorLog } from './donor-log.ts'
 import type { DonorModel } from './donor-model.ts'
+import { DownloadPace } from './download-pace.ts'
 import type { Engine } from './engine.ts'
 import type { DonorEnvironment } from './environment.ts'
 import type { Sizing } from './sizing.ts'
-import { DownloadPace } from './download-pace.ts'
 import type { LoadProgress } from './state.ts'
 
 export interface LoadedSpan {
