@@ -1,6 +1,8 @@
 /**
  * Publishes this peer's signed record: to the relays (seen by everyone within milliseconds), to neighbours and to the
- * DHT; again every RECORD_REFRESH_MS, on every change, and when a relay or a reservation comes back.
+ * DHT; again every RECORD_REFRESH_MS, on every change, and when a relay or a reservation comes back. What changes with every
+ * session, the load, goes out at most once a second and by the quick way alone: a query of the DHT and a stream to each
+ * neighbour for every session at every tab were most of what a busy swarm's tabs did.
  */
 import { MAX_RECORD_TTL_MS, RECORD_REFRESH_MS } from '../swarm/limits.ts'
 import { signRecord, type PeerRecord, type Sign, type SignedRecord } from '../swarm/peer-record.ts'
@@ -8,6 +10,8 @@ import { PROTOCOL_MAJOR } from '../swarm/protocol.ts'
 import type { AnnouncedFields, Announcer } from './types.ts'
 
 const GOODBYE_MS = 500
+const LOAD_EVERY_MS = 1_000
+const LOAD: ReadonlySet<string> = new Set<keyof AnnouncedFields>(['sessions', 'sessionBlocks', 'cacheTokensLeft'])
 
 export interface AnnouncerOptions {
   peerId: string
@@ -16,8 +20,11 @@ export interface AnnouncerOptions {
   relays: () => string[]
   /** What an `online` record tells of the ways to other peers; empty: nothing. */
   roundTrips: () => Record<string, number>
-  /** Takes a freshly signed record to everyone. Resolves when the fast ways have been served. */
-  publish: (signed: SignedRecord) => Promise<void>
+  /**
+   * Takes a freshly signed record to everyone, or, where it tells nothing new but the load, to whoever hears of it at little
+   * cost. Resolves when the fast ways have been served.
+   */
+  publish: (signed: SignedRecord, isLoadOnly: boolean) => Promise<void>
   /** Called once per model, and again when relays come back: receivers without our address ignored the last one. */
   provide: (modelDigest: string) => Promise<void>
   withdraw: (modelDigest: string) => Promise<void>
@@ -30,7 +37,11 @@ export class RecordAnnouncer implements Announcer {
   #lastSeq = 0
   #timer: ReturnType<typeof setInterval> | null = null
   #signing: Promise<void> = Promise.resolve()
-  #isPending = false
+  /** What the next record is for. */
+  #pending: 'load' | 'all' | null = null
+  /** After a record for the load alone: others wait until it ends. */
+  #loadRest: ReturnType<typeof setTimeout> | null = null
+  #isLoadWaiting = false
   #isGone = false
   /** Newer than the last record and signed with it: whoever is being frozen, or goes, has no time to sign. */
   #farewell: SignedRecord | null = null
@@ -42,9 +53,11 @@ export class RecordAnnouncer implements Announcer {
 
   announce(fields: AnnouncedFields): void {
     if (this.#isGone) return
+    const isLoadOnly = this.#fields !== null && isSameButLoad(this.#fields, fields)
     this.#fields = fields
     this.#timer ??= setInterval(() => this.#schedule(), RECORD_REFRESH_MS)
-    this.#schedule()
+    if (isLoadOnly) this.#scheduleLoad()
+    else this.#schedule()
   }
 
   /** The relays, or the reservations at them, have changed. */
@@ -55,7 +68,7 @@ export class RecordAnnouncer implements Announcer {
 
   /** What is told of the ways to others has changed. */
   roundTripsChanged(): void {
-    if (this.#fields?.state === 'online' && !this.#isGone) this.#schedule()
+    if (this.#fields?.state === 'online' && !this.#isGone) this.#scheduleLoad()
   }
 
   /** Says goodbye at once, synchronously but for microtasks. Nothing more is said before `back`. */
@@ -65,7 +78,7 @@ export class RecordAnnouncer implements Announcer {
     const farewell = this.#farewell
     this.#farewell = null
     // Whoever cannot be told finds out by its own questions.
-    if (farewell !== null) this.#options.publish(farewell).catch(() => undefined)
+    if (farewell !== null) this.#options.publish(farewell, false).catch(() => undefined)
   }
 
   /** Here again: says so, with whatever has changed meanwhile. */
@@ -80,7 +93,9 @@ export class RecordAnnouncer implements Announcer {
     if (fields === null) return
     const said = this.#signing
       .then(() => this.#sign({ ...fields, state: 'gone' }))
-      .then((signed) => Promise.all([this.#options.publish(signed), this.#options.withdraw(fields.model.digest)]))
+      .then((signed) =>
+        Promise.all([this.#options.publish(signed, false), this.#options.withdraw(fields.model.digest)]),
+      )
       .then(() => undefined)
       // Whoever cannot be told finds out by the connections ending.
       .catch(() => undefined)
@@ -92,14 +107,38 @@ export class RecordAnnouncer implements Announcer {
     this.#fields = null
     if (this.#timer !== null) clearInterval(this.#timer)
     this.#timer = null
+    if (this.#loadRest !== null) clearTimeout(this.#loadRest)
+    this.#loadRest = null
+  }
+
+  #scheduleLoad(): void {
+    // The record that is about to be signed tells it.
+    if (this.#pending !== null) return
+    if (this.#loadRest !== null) {
+      this.#isLoadWaiting = true
+      return
+    }
+    this.#loadRest = setTimeout(() => {
+      this.#loadRest = null
+      const isWaiting = this.#isLoadWaiting
+      this.#isLoadWaiting = false
+      if (isWaiting) this.#scheduleLoad()
+    }, LOAD_EVERY_MS)
+    this.#schedule('load')
   }
 
   /** Signing takes a moment: changes meanwhile are one more record, not one each. */
-  #schedule(): void {
-    if (this.#isPending) return
-    this.#isPending = true
+  #schedule(what: 'load' | 'all' = 'all'): void {
+    const isPending = this.#pending !== null
+    if (what === 'all') {
+      this.#pending = 'all'
+      // It tells the load too.
+      this.#isLoadWaiting = false
+    } else this.#pending ??= 'load'
+    if (isPending) return
     this.#signing = this.#signing.then(async () => {
-      this.#isPending = false
+      const isLoadOnly = this.#pending === 'load'
+      this.#pending = null
       const fields = this.#fields
       if (fields === null || this.#isAway) return
       const signed = await this.#sign(fields)
@@ -107,7 +146,7 @@ export class RecordAnnouncer implements Announcer {
       // Away since: `back` says it.
       if (this.#isAway) return
       this.#farewell = farewell
-      await this.#options.publish(signed)
+      await this.#options.publish(signed, isLoadOnly)
       if (this.#provided !== fields.model.digest) {
         this.#provided = fields.model.digest
         void this.#options.provide(fields.model.digest)
@@ -131,4 +170,14 @@ export class RecordAnnouncer implements Announcer {
     }
     return signRecord(record, this.#options.sign)
   }
+}
+
+function isSameButLoad(a: AnnouncedFields, b: AnnouncedFields): boolean {
+  const rest = (fields: AnnouncedFields): string =>
+    JSON.stringify(
+      Object.entries(fields)
+        .filter(([name]) => !LOAD.has(name))
+        .toSorted(([x], [y]) => (x < y ? -1 : 1)),
+    )
+  return rest(a) === rest(b)
 }

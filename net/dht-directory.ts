@@ -17,6 +17,8 @@ const COPIES_WANTED = 2
 export interface DhtDirectoryOptions {
   dht: DhtService
   selfId: string
+  /** Whether the newest record of a peer is known already, and need not be asked for. */
+  isKnown: (peerId: string) => boolean
   /** Merges a record; true when it was new. */
   take: (bytes: Uint8Array) => Promise<boolean>
   /**
@@ -70,7 +72,7 @@ export class DhtDirectory {
             const peerId = id.toString()
             if (seen.has(peerId) || seen.size > MAX_PROVIDERS) continue
             seen.add(peerId)
-            waiting.push(peerId)
+            if (!this.#options.isKnown(peerId)) waiting.push(peerId)
             this.#options.onProvider(peerId)
           }
         }

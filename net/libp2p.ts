@@ -80,8 +80,8 @@ export async function createPeerNode(options: Libp2pOptions): Promise<PeerNode> 
       inboundConnectionThreshold: 1_000,
       maxIncomingPendingConnections: 100,
     },
-    // Only against connections that linger for hours; peers in use are watched by heartbeats (`liveness.ts`).
-    connectionMonitor: { pingInterval: 20_000, pingTimeout: { minTimeout: 10_000, maxTimeout: 20_000 } },
+    // Only against connections that linger for hours, and each ping is a stream of its own; peers in use are watched by heartbeats (`liveness.ts`).
+    connectionMonitor: { pingInterval: 60_000, pingTimeout: { minTimeout: 10_000, maxTimeout: 20_000 } },
     nodeInfo: { name: 'tabswarm', version: '1', userAgent: 'tabswarm' },
     services: {
       identify: identify(),

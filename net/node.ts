@@ -75,6 +75,8 @@ const FIRST_RELAY_MS = 4_000
 /** Peers whose way is measured; the nearest of them are told. */
 const MAX_MEASURED = 24
 const DHT_REFRESH_MS = 30_000
+/** A record is made anew every RECORD_REFRESH_MS; one that is older was not heard of. */
+const FRESH_MS = 1.5 * RECORD_REFRESH_MS
 /** Without a directory the DHT is all there is. */
 const DHT_REFRESH_ALONE_MS = 3_000
 
@@ -240,6 +242,7 @@ class LibSwarmNode implements ServingNode, PageLife, Reserving, Connecting {
       dht: node.dht,
       selfId: this.peerId,
       take: (bytes) => this.#take(bytes),
+      isKnown: (peerId) => this.#hasRelayedDirectory && this.#isFresh(peerId),
       onProvider: (peerId) => {
         if (!serves || this.#peers.isDialler(peerId)) this.#dialler.warm([peerId])
       },
@@ -254,7 +257,7 @@ class LibSwarmNode implements ServingNode, PageLife, Reserving, Connecting {
         this.#announcedRelays = reserved.join(' ')
         return reserved
       },
-      publish: (signed) => this.#publish(signed),
+      publish: (signed, isLoadOnly) => this.#publish(signed, isLoadOnly),
       provide: (modelDigest) => this.#dht.provide(modelDigest),
       withdraw: (modelDigest) => this.#dht.withdraw(modelDigest),
       roundTrips: () => this.#roundTrips.told(),
@@ -409,6 +412,11 @@ class LibSwarmNode implements ServingNode, PageLife, Reserving, Connecting {
     this.#peers.stop()
   }
 
+  /** Records come and go through a relay, within milliseconds. */
+  get #hasRelayedDirectory(): boolean {
+    return this.#usesDirectory && this.#relays.isAnyConnected
+  }
+
   get #usesDirectory(): boolean {
     return this.#options.directory !== 'off'
   }
@@ -438,9 +446,10 @@ class LibSwarmNode implements ServingNode, PageLife, Reserving, Connecting {
     }
   }
 
-  async #publish(signed: SignedRecord): Promise<void> {
+  async #publish(signed: SignedRecord, isLoadOnly: boolean): Promise<void> {
     this.directory.addVerified(signed)
     this.#relays.publish(signed.bytes)
+    if (isLoadOnly && this.#hasRelayedDirectory) return
     this.#dht.publish(signed.record.model.digest, signed.bytes)
     if (this.#usesDirectory) await this.#tellNeighbours([signed.bytes])
   }
@@ -453,6 +462,12 @@ class LibSwarmNode implements ServingNode, PageLife, Reserving, Connecting {
         if (connection !== null) await this.#exchange.ask(connection, '', records).catch(() => 0)
       }),
     )
+  }
+
+  /** Its newest record has come in time: the DHT has no newer one. */
+  #isFresh(peerId: string): boolean {
+    const record = this.directory.get(peerId)
+    return record !== undefined && this.now() - record.issuedAt < FRESH_MS
   }
 
   #relaySaysGone(relay: string, peerId: string): void {
@@ -522,7 +537,7 @@ class LibSwarmNode implements ServingNode, PageLife, Reserving, Connecting {
     this.#sensors.keep()
     this.#roundTrips.tick()
     const now = performance.now()
-    const isAlone = !this.#usesDirectory || !this.#relays.isAnyConnected
+    const isAlone = !this.#hasRelayedDirectory
     if (now - this.#refreshedAt > (isAlone ? DHT_REFRESH_ALONE_MS : DHT_REFRESH_MS)) this.#refresh()
     if (this.#usesDirectory && isAlone && now - this.#toldAt > RECORD_REFRESH_MS) {
       this.#toldAt = now

@@ -35,6 +35,23 @@ it('runs on the software adapter of this browser', async () => {
   expect(await lab.call('adapter')).toMatchObject({ software: true })
 })
 
+it('a device without the optional features of its adapter gets kernels that need none', async () => {
+  const { quads, features } = await lab.call('plainDevice')
+  expect(features).not.toContain('subgroups')
+  expect(quads).toBe(false)
+})
+
+it('of a shader that does not compile, the compiler’s own words are told', async () => {
+  const code = [
+    'struct Params { n: u32 }',
+    '@group(0) @binding(0) var<uniform> params: Params;',
+    '@group(0) @binding(1) var<uniform> step: Params;',
+    '@group(0) @binding(2) var<storage, read_write> y: array<f32>;',
+    '@compute @workgroup_size(64) fn main() { y[0] = nowhere; }',
+  ].join('\n')
+  expect(await lab.call('brokenShader', code)).toMatch(/kernel broken did not compile: .*line 5: .*nowhere/su)
+})
+
 describe('kernels agree with the plain reference', () => {
   it.each([F32, F16, INT8, INT4, ...QUADS, F32_LANES, F16_LANES, INT8_LANES, INT4_LANES])(
     'mat_vec and mat_mul, $format $variant',

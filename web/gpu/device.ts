@@ -40,12 +40,12 @@ export async function openGpu(options: { adapter: AdapterKind }): Promise<Gpu> {
       },
     )
   }
-  const quads = adapter.features.has('subgroups') && info.subgroupMinSize === 4 && info.subgroupMaxSize === 4
+  const areQuads = info.subgroupMinSize === 4 && info.subgroupMaxSize === 4
   let device: GPUDevice
   try {
     device = await adapter.requestDevice({
       label: 'tabswarm',
-      requiredFeatures: quads ? ['subgroups'] : [],
+      requiredFeatures: areQuads && adapter.features.has('subgroups') ? ['subgroups'] : [],
       requiredLimits: {
         maxBufferSize: limits.maxBufferSize,
         maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
@@ -62,7 +62,8 @@ export async function openGpu(options: { adapter: AdapterKind }): Promise<Gpu> {
     device,
     description: describe(info),
     software,
-    quads,
+    // What the device has: kernels are chosen by it.
+    quads: areQuads && device.features.has('subgroups'),
     features: [...adapter.features],
     limits: device.limits,
     lost: device.lost.then((loss) => `${loss.reason}: ${loss.message}`),

@@ -53,6 +53,8 @@ export function onlyWhere(has: (step: StepShape) => boolean, dispatches: readonl
 const MAX_GRID = 65_535
 /** GPUShaderStage.COMPUTE, which exists as a global only where there is WebGPU; bindings are also read in tests without. */
 const COMPUTE_STAGE = 4
+/** Of a shader that does not compile: the first ones say why. */
+const MAX_MESSAGES = 4
 
 export function encode(pass: GPUComputePassEncoder, dispatch: Dispatch, step: StepShape): void {
   const planned = dispatch.plan(step)
@@ -94,7 +96,11 @@ export class Kernel {
       })
       return new Kernel(gpu, name, code, layout, pipeline)
     } catch (error) {
-      throw new Error(`kernel ${name} did not compile: ${describeError(error)}`, { cause: error })
+      const messages = (await module.getCompilationInfo()).messages.map(
+        ({ lineNum, message }) => `line ${lineNum}: ${message}`,
+      )
+      const why = [describeError(error), ...messages.slice(0, MAX_MESSAGES)].join('; ')
+      throw new Error(`kernel ${name} did not compile: ${why}`, { cause: error })
     }
   }
 

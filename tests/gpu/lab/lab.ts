@@ -13,7 +13,9 @@ import type { ChoiceStore, TuningOptions } from '../../../web/engine/warm-up.ts'
 import { DonorStore } from '../../../web/donor/donor-store.ts'
 import type { Gpu } from '../../../web/gpu/device.ts'
 import { openGpu } from '../../../web/gpu/device.ts'
+import { Kernel } from '../../../web/gpu/kernel.ts'
 import {
+  defaultChoice,
   MAT_MUL_VARIANTS,
   type BlockKernels,
   workgroupsOf,
@@ -93,6 +95,38 @@ export function createLab(read: ReadFile) {
       const found = await gpu()
       return MAT_MUL_VARIANTS.flatMap((variant) =>
         workgroupsOf(variant, found).map((workgroup) => ({ variant, workgroup })),
+      )
+    },
+
+    /** A browser that gives a device without the optional features its adapter named: every kernel compiles all the same. */
+    async plainDevice(): Promise<{ quads: boolean; features: string[] }> {
+      const prototype = GPUAdapter.prototype as { requestDevice: GPUAdapter['requestDevice'] }
+      const request = prototype.requestDevice
+      prototype.requestDevice = function (this: GPUAdapter, descriptor) {
+        return request.call(this, { ...descriptor, requiredFeatures: [] })
+      }
+      try {
+        const plain = await openGpu({ adapter: 'any' })
+        const kernels = await KernelSet.create(plain, { format: 'int4', choice: defaultChoice(plain) })
+        kernels.destroy()
+        const result = { quads: plain.quads, features: [...plain.device.features] }
+        plain.device.destroy()
+        return result
+      } finally {
+        prototype.requestDevice = request
+      }
+    },
+
+    /** What is said of a shader that does not compile. */
+    async brokenShader(code: string): Promise<string> {
+      const found = await gpu()
+      return Kernel.create(found, 'broken', code).then(
+        () => 'it compiled',
+        (error: unknown) => {
+          // Told to the device as well; what the calls after this one check is theirs.
+          gpuErrors.splice(0)
+          return (error as Error).message
+        },
       )
     },
 

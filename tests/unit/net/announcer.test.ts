@@ -25,12 +25,15 @@ const FIELDS: AnnouncedFields = {
 function announcer(now: () => number = Date.now): {
   announcer: RecordAnnouncer
   published: PeerRecord[]
+  /** Of those that told nothing new but the load. */
+  loads: PeerRecord[]
   provided: string[]
   relays: string[]
   roundTrips: Record<string, number>
 } {
   const made = {
     published: [] as PeerRecord[],
+    loads: [] as PeerRecord[],
     provided: [] as string[],
     relays: [] as string[],
     roundTrips: {} as Record<string, number>,
@@ -43,7 +46,10 @@ function announcer(now: () => number = Date.now): {
       now,
       relays: () => [...made.relays],
       roundTrips: () => ({ ...made.roundTrips }),
-      publish: async ({ record }) => void made.published.push(record),
+      publish: async ({ record }, isLoadOnly) => {
+        made.published.push(record)
+        if (isLoadOnly) made.loads.push(record)
+      },
       provide: async (digest) => void made.provided.push(digest),
       withdraw: async () => undefined,
     }),
@@ -85,6 +91,41 @@ test('ways to others are told while it serves, at once when they change; a goodb
   ])
 })
 
+test('the load alone is told once a second at most, the newest of it, and by the quick way', async () => {
+  const a = announcer()
+  a.announcer.announce(FIELDS)
+  await vi.advanceTimersByTimeAsync(0)
+  for (let sessions = 1; sessions <= 10; sessions += 1) {
+    a.announcer.announce({ ...FIELDS, sessions, cacheTokensLeft: 100 - sessions, sessionBlocks: 3 * sessions })
+    await vi.advanceTimersByTimeAsync(300)
+  }
+  await vi.advanceTimersByTimeAsync(2_000)
+  // At 0 s, then at 1 s, 2 s, 3 s with what was newest then.
+  expect(a.loads.map(({ sessions }) => sessions)).toEqual([1, 4, 7, 10])
+  expect(a.published.slice(1)).toEqual(a.loads)
+  a.announcer.stop()
+})
+
+test('what is more than load goes everywhere at once, with the load that waited', async () => {
+  const a = announcer()
+  a.announcer.announce(FIELDS)
+  await vi.advanceTimersByTimeAsync(0)
+  a.announcer.announce({ ...FIELDS, sessions: 1 })
+  await vi.advanceTimersByTimeAsync(100)
+  a.announcer.announce({ ...FIELDS, sessions: 2 })
+  a.announcer.announce({ ...FIELDS, sessions: 2, span: { start: 3, end: 6 } })
+  a.announcer.announce({ ...FIELDS, sessions: 3, span: { start: 3, end: 6 } })
+  await vi.advanceTimersByTimeAsync(0)
+  const [, , third] = a.published
+  expect([third?.span.start, third?.sessions]).toEqual([3, 3])
+  expect(a.loads.map(({ sessions }) => sessions)).toEqual([1])
+  await vi.advanceTimersByTimeAsync(RECORD_REFRESH_MS)
+  // Nothing is told twice but by the regular round, which goes everywhere.
+  expect(a.published).toHaveLength(4)
+  expect(a.loads).toHaveLength(1)
+  a.announcer.stop()
+})
+
 test('a relay that came back is told again, and so is the DHT: receivers ignored what came without an address', async () => {
   const a = announcer()
   a.announcer.announce(FIELDS)
@@ -103,10 +144,11 @@ test('a peer that starts again with the same key goes on counting, by the correc
   await vi.advanceTimersByTimeAsync(0)
   // Many changes within one millisecond still count up.
   for (let i = 0; i < 5; i += 1) {
-    first.announcer.announce({ ...FIELDS, sessions: i })
+    first.announcer.announce({ ...FIELDS, claimedAt: i })
     await vi.advanceTimersByTimeAsync(0)
   }
   const seqs = first.published.map(({ seq }) => seq)
+  expect(seqs).toHaveLength(6)
   expect(seqs).toEqual(seqs.toSorted((x, y) => x - y))
   expect(new Set(seqs).size).toBe(seqs.length)
   first.announcer.stop()

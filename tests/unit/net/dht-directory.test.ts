@@ -42,6 +42,7 @@ function directory(asked: Asked[], taken: number[]): DhtDirectory {
   return new DhtDirectory({
     dht: endlessDht(asked),
     selfId: SELF,
+    isKnown: () => false,
     take: async (bytes) => {
       taken.push(bytes[0] ?? 0)
       return true
@@ -75,4 +76,23 @@ test('nothing is asked of the DHT without an end to it, and a node that stops as
   d.stop()
   await Promise.all([refreshed, provided])
   expect(asked.every(({ signal }) => signal?.aborted)).toBe(true)
+})
+
+test('of a provider whose newest record is known only the way to it is asked for', async () => {
+  const asked: Asked[] = []
+  const providers: string[] = []
+  const d = new DhtDirectory({
+    dht: endlessDht(asked),
+    selfId: SELF,
+    isKnown: (peerId) => peerId === PROVIDER,
+    take: async () => true,
+    onProvider: (peerId) => void providers.push(peerId),
+    debug: () => undefined,
+  })
+  const ending = new AbortController()
+  const refreshed = d.refresh(DIGEST, ending.signal)
+  await expect.poll(() => providers).toEqual([PROVIDER])
+  ending.abort()
+  expect(await refreshed).toBe(0)
+  expect(asked.map(({ what }) => what)).toEqual(['findProviders'])
 })
