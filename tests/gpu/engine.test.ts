@@ -229,10 +229,11 @@ describe('the canary', () => {
 
 it('kernels are timed at the first start; the second takes what was kept; nothing of that changes a bit', async () => {
   const [first, second, third] = await lab.call('tunedStarts', 'group3-bf16', 'f32')
+  expect(first?.isTuned).toBe(true)
   expect(first?.notes).toEqual([expect.stringMatching(/^Kernels chosen in [\d.]+ s, \d+ others timed: /)])
-  expect(second).toEqual({ notes: [], choice: first?.choice, differ: 0 })
+  expect(second).toEqual({ notes: [], isTuned: false, choice: first?.choice, differ: 0 })
   const kept = { matMul: 'threads', blockKernels: 'fused', matVecWorkgroup: 128, matMulWorkgroup: 32 }
-  expect(third).toEqual({ notes: [], choice: kept, differ: 0 })
+  expect(third).toEqual({ notes: [], isTuned: false, choice: kept, differ: 0 })
   expect(first?.differ).toBe(0)
 })
 

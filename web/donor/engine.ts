@@ -19,6 +19,8 @@ export interface EngineLoad {
   kv: KvFormat
   autotune: AutotuneMode
   onProgress: (progress: SpanProgress) => void
+  /** Its kernels were chosen just now: a speed measured with others does not hold. */
+  onTuned: () => void
   signal: AbortSignal
 }
 

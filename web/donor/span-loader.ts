@@ -1,6 +1,6 @@
 /**
  * Loads spans and knows how fast they run: a speed is really measured once for an adapter, model, format and span length, and
- * reused after that. A GPU that is lost is opened again once in the life of a donor; the second loss is final.
+ * reused after that until kernels are chosen anew. A GPU that is lost is opened again once in the life of a donor; the second loss is final.
  */
 import type { AutotuneMode } from '../../swarm/backend.ts'
 import { describeError, SwarmError } from '../../swarm/errors.ts'
@@ -135,6 +135,7 @@ export class SpanLoader {
     const { source, config } = model
     const token = environment.hubToken()
     const engine = this.#engine
+    let isTuned = false
     const runner = await engine.load({
       repo: source.repo,
       revision: source.revision,
@@ -150,10 +151,13 @@ export class SpanLoader {
         this.#pace.learn(span, progress)
         onProgress(progress)
       },
+      onTuned: () => {
+        isTuned = true
+      },
       signal,
     })
     const exact = await this.#check(engine, runner)
-    const known = await this.knownSpeed(spanLength(span))
+    const known = isTuned ? null : await this.knownSpeed(spanLength(span))
     if (known !== null) return { runner, blockStepsPerSecond: known, exact }
     onProgress({ phase: 'measure', doneBytes: 0, totalBytes: 0, cachedBytes: 0, bytesPerSecond: 0, etaSeconds: null })
     const measured = await engine.measure(runner)

@@ -191,9 +191,10 @@ class WorkerEngine implements Engine {
     return this.#calls.bytesFetched
   }
 
-  async load({ onProgress, signal, ...input }: EngineLoad): Promise<SpanRunner> {
+  async load({ onProgress, onTuned, signal, ...input }: EngineLoad): Promise<SpanRunner> {
     const runner = this.#calls.nextRunner()
     const { result, status } = await this.#calls.call('load', { ...input, runner }, { onProgress, signal })
+    if (result.isTuned) onTuned()
     return new WorkerRunner(this.#calls, runner, input.span, result.hasHead, status)
   }
 

@@ -35,18 +35,20 @@ export interface RunnerOptions {
   autotune: AutotuneMode | { like: SpanRunner }
 }
 
+export interface RunnerNews {
+  warn: (text: string) => void
+  note: (text: string) => void
+  /** Its kernels were chosen anew. */
+  tuned: () => void
+}
+
 export interface WorkerGpu<S extends WorkerSpan> {
   readonly adapter: AdapterInfo
   /** Resolves with the reason; never rejects. */
   readonly lost: Promise<string>
   createWeights(config: LlamaConfig, span: Span, format: WeightFormat): S | Promise<S>
   /** Takes the weights over: they are freed with the runner, also when this fails. */
-  createRunner(
-    config: LlamaConfig,
-    weights: S,
-    options: RunnerOptions,
-    says: { warn: (text: string) => void; note: (text: string) => void },
-  ): Promise<SpanRunner>
+  createRunner(config: LlamaConfig, weights: S, options: RunnerOptions, says: RunnerNews): Promise<SpanRunner>
   measure(runner: SpanRunner, config: LlamaConfig): Promise<{ blockStepsPerSecond: number }>
 }
 
@@ -168,12 +170,16 @@ export class WorkerHandler<S extends WorkerSpan> {
         weights.destroy()
         throw error
       }
+      let isTuned = false
       const runner = await gpu.createRunner(input.config, weights, input, {
         warn: onWarning,
         note: (text) => this.#post({ type: 'note', text }, []),
+        tuned: () => {
+          isTuned = true
+        },
       })
       this.#runners.set(input.runner, { runner, config: input.config, format: input.format, kv: input.kv })
-      return { hasHead: runner.hasHead, notFinite }
+      return { hasHead: runner.hasHead, notFinite, isTuned }
     } finally {
       this.#loads.delete(call)
     }
@@ -191,7 +197,7 @@ export class WorkerHandler<S extends WorkerSpan> {
     }
     const options = { cacheTokens: CANARY_CACHE_TOKENS, kv, autotune: { like: checked } }
     // What it would say of threads, the runner beside it has said.
-    const silent = { warn: () => undefined, note: () => undefined }
+    const silent = { warn: () => undefined, note: () => undefined, tuned: () => undefined }
     const runner = await gpu.createRunner(CANARY, weights, options, silent)
     try {
       return await runCanary(runner, format, kv)

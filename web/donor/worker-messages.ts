@@ -50,7 +50,8 @@ export interface LoadInput {
 /** Calls by method. All but `open` and `load` name a loaded runner. */
 export interface WorkerCalls {
   open: { input: EngineChoice; result: AdapterInfo }
-  load: { input: LoadInput; result: { hasHead: boolean; notFinite: number } }
+  /** `isTuned`: its kernels were chosen just now. */
+  load: { input: LoadInput; result: { hasHead: boolean; notFinite: number; isTuned: boolean } }
   /** Runs the canary in the runner's format, beside it. */
   check: { input: { runner: number }; result: { exact: boolean } }
   measure: { input: { runner: number }; result: { blockStepsPerSecond: number } }

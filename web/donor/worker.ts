@@ -44,10 +44,10 @@ async function openWorkerGpu(adapter: AdapterKind, reason: BackendReason): Promi
     adapter: { description: gpu.description, backend: gpu.software ? 'software' : 'webgpu', reason },
     lost: gpu.lost,
     createWeights: (config, span, format) => SpanWeights.create(gpu, config, span, format),
-    createRunner: async (config, weights, { cacheTokens, kv, autotune }, { note }) => {
+    createRunner: async (config, weights, { cacheTokens, kv, autotune }, { note, tuned }) => {
       const like = typeof autotune === 'object' ? choices.get(autotune.like) : undefined
       const isOn = autotune === 'on' || autotune === 'again'
-      const tuning = isOn ? { store, chosen, again: autotune === 'again', onNote: note } : null
+      const tuning = isOn ? { store, chosen, again: autotune === 'again', onNote: note, onTuned: tuned } : null
       const choice = like === undefined ? {} : { choice: like }
       const runner = await createSpanRunner(gpu, config, weights, { cacheTokens, kv, tuning, ...choice })
       choices.set(runner, runner.choice)

@@ -53,6 +53,8 @@ export interface TuningOptions {
   again: boolean
   /** What was chosen, and in how long. */
   onNote: (text: string) => void
+  /** Kernels were timed and chosen just now: what was measured with others does not hold. */
+  onTuned?: () => void
 }
 
 /** Times one block, so that the first person's prefill is cut as this adapter needs it and the first token not at all. */
@@ -79,7 +81,7 @@ export async function calibrate({ forward, config, budget, span }: WarmUp): Prom
 export async function chooseKernels(
   warmUp: WarmUp,
   formats: { format: WeightFormat; kv: KvFormat },
-  { store, chosen, again, onNote }: TuningOptions,
+  { store, chosen, again, onNote, onTuned }: TuningOptions,
 ): Promise<KernelChoice> {
   const { gpu, forward, config } = warmUp
   const key = choiceKey({ gpu, config, ...formats, version: kernelVersion(formats.format, formats.kv) })
@@ -92,6 +94,7 @@ export async function chooseKernels(
   const first = defaultChoice(gpu)
   if (tuned === null) return first
   chosen.set(key, tuned.choice)
+  onTuned?.()
   onNote(tunedLine(tuned, first))
   try {
     await store.set(key, tuned.choice)

@@ -125,6 +125,7 @@ export class OurWasm implements Ours {
           throw new Error(warning)
         },
         note: () => undefined,
+        tuned: () => undefined,
       },
     )
     for (let i = 0; i < sessions; i += 1) await runner.openSession({ session: idOf(i), span, maxTokens })

@@ -63,6 +63,7 @@ class OurModel {
           throw new Error(warning)
         },
         note: () => undefined,
+        tuned: () => undefined,
       },
     )
     await runner.openSession({ session: SESSION, span, maxTokens: MAX_TOKENS })

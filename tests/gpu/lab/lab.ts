@@ -318,7 +318,7 @@ export function createLab(read: ReadFile) {
     tunedStarts(
       name: string,
       format: WeightFormat,
-    ): Promise<{ notes: string[]; choice: KernelChoice; differ: number }[]> {
+    ): Promise<{ notes: string[]; isTuned: boolean; choice: KernelChoice; differ: number }[]> {
       return checked(async (found) => {
         const model = await readModel(read, fixtureFolder(name))
         const span = { start: 0, end: model.config.numHiddenLayers }
@@ -341,7 +341,7 @@ export function createLab(read: ReadFile) {
           return { choice: runner.choice, rows }
         }
         const plain = await start(null)
-        const results: { notes: string[]; choice: KernelChoice; differ: number }[] = []
+        const results: { notes: string[]; isTuned: boolean; choice: KernelChoice; differ: number }[] = []
         for (const kept of [
           null,
           null,
@@ -349,10 +349,19 @@ export function createLab(read: ReadFile) {
         ]) {
           if (kept !== null) await store.set(keptUnder, kept)
           const notes: string[] = []
-          const tuning = { store: watched, chosen: new Map(), again: false, onNote: (text: string) => notes.push(text) }
+          let isTuned = false
+          const tuning = {
+            store: watched,
+            chosen: new Map(),
+            again: false,
+            onNote: (text: string) => notes.push(text),
+            onTuned: () => {
+              isTuned = true
+            },
+          }
           const { choice, rows } = await start(tuning)
           const differ = rows.reduce((sum, row, i) => sum + bitsThatDiffer(row, plain.rows[i]!), 0)
-          results.push({ notes, choice, differ })
+          results.push({ notes, isTuned, choice, differ })
         }
         return results
       })

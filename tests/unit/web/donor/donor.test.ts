@@ -247,6 +247,15 @@ describe('serving', () => {
     expect(second.printed.at(-1)).toMatch(/throughput=20\.00 rps$/)
   })
 
+  it('measures again what it remembers when its kernels were chosen anew, and remembers that', async () => {
+    const speeds = new Map<string, number>()
+    await started(swarmOf(), { numBlocks: 4 }, { speeds, speed: 80 })
+    const tuned = await started(swarmOf(), { numBlocks: 4 }, { speeds, speed: 160, isTuned: true })
+    const after = await started(swarmOf(), { numBlocks: 4 }, { speeds, speed: 999 })
+    expect([tuned.measured, after.measured]).toEqual([1, 0])
+    expect(after.printed.at(-1)).toMatch(/throughput=40\.00 rps$/)
+  })
+
   it('shows each phase on the way', async () => {
     const swarm = swarmOf()
     const donor = swarm.donor({ numBlocks: 4 })

@@ -93,6 +93,8 @@ export interface FakeDonorOptions {
   exact?: boolean
   /** Shared between donors that run one after another on one machine. */
   speeds?: Map<string, number>
+  /** Each load chooses kernels anew. */
+  isTuned?: boolean
   identityTaken?: boolean
 }
 
@@ -384,7 +386,7 @@ export class FakeEngine implements Engine {
     this.#options = options
   }
 
-  async load({ span, cacheTokens, onProgress, signal }: EngineLoad): Promise<SpanRunner> {
+  async load({ span, cacheTokens, onProgress, onTuned, signal }: EngineLoad): Promise<SpanRunner> {
     this.#owner.loads.push(span)
     const report = (doneBytes: number): void =>
       onProgress({ phase: 'download', doneBytes, totalBytes: 2, cachedBytes: 0, bytesPerSecond: 1, etaSeconds: 1 })
@@ -409,6 +411,7 @@ export class FakeEngine implements Engine {
     const failure = this.#options.loadFails?.(span) ?? null
     if (failure !== null) throw failure
     report(2)
+    if (this.#options.isTuned === true) onTuned()
     return this.#runner(span, cacheTokens)
   }
 

@@ -102,8 +102,12 @@ describe('the donor worker', () => {
             spans.push(span)
             return span
           },
-          createRunner: (_config, weights) =>
-            Promise.resolve(fakeRunner({ span: spanOf.get(weights) ?? { start: 0, end: 2 } }, disposed)),
+          createRunner: (_config, weights, _options, says) => {
+            const span = spanOf.get(weights) ?? { start: 0, end: 2 }
+            // As if the first span of a visit had its kernels chosen, and those after it the same ones.
+            if (span.start === 0) says.tuned()
+            return Promise.resolve(fakeRunner({ span }, disposed))
+          },
           measure: () => Promise.resolve({ blockStepsPerSecond: 42 }),
         }),
       fill: ({ input, sink, onProgress, onFetched }) => {
@@ -137,6 +141,8 @@ describe('the donor worker', () => {
       },
     }
     const engine = await openWorkerEngine(port, { backend: 'auto', threads: null })
+    /** Where the spans begin whose kernels were chosen anew. */
+    const tuned: number[] = []
     const load = (span: EngineLoad['span'], signal = new AbortController().signal): Promise<SpanRunner> =>
       engine.load({
         repo: 'm',
@@ -149,15 +155,17 @@ describe('the donor worker', () => {
         kv: 'f32',
         autotune: 'off',
         onProgress: () => undefined,
+        onTuned: () => void tuned.push(span.start),
         signal,
       })
-    return { engine, load, spans, disposed, posted, lose, isTerminated: () => terminated }
+    return { tuned, engine, load, spans, disposed, posted, lose, isTerminated: () => terminated }
   }
 
   it('holds two spans at once, each behind its own SpanRunner', async () => {
-    const { engine, load, disposed } = await connected()
+    const { engine, load, disposed, tuned } = await connected()
     const first = await load({ start: 0, end: 2 })
     const second = await load({ start: 2, end: 4 })
+    expect(tuned).toEqual([0])
     expect([first.hasHead, second.hasHead]).toEqual([false, true])
     await first.openSession({ session: SESSION, span: first.span, maxTokens: 10 })
     expect([first.status().sessions, second.status().sessions]).toEqual([1, 0])
