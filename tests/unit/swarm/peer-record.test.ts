@@ -81,6 +81,7 @@ test('a signed record opens as it was', async () => {
     fixed: true,
     simulated: 40,
     sessionBlocks: 7,
+    kv: 'f16',
   })
   expect((await openRecord(bytes, verify)).record).toEqual({
     ...record,
@@ -88,6 +89,7 @@ test('a signed record opens as it was', async () => {
     fixed: true,
     simulated: 40,
     sessionBlocks: 7,
+    kv: 'f16',
   })
 })
 
@@ -131,6 +133,7 @@ test('a record with everything in it, at long addresses, keeps to its size', asy
     fixed: true,
     simulated: 40,
     exact: true,
+    kv: long(16),
     roundTrips: Object.fromEntries(
       Array.from({ length: MAX_ROUND_TRIPS }, (_, i) => [String(i).padStart(ROUND_TRIP_NAME_CHARS, 'x'), 1234]),
     ),
@@ -168,6 +171,7 @@ test.each<[string, (json: Record<string, unknown>) => void, RegExp]>([
   ['another version', (j) => (j['v'] = 2), /version 2/],
   ['an unknown state', (j) => (j['state'] = 'great'), /state/],
   ['a span outside the model', (j) => (j['span'] = { start: 4, end: 9 }), /end is not a number/],
+  ['a long word for keys and values', (j) => (j['kv'] = 'x'.repeat(17)), /kv/],
   ['an empty span', (j) => (j['span'] = { start: 4, end: 4 }), /4:4/],
   ['a longer life than allowed', (j) => (j['ttlMs'] = MAX_RECORD_TTL_MS + 1), /ttlMs/],
   ['too many relays', (j) => (j['relays'] = ['a', 'b', 'c', 'd', 'e']), /relays/],
