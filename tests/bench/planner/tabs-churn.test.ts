@@ -8,9 +8,9 @@ import { type Chats, strays, tokensBetween } from '../../support/chats/chats.ts'
 import { sleep, type Tab, TabSwarm, type TabLike } from './tab-swarm.ts'
 
 const CHATS = 8
-/** The model twice over, and the bound is 8 tokens a second. */
-const LIKES: readonly TabLike[] = [40, 28, 36, 24, 44, 32, 28, 24].map((speed) => ({ speed, maxBlocks: 8 }))
-const LATE: TabLike = { speed: 32, maxBlocks: 8 }
+/** The model twice over, and the bound is 4 tokens a second. */
+const LIKES: readonly TabLike[] = [20, 14, 18, 12, 22, 16, 14, 12].map((speed) => ({ speed, maxBlocks: 8 }))
+const LATE: TabLike = { speed: 16, maxBlocks: 8 }
 const STEADY_MS = 12_000
 const FIRST_WORDS_MS = 300_000
 const WARM_UP_MS = 10_000

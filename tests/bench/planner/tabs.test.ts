@@ -13,8 +13,8 @@ import { BLOCKS, sleep, TabSwarm, type TabLike } from './tab-swarm.ts'
 const SEEDS = (process.env['TABS_SEEDS'] ?? '1,2,3').split(',').map(Number)
 const TABS = 8
 const CHATS = 8
-/** Tokens a second of the bound: slow enough for two processors. */
-const BOUND = 8
+/** Tokens a second of the bound: slow enough for two processors, which carry the tabs themselves besides. */
+const BOUND = 4
 const STEADY_MS = 12_000
 const FIRST_WORDS_MS = 300_000
 const WARM_UP_MS = 10_000

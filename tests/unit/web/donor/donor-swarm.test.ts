@@ -144,6 +144,35 @@ describe('a swarm of donors', () => {
     }
   })
 
+  it('after a crash whoever still has the blocks on its disk is back first, before those who would be next in line', async () => {
+    const swarm = new FakeSwarm({ blocks: 32, random: seededRandom(7) })
+    const started = async (asked: DonorDefaults): Promise<FakeDonor> => {
+      const donor = swarm.donor(asked)
+      void donor.donor.start()
+      await serving(swarm, [donor])
+      await swarm.clock.advance(200)
+      return donor
+    }
+    const fixedAt = (stage: number): Promise<FakeDonor> => started({ splits: '8,16,24', stage })
+    const [second, third] = [await fixedAt(1), await fixedAt(2)]
+    await fixedAt(3)
+    const [once, only, older] = [await started(PETALS), await started(PETALS), await started(PETALS)]
+    expect([once, only, older].map((donor) => donor.servedSpan()?.start)).toEqual([0, 0, 8])
+    second.vanish()
+    third.vanish()
+    await swarm.clock.until(() => swarm.missing().length === 0, 6_000)
+    expect(once.servedSpan()).toEqual({ start: 16, end: 24 })
+    // Two could be spared now: one that was never at 0:8 and claimed its place before, and one that was.
+    await fixedAt(1)
+    await fixedAt(2)
+    expect(claimedAt(older)).toBeLessThan(claimedAt(once))
+    only.vanish()
+    await swarm.clock.until(() => swarm.missing().length === 0, 6_000)
+    await swarm.clock.advance(1_000)
+    expect(once.servedSpan()).toEqual({ start: 0, end: 8 })
+    expect(older.loads).toHaveLength(1)
+  })
+
   it('with only four, the missing blocks are named and nobody moves', async () => {
     const swarm = new FakeSwarm({ blocks: 32, random: seededRandom(8) })
     const donors = await fourInTurn(swarm)
