@@ -1,8 +1,15 @@
 /**
  * The developer option `--simulate-speed R`: answers come no sooner than (rows × blocks + what logits cost) ÷ R seconds, one step after
- * another, the rows of every session paying. Tabs on one machine share its adapter; this makes their speeds known.
+ * another, those of every session paying; the first row of a step counts as one, the others as an eighth. Tabs on one machine share its
+ * adapter; this makes their speeds known.
  */
 import type { StepInput } from '../../swarm/span-runner.ts'
+
+/**
+ * Rows of a prompt go through the weights together. What one costs beside a token's: 1/6.8 on the software adapter (227 ms for 128, 12.1
+ * ms for one; `docs/engine.md`), less on a GPU. At a full row each, an answer that goes on elsewhere would cost what it had cost.
+ */
+const FURTHER_ROW = 1 / 8
 
 export class Pacer {
   readonly #blockStepsPerSecond: number
@@ -17,7 +24,7 @@ export class Pacer {
 
   /** Resolves when a step through `blocks` blocks that arrived at `arrivedAtMs` (performance.now) may be answered. */
   async pay({ rows, logits }: Pick<StepInput, 'rows' | 'logits'>, blocks: number, arrivedAtMs: number): Promise<void> {
-    const blockSteps = rows * blocks + (logits === undefined ? 0 : this.#headSteps)
+    const blockSteps = (1 + (rows - 1) * FURTHER_ROW) * blocks + (logits === undefined ? 0 : this.#headSteps)
     // From the arrival, not from now: a timer that wakes late must not slow a busy tab down.
     this.#freeAtMs = Math.max(this.#freeAtMs, arrivedAtMs) + (blockSteps / this.#blockStepsPerSecond) * 1_000
     const waitMs = this.#freeAtMs - performance.now()

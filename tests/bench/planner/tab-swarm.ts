@@ -25,7 +25,6 @@ const SERVING_MS = 180_000
 /** Looked at so often. */
 const TICK_MS = 1_000
 
-/** Short: simulated speeds count a row of a prompt as much as a token, which real ones do not. */
 const PROMPT_IDS = [5, 17]
 const NEW_TOKENS = 48
 

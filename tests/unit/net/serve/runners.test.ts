@@ -152,8 +152,8 @@ describe('runners', () => {
     expect(server.stats().sessions).toBe(0)
   })
 
-  test('simulated speed: rows × blocks of all sessions pay, one after another', async () => {
-    const { server } = createServer({ start: 0, end: 9 }, { simulateSpeed: 900 })
+  test('simulated speed: rows × blocks of all sessions pay, one after another; a step’s further rows pay an eighth', async () => {
+    const { server } = createServer({ start: 0, end: 9 }, { simulateSpeed: 270 })
     const a = connect(server)
     const b = connect(server)
     await open(a, { start: 0, end: 9 }, sessionId(1))
@@ -165,7 +165,7 @@ describe('runners', () => {
     const first = performance.now() - startedAt
     await next(b)
     const second = performance.now() - startedAt
-    // 5 rows × 9 blocks ÷ 900 = 50 ms each; timers may fire a millisecond early.
+    // (1 + 4 ÷ 8) rows × 9 blocks ÷ 270 = 50 ms each; timers may fire a millisecond early.
     expect(first).toBeGreaterThan(47)
     expect(second).toBeGreaterThan(97)
   })
