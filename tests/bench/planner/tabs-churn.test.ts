@@ -21,6 +21,14 @@ const APART_MS = 20_000
 const rows: string[] = []
 afterAll(() => console.log(`\n${rows.join('\n')}\n`))
 
+interface Measured {
+  name: string
+  share: number
+  /** Between two tokens of an answer, ms, ascending. */
+  gaps: number[]
+  moves: number
+}
+
 /** Time with its bound: tokens that could have been, as tabs come and go. */
 class Phase {
   readonly #swarm: TabSwarm
@@ -59,53 +67,63 @@ async function run(rule: RuleName): Promise<void> {
   try {
     const late = await Promise.all([1, 2].map(() => swarm.plan(LATE)))
     await swarm.steady(STEADY_MS)
+    const could = (await swarm.capacity()) / swarm.bound()
     const chats = await swarm.chats(CHATS)
     await chats.begin(FIRST_WORDS_MS)
     await sleep(WARM_UP_MS)
-    let phase = new Phase(swarm)
-    await sleep(NORMAL_MS)
-    const normal = await phase.end(chats)
-    const before = swarm.moves()
 
-    phase = new Phase(swarm)
-    await join(late[0] as Tab)
-    const [finishing, pausing] = [swarm.tabs[1] as Tab, swarm.tabs[2] as Tab]
-    phase.step(swarm.share(finishing))
-    await finishing.press('finish')
-    await sleep(APART_MS)
-    phase.step(swarm.share(pausing))
-    await pausing.press('pause')
-    await sleep(APART_MS)
-    phase.step(-swarm.share(pausing))
-    await pausing.press('resume')
-    await join(late[1] as Tab)
-    const planned = await phase.end(chats)
-    const moves = swarm.moves() - before
-
-    phase = new Phase(swarm)
-    for (const victim of [swarm.tabs[3], swarm.tabs[5]]) {
-      phase.count()
-      await (victim as Tab).kill()
-      await sleep(APART_MS)
+    const phaseOf = async (name: string, happens: (phase: Phase) => Promise<void>): Promise<Measured> => {
+      const moves = swarm.moves()
+      const phase = new Phase(swarm)
+      await happens(phase)
+      return { name, moves: swarm.moves() - moves, ...(await phase.end(chats)) }
     }
-    const killed = await phase.end(chats)
+    const [finishing, pausing] = [swarm.tabs[1] as Tab, swarm.tabs[2] as Tab]
+    const victims = [swarm.tabs[3], swarm.tabs[5]] as Tab[]
+    const measured = [
+      await phaseOf('nobody moves', () => sleep(NORMAL_MS)),
+      await phaseOf('two join, one finishes', async (phase) => {
+        await join(late[0] as Tab, phase)
+        phase.step(swarm.share(finishing))
+        await finishing.press('finish')
+        await sleep(APART_MS)
+        await join(late[1] as Tab, phase)
+      }),
+      await phaseOf('one pauses and comes back', async (phase) => {
+        phase.step(swarm.share(pausing))
+        await pausing.press('pause')
+        await sleep(APART_MS)
+        phase.step(-swarm.share(pausing))
+        await pausing.press('resume')
+        await sleep(APART_MS)
+      }),
+      await phaseOf('two killed', async (phase) => {
+        for (const victim of victims) {
+          phase.count()
+          await victim.kill()
+          await sleep(APART_MS)
+        }
+      }),
+    ]
     const seen = await chats.seen()
     expect(seen.failures).toEqual([])
     expect(strays(seen)).toEqual([])
+    const normal = measured[0] as Measured
     const p95 = normal.gaps[Math.floor(normal.gaps.length * 0.95)] ?? NaN
-    const stall = (gaps: readonly number[]): string =>
-      `${(gaps.at(-1) ?? NaN).toFixed(0)} ms, ${((gaps.at(-1) ?? NaN) / p95).toFixed(1)} ×`
     rows.push(
-      `${rule}: share of the bound, nobody moves ${normal.share.toFixed(2)}; joins, a finish, a pause ${planned.share.toFixed(2)}; ` +
-        `two killed ${killed.share.toFixed(2)}`,
-      `${rule}: kept of the share ${(planned.share / normal.share).toFixed(2)}, ${(killed.share / normal.share).toFixed(2)}`,
-      `${rule}: a token's p95 ${p95.toFixed(0)} ms; longest stall normally ${stall(normal.gaps)}; ` +
-        `in planned changes (${moves} moves) ${stall(planned.gaps)}; with tabs killed ${stall(killed.gaps)}`,
+      `${rule}: the placement could carry ${could.toFixed(2)} of the bound; a token's p95 while nobody moves ${p95.toFixed(0)} ms`,
+      ...measured.map(({ name, share, gaps, moves }) => {
+        const stall = gaps.at(-1) ?? NaN
+        return (
+          `${rule}: ${name}: share of the bound ${share.toFixed(2)}, kept ${(share / normal.share).toFixed(2)}; ` +
+          `longest stall ${stall.toFixed(0)} ms, ${(stall / p95).toFixed(1)} × p95; ${moves} moves`
+        )
+      }),
       `${rule}: answers ${seen.answers.length}, all of one text; given up by a tab ${seen.losses.filter(({ handedOver }) => handedOver).length}, ` +
         `lost ${seen.losses.filter(({ handedOver }) => !handedOver).length}`,
     )
 
-    async function join(tab: Tab): Promise<void> {
+    async function join(tab: Tab, phase: Phase): Promise<void> {
       await tab.serve()
       phase.count()
       swarm.tabs.push(tab)
