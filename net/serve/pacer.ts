@@ -1,8 +1,9 @@
 /**
  * The developer option `--simulate-speed R`: answers come no sooner than (rows × blocks + what logits cost) ÷ R seconds, one step after
- * another, those of every session paying; the first row of a step counts as one, the others as an eighth. Tabs on one machine share its
- * adapter; this makes their speeds known.
+ * another, those of every session paying; the first row of a step counts as one, the others as an eighth, and tokens pass between the
+ * parts of a prefill, as they do in the engine. Tabs on one machine share its adapter; this makes their speeds known.
  */
+import { MAX_LOGITS_ROWS } from '../../swarm/limits.ts'
 import type { StepInput } from '../../swarm/span-runner.ts'
 
 /**
@@ -10,6 +11,8 @@ import type { StepInput } from '../../swarm/span-runner.ts'
  * ms for one; `docs/engine.md`), less on a GPU. At a full row each, an answer that goes on elsewhere would cost what it had cost.
  */
 const FURTHER_ROW = 1 / 8
+/** Of a prefill; a submit of the engine takes no longer. */
+const PART_MS = 100
 
 export class Pacer {
   readonly #blockStepsPerSecond: number
@@ -25,9 +28,15 @@ export class Pacer {
   /** Resolves when a step through `blocks` blocks that arrived at `arrivedAtMs` (performance.now) may be answered. */
   async pay({ rows, logits }: Pick<StepInput, 'rows' | 'logits'>, blocks: number, arrivedAtMs: number): Promise<void> {
     const blockSteps = (1 + (rows - 1) * FURTHER_ROW) * blocks + (logits === undefined ? 0 : this.#headSteps)
+    const ms = (blockSteps / this.#blockStepsPerSecond) * 1_000
+    const partMs = rows > MAX_LOGITS_ROWS ? PART_MS : ms
     // From the arrival, not from now: a timer that wakes late must not slow a busy tab down.
-    this.#freeAtMs = Math.max(this.#freeAtMs, arrivedAtMs) + (blockSteps / this.#blockStepsPerSecond) * 1_000
-    const waitMs = this.#freeAtMs - performance.now()
-    if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs))
+    let from = arrivedAtMs
+    for (let leftMs = ms; leftMs > 0; leftMs -= partMs) {
+      from = Math.max(this.#freeAtMs, from) + Math.min(partMs, leftMs)
+      this.#freeAtMs = from
+      const waitMs = from - performance.now()
+      if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs))
+    }
   }
 }

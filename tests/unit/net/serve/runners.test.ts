@@ -170,6 +170,21 @@ describe('runners', () => {
     expect(second).toBeGreaterThan(97)
   })
 
+  test('simulated speed: a token passes between the parts of a prefill', async () => {
+    const { server } = createServer({ start: 0, end: 9 }, { simulateSpeed: 90 })
+    const a = connect(server)
+    const b = connect(server)
+    await open(a, { start: 0, end: 9 }, sessionId(1))
+    await open(b, { start: 0, end: 9 }, sessionId(2))
+    const rows = Array.from({ length: 41 }, (_, i) => i)
+    await a.send(tokensFrame(rows, { step: 1, position: 0, session: sessionId(1) }))
+    await b.send(tokensFrame([1], { step: 1, position: 0, session: sessionId(2) }))
+    const ended: string[] = []
+    await Promise.all([next(a).then(() => ended.push('prefill')), next(b).then(() => ended.push('token'))])
+    // (1 + 40 ÷ 8) × 9 blocks ÷ 90 = 600 ms, and 100 ms.
+    expect(ended).toEqual(['token', 'prefill'])
+  })
+
   test('aside, it refuses new sessions with its reason, runs those it has, and takes new ones when it is back', async () => {
     const { server, runner } = createServer({ start: 0, end: 9 })
     const running = connect(server)
