@@ -1,8 +1,8 @@
 /**
  * Publishes this peer's signed record: to the relays (seen by everyone within milliseconds), to neighbours and to the
  * DHT; again every RECORD_REFRESH_MS, on every change, and when a relay or a reservation comes back. What changes with every
- * session, the load, goes out at most once a second and by the quick way alone: a query of the DHT and a stream to each
- * neighbour for every session at every tab were most of what a busy swarm's tabs did.
+ * session, the load, goes out at most once a second and by the quick way alone: every session would else cost each of its tabs a
+ * query of the DHT and a stream to every neighbour, twice.
  */
 import { MAX_RECORD_TTL_MS, RECORD_REFRESH_MS } from '../swarm/limits.ts'
 import { signRecord, type PeerRecord, type Sign, type SignedRecord } from '../swarm/peer-record.ts'
