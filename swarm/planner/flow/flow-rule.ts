@@ -19,8 +19,28 @@ const LEAVE_CHANCE = 0.1
  */
 const FEW_PEERS = 20
 
+/** What whoever looks at one view finds alike. */
+interface Standing {
+  peers: ReadonlyMap<string, PlannerPeer>
+  now: Worth
+  /** That moves could make of it. */
+  most: number
+}
+
 /** One rule for each objective; deterministic, and the same for everybody with the same view. */
 export function flowRule(objective: Objective): PlacementRule {
+  // A view never changes. A simulated day asks a million times, and most of them about one that was looked at before.
+  const standings = new WeakMap<SwarmView, Standing>()
+  const standingOf = (view: SwarmView): Standing => {
+    let standing = standings.get(view)
+    if (standing === undefined) {
+      const placing = placingOf(view, objective)
+      const peers = new Map(placedPeers(view).map((peer) => [peer.peerId, peer]))
+      standing = { peers, now: placing.worth(), most: placing.mostOf() }
+      standings.set(view, standing)
+    }
+    return standing
+  }
   return {
     name: 'flow',
 
@@ -31,10 +51,8 @@ export function flowRule(objective: Objective): PlacementRule {
     },
 
     checkBalance(view, peerId, { balanceQuality, secondsUntil }): BalanceCheck {
-      const peers = placedPeers(view)
-      const own = peers.find((peer) => peer.peerId === peerId)
-      const placing = placingOf(view, objective)
-      const now = placing.worth()
+      const { peers, now, most } = standingOf(view)
+      const own = peers.get(peerId)
       const { covered, objective: initial } = now
       const stay = (reason: BalanceCheck['reason'], then: Worth = now): BalanceCheck => {
         // What units with a hole between them carry is for comparing places: of a whole answer it is nothing.
@@ -48,9 +66,10 @@ export function flowRule(objective: Objective): PlacementRule {
       // The published quality is about what a swarm gains when everybody moves. One peer's own move gains a part of that: two
       // moves that each gain this much make up the whole. Asked for less, speeds measured 20 % off would move peers for nothing;
       // asked for the whole, a swarm under churn stands longer with units that one peer holds alone.
-      const enough = balanceQuality ** (peers.length <= FEW_PEERS ? 3 / 4 : 1 / 2)
+      const enough = balanceQuality ** (peers.size <= FEW_PEERS ? 3 / 4 : 1 / 2)
       // No move of anybody gains enough: nothing is tried. So it is in a steady swarm, and costs next to nothing.
-      if (covered === view.blocks && initial >= enough * placing.mostOf()) return stay('balanced')
+      if (covered === view.blocks && initial >= enough * most) return stay('balanced')
+      const placing = placingOf(view, objective)
       const to = betterSpan(placing, placed(own), 0)
       if (to === null) return stay('no-better-place')
       placing.place(placed(own), to)
@@ -59,7 +78,7 @@ export function flowRule(objective: Objective): PlacementRule {
       const gain = (then.objective - initial) * shareLeft(secondsUntil?.(to) ?? 0)
       // A hole is closed at any price.
       if (then.covered === covered && initial >= enough * (initial + gain)) return stay('balanced', then)
-      if (moversBeside(view, peerId) >= mostMovers(peers.length)) return stay('others-move', then)
+      if (moversBeside(view, peerId) >= mostMovers(peers.size)) return stay('others-move', then)
       return { ...stay('move', then), moveTo: to }
     },
   }
