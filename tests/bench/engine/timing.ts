@@ -21,12 +21,16 @@ export async function time(work: Timed): Promise<number> {
   return performance.now() - started
 }
 
-/** Both once before the clock starts, then in turns. */
+/** Steps of a millisecond are taken for so long: 31 of them pass in a moment that something else on the machine may fill. */
+const LEAST_MS = 2_000
+
+/** Both once before the clock starts, then in turns: at least so many. */
 export async function interleaved(a: Timed, b: Timed, rounds: number): Promise<Samples> {
   await a()
   await b()
   const samples: Samples = { a: [], b: [] }
-  for (let i = 0; i < rounds; i += 1) {
+  const startedAt = performance.now()
+  for (let i = 0; i < rounds || performance.now() - startedAt < LEAST_MS; i += 1) {
     samples.a.push(await time(a))
     samples.b.push(await time(b))
   }
