@@ -11,7 +11,7 @@ import type { StepInput } from '../../swarm/span-runner.ts'
  * ms for one; `docs/engine.md`), less on a GPU. At a full row each, an answer that goes on elsewhere would cost what it had cost.
  */
 const FURTHER_ROW = 1 / 8
-/** Of a prefill; a submit of the engine takes no longer. */
+/** Of a prefill; a submit of the engine takes no longer. Where a token does, a part is as long, or prefills would hardly get on beside tokens. */
 const PART_MS = 100
 
 export class Pacer {
@@ -29,7 +29,8 @@ export class Pacer {
   async pay({ rows, logits }: Pick<StepInput, 'rows' | 'logits'>, blocks: number, arrivedAtMs: number): Promise<void> {
     const blockSteps = (1 + (rows - 1) * FURTHER_ROW) * blocks + (logits === undefined ? 0 : this.#headSteps)
     const ms = (blockSteps / this.#blockStepsPerSecond) * 1_000
-    const partMs = rows > MAX_LOGITS_ROWS ? PART_MS : ms
+    const rowMs = (blocks / this.#blockStepsPerSecond) * 1_000
+    const partMs = rows > MAX_LOGITS_ROWS ? Math.max(PART_MS, rowMs) : ms
     // From the arrival, not from now: a timer that wakes late must not slow a busy tab down.
     let from = arrivedAtMs
     for (let leftMs = ms; leftMs > 0; leftMs -= partMs) {
