@@ -28,9 +28,9 @@ export class Pacer {
   /** Resolves when a step through `blocks` blocks that arrived at `arrivedAtMs` (performance.now) may be answered. */
   async pay({ rows, logits }: Pick<StepInput, 'rows' | 'logits'>, blocks: number, arrivedAtMs: number): Promise<void> {
     const blockSteps = (1 + (rows - 1) * FURTHER_ROW) * blocks + (logits === undefined ? 0 : this.#headSteps)
-    const ms = (blockSteps / this.#blockStepsPerSecond) * 1_000
-    const rowMs = (blocks / this.#blockStepsPerSecond) * 1_000
-    const partMs = rows > MAX_LOGITS_ROWS ? Math.max(PART_MS, rowMs) : ms
+    const msOf = (steps: number): number => (steps / this.#blockStepsPerSecond) * 1_000
+    const ms = msOf(blockSteps)
+    const partMs = rows > MAX_LOGITS_ROWS ? Math.max(PART_MS, msOf(blocks)) : ms
     // From the arrival, not from now: a timer that wakes late must not slow a busy tab down.
     let from = arrivedAtMs
     for (let leftMs = ms; leftMs > 0; leftMs -= partMs) {

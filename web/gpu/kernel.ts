@@ -96,10 +96,12 @@ export class Kernel {
       })
       return new Kernel(gpu, name, code, layout, pipeline)
     } catch (error) {
-      const messages = (await module.getCompilationInfo()).messages.map(
-        ({ lineNum, message }) => `line ${lineNum}: ${message}`,
+      // A device that was lost meanwhile has none, and what it was lost by is in the error.
+      const messages = await module.getCompilationInfo().then(
+        (info) => info.messages.slice(0, MAX_MESSAGES).map(({ lineNum, message }) => `line ${lineNum}: ${message}`),
+        () => [],
       )
-      const why = [describeError(error), ...messages.slice(0, MAX_MESSAGES)].join('; ')
+      const why = [describeError(error), ...messages].join('; ')
       throw new Error(`kernel ${name} did not compile: ${why}`, { cause: error })
     }
   }

@@ -34,8 +34,8 @@ export function flowRule(objective: Objective): PlacementRule {
   const standingOf = (view: SwarmView): Standing => {
     let standing = standings.get(view)
     if (standing === undefined) {
-      const placing = placingOf(view, objective)
       const peers = new Map(placedPeers(view).map((peer) => [peer.peerId, peer]))
+      const placing = placingOf(view, peers.values(), objective)
       standing = { peers, now: placing.worth(), most: placing.mostOf() }
       standings.set(view, standing)
     }
@@ -45,7 +45,7 @@ export function flowRule(objective: Objective): PlacementRule {
     name: 'flow',
 
     chooseSpan(view, joiner): Span {
-      const placing = placingOf(withoutPeer(view, joiner.peerId), objective)
+      const placing = placingOf(view, placedPeers(withoutPeer(view, joiner.peerId)), objective)
       const { peerId: id, blockStepsPerSecond: blockSteps, length: longest } = joiner
       return placing.bestSpan({ id, blockSteps, longest, leaveChance: LEAVE_CHANCE, fixed: false }, JOIN_SLACK).span
     },
@@ -69,7 +69,7 @@ export function flowRule(objective: Objective): PlacementRule {
       const enough = balanceQuality ** (peers.size <= FEW_PEERS ? 3 / 4 : 1 / 2)
       // No move of anybody gains enough: nothing is tried. So it is in a steady swarm, and costs next to nothing.
       if (covered === view.blocks && initial >= enough * most) return stay('balanced')
-      const placing = placingOf(view, objective)
+      const placing = placingOf(view, peers.values(), objective)
       const to = betterSpan(placing, placed(own), 0)
       if (to === null) return stay('no-better-place')
       placing.place(placed(own), to)
@@ -96,9 +96,10 @@ function moversBeside(view: SwarmView, peerId: string): number {
     .length
 }
 
-function placingOf(view: SwarmView, objective: Objective): Placing {
+/** `peers`: in the order of `placedPeers`. */
+function placingOf(view: SwarmView, peers: Iterable<PlannerPeer>, objective: Objective): Placing {
   const placing = new Placing(view.unitWeights ?? Array.from({ length: view.blocks }, () => 1), objective)
-  for (const peer of placedPeers(view)) placing.place(placed(peer), peer.span)
+  for (const peer of peers) placing.place(placed(peer), peer.span)
   return placing
 }
 

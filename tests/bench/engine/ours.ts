@@ -1,6 +1,7 @@
 /** Our two engines over the same random block: steps at any position, without the tokens before it having been computed. */
 import type { SpanRunner, StepInput } from '../../../swarm/span-runner.ts'
 import type { LlamaConfig } from '../../../swarm/model/config.ts'
+import type { RunnerNews } from '../../../web/donor/worker-handler.ts'
 import { Forward, type SessionPlan } from '../../../web/engine/forward.ts'
 import { KvBudget, type KvCache } from '../../../web/engine/kv-cache.ts'
 import { SpanWeights } from '../../../web/engine/weights.ts'
@@ -12,6 +13,15 @@ import { FIRST_BLOCK, putBlocks, randomValues, type BenchFormat, type BlockTenso
 
 /** As many as onnxruntime gets. */
 export const THREADS = 2
+
+/** A warning would be of fewer threads, and its figures of something else. */
+export const STRICT: RunnerNews = {
+  warn: (warning) => {
+    throw new Error(warning)
+  },
+  note: () => undefined,
+  tuned: () => undefined,
+}
 
 export interface OursOptions {
   config: LlamaConfig
@@ -120,13 +130,7 @@ export class OurWasm implements Ours {
       config,
       weights,
       { cacheTokens: sessions * maxTokens, kv: 'f32', autotune: 'off' },
-      {
-        warn: (warning: string): never => {
-          throw new Error(warning)
-        },
-        note: () => undefined,
-        tuned: () => undefined,
-      },
+      STRICT,
     )
     for (let i = 0; i < sessions; i += 1) await runner.openSession({ session: idOf(i), span, maxTokens })
     return new OurWasm(runner, config, sessions)

@@ -2,7 +2,7 @@
 import type { LogitsRow, SpanRunner, StepInput } from '../../../swarm/span-runner.ts'
 import { logSumExp, topK } from '../../reference/ops.ts'
 import { ok } from '../../support/span-chain.ts'
-import { THREADS } from './ours.ts'
+import { STRICT, THREADS } from './ours.ts'
 import { RandomLlama, WHOLE, type WholeFormat } from './random-llama.ts'
 import { rowOf, type BenchRow, type Samples } from './timing.ts'
 import { WllamaModel } from './wllama.ts'
@@ -58,13 +58,7 @@ class OurModel {
       WHOLE,
       weights,
       { cacheTokens: MAX_TOKENS, kv: 'f32', autotune: 'off' },
-      {
-        warn: (warning: string): never => {
-          throw new Error(warning)
-        },
-        note: () => undefined,
-        tuned: () => undefined,
-      },
+      STRICT,
     )
     await runner.openSession({ session: SESSION, span, maxTokens: MAX_TOKENS })
     return new OurModel(runner)

@@ -1,6 +1,7 @@
 /**
  * What the tests ask the GPU to do, by name, with plain data in and out. Runs in the lab's dedicated Worker over the product's
  * own web/gpu and web/engine. Each call leaves no buffer behind; a WebGPU validation error fails it.
+ * The one list of calls, and long for that; what a group of them needs stands in a file of its own beside this one.
  */
 import type { KvFormat, WeightChoice, WeightFormat } from '../../../swarm/model/config.ts'
 import type { LogitsRow } from '../../../swarm/span-runner.ts'
@@ -13,9 +14,7 @@ import type { ChoiceStore, TuningOptions } from '../../../web/engine/warm-up.ts'
 import { DonorStore } from '../../../web/donor/donor-store.ts'
 import type { Gpu } from '../../../web/gpu/device.ts'
 import { openGpu } from '../../../web/gpu/device.ts'
-import { Kernel } from '../../../web/gpu/kernel.ts'
 import {
-  defaultChoice,
   MAT_MUL_VARIANTS,
   type BlockKernels,
   workgroupsOf,
@@ -33,6 +32,7 @@ import { prefixRules } from '../../support/prefix-rules.ts'
 import { runnerRules, type MakeChain } from '../../support/runner-rules.ts'
 import { BufferCount } from './counted-gpu.ts'
 import { seededRandom } from '../../unit/swarm/planner/support.ts'
+import { compileFailure, plainDevice } from './device-lab.ts'
 import { fusedAgainstSeparate, type FusedResult } from './fused-lab.ts'
 import { KERNEL_CASES } from './kernel-cases.ts'
 import { measureMemory, type MemoryResult } from './memory-lab.ts'
@@ -98,36 +98,13 @@ export function createLab(read: ReadFile) {
       )
     },
 
-    /** A browser that gives a device without the optional features its adapter named: every kernel compiles all the same. */
-    async plainDevice(): Promise<{ quads: boolean; features: string[] }> {
-      const prototype = GPUAdapter.prototype as { requestDevice: GPUAdapter['requestDevice'] }
-      const request = prototype.requestDevice
-      prototype.requestDevice = function (this: GPUAdapter, descriptor) {
-        return request.call(this, { ...descriptor, requiredFeatures: [] })
-      }
-      try {
-        const plain = await openGpu({ adapter: 'any' })
-        const kernels = await KernelSet.create(plain, { format: 'int4', choice: defaultChoice(plain) })
-        kernels.destroy()
-        const result = { quads: plain.quads, features: [...plain.device.features] }
-        plain.device.destroy()
-        return result
-      } finally {
-        prototype.requestDevice = request
-      }
-    },
+    plainDevice,
 
-    /** What is said of a shader that does not compile. */
     async brokenShader(code: string): Promise<string> {
-      const found = await gpu()
-      return Kernel.create(found, 'broken', code).then(
-        () => 'it compiled',
-        (error: unknown) => {
-          // Told to the device as well; what the calls after this one check is theirs.
-          gpuErrors.splice(0)
-          return (error as Error).message
-        },
-      )
+      const message = await compileFailure(await gpu(), code)
+      // Told to the device as well; what the calls after this one check is theirs.
+      gpuErrors.splice(0)
+      return message
     },
 
     /** Mismatches of one group of kernel cases; empty when all agree. */

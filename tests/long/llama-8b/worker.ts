@@ -10,11 +10,11 @@ import type { SpanRunner, StepInput, StepOutput } from '../../../swarm/span-runn
 import { measureThroughput } from '../../../web/engine/measure.ts'
 import { createSpanRunner } from '../../../web/engine/span-runner.ts'
 import { SpanWeights } from '../../../web/engine/weights.ts'
-import { openGpu } from '../../../web/gpu/device.ts'
 import { loadSpan } from '../../../web/weights/load-span.ts'
 import { openWeightCache } from '../../../web/weights/opfs-cache.ts'
 import { BufferCount } from '../../gpu/lab/counted-gpu.ts'
 import { hiddenRow, llama8b, tokenAt } from '../../support/llama-8b/checkpoint.ts'
+import { openPlainGpu } from '../../support/plain-gpu.ts'
 import { ok } from '../../support/span-chain.ts'
 
 export interface TabCall {
@@ -58,20 +58,10 @@ const LIMITS = [
   'maxComputeWorkgroupsPerDimension',
 ] as const
 
-/** The adapter here has larger limits, and whatever is not asked for is the default. */
-function keepDefaultLimits(): void {
-  const prototype = GPUAdapter.prototype as { requestDevice: GPUAdapter['requestDevice'] }
-  const request = prototype.requestDevice
-  prototype.requestDevice = function (this: GPUAdapter, descriptor) {
-    return request.call(this, { ...descriptor, requiredLimits: {}, requiredFeatures: [] })
-  }
-}
-
 async function run(call: TabCall): Promise<TabAnswer> {
   const { span } = call
   const warnings: string[] = []
-  keepDefaultLimits()
-  const gpu = await openGpu({ adapter: 'any' })
+  const gpu = await openPlainGpu()
   gpu.device.addEventListener('uncapturederror', ({ error }) => warnings.push(error.message))
   const count = new BufferCount(gpu)
   let submits = 0
