@@ -88,11 +88,17 @@ export interface InferenceServer {
   /** New sessions whose span a runner holds go to it; with several the one added last. */
   addRunner(runner: SpanRunner): void
   /**
-   * New sessions no longer go to this runner; steps under way are finished, then its sessions are told PEER_REFUSED
-   * ("moved", retryable), so that requesters re-route between two tokens. Resolves when nothing uses it. With `drain` its
-   * sessions are told only when each of them has ended or was silent for `idleMs`, or when the signal aborts.
+   * New sessions no longer go to this runner, those that run go on. Resolves when each of them has ended or was silent for
+   * `idleMs`, or when the signal aborts.
    */
-  retireRunner(runner: SpanRunner, drain?: { idleMs: number; signal: AbortSignal }): Promise<void>
+  drainRunner(runner: SpanRunner, until: { idleMs: number; signal: AbortSignal }): Promise<void>
+  /** After `drainRunner`: new sessions go to it again. */
+  takeBackRunner(runner: SpanRunner): void
+  /**
+   * New sessions no longer go to this runner; steps under way are finished, then its sessions are told PEER_REFUSED
+   * ("moved", retryable), so that requesters re-route between two tokens. Resolves when nothing uses it.
+   */
+  retireRunner(runner: SpanRunner): Promise<void>
   /**
    * From now on new sessions are refused (PEER_REFUSED, retryable, "peer … ‹because›"); those that run go on. null: they are
    * taken again.

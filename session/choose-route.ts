@@ -6,7 +6,7 @@ import type { SwarmNode } from '../net/types.ts'
 import { WEIGHT_FORMATS } from '../swarm/model/config.ts'
 import type { PeerRecord } from '../swarm/peer-record.ts'
 import { routeLine } from '../swarm/planner/route-line.ts'
-import { CLEARLY_FASTER, planRoute, routeMs } from '../swarm/planner/route.ts'
+import { FASTER, planRoute, routeMs } from '../swarm/planner/route.ts'
 import type { RouteHop, RouteRequest, SwarmView } from '../swarm/planner/types.ts'
 import { viewOf } from '../swarm/planner/view.ts'
 import { formatBlockRanges, type Span } from '../swarm/span.ts'
@@ -96,7 +96,7 @@ function chooseAmong(chooser: RouteChooser, records: readonly PeerRecord[], need
 }
 
 /**
- * A clearly faster route than `hops`, which were just opened and told how many sessions they had (`told`, by peer): what
+ * A faster route than `hops`, which were just opened and told how many sessions they had (`told`, by peer): what
  * records say of the others is as old as a record, and many that come at once all choose the same. Null: there is none.
  */
 export function lessCrowded(
@@ -118,7 +118,7 @@ export function lessCrowded(
   const request = requestOf({ ...chooser, random: () => 0 }, view, exclude, needs.wishTokens)
   const other = planRoute(request)
   if (!other.ok || !hasRoom(records, other.hops, needs.wishTokens)) return null
-  if (routeMs(request, other.hops) >= routeMs(request, hops) * CLEARLY_FASTER) return null
+  if (routeMs(request, other.hops) >= routeMs(request, hops) * FASTER) return null
   return { ok: true, hops: other.hops, maxTokens: needs.wishTokens }
 }
 

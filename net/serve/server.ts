@@ -88,11 +88,19 @@ export class FrameServer implements InferenceServer {
     this.#changed()
   }
 
-  async retireRunner(runner: SpanRunner, drain?: { idleMs: number; signal: AbortSignal }): Promise<void> {
-    const slot = this.#slots.find((candidate) => candidate.runner === runner)
+  async drainRunner(runner: SpanRunner, { idleMs, signal }: { idleMs: number; signal: AbortSignal }): Promise<void> {
+    this.#setRetired(runner, true)
+    const isActive = ({ lastActivityAt }: HopSession): boolean => lastActivityAt >= performance.now() - idleMs
+    while (!signal.aborted && this.#sessionsOf(runner).some(isActive)) await pause(DRAIN_LOOK_MS, signal)
+  }
+
+  takeBackRunner(runner: SpanRunner): void {
+    this.#setRetired(runner, false)
+  }
+
+  async retireRunner(runner: SpanRunner): Promise<void> {
+    const slot = this.#setRetired(runner, true)
     if (slot === undefined) return
-    slot.isRetired = true
-    if (drain !== undefined) await this.#untilQuiet(runner, drain)
     await this.#endBetweenSteps(this.#sessionsOf(runner), aside('moved to other blocks', this.#options.selfId))
     this.#slots.splice(this.#slots.indexOf(slot), 1)
     this.#changed()
@@ -270,9 +278,10 @@ export class FrameServer implements InferenceServer {
     return [...this.#sessions.values()].filter((session) => session.runner === runner)
   }
 
-  async #untilQuiet(runner: SpanRunner, { idleMs, signal }: { idleMs: number; signal: AbortSignal }): Promise<void> {
-    const isActive = ({ lastActivityAt }: HopSession): boolean => lastActivityAt >= performance.now() - idleMs
-    while (!signal.aborted && this.#sessionsOf(runner).some(isActive)) await pause(DRAIN_LOOK_MS, signal)
+  #setRetired(runner: SpanRunner, isRetired: boolean): Slot | undefined {
+    const slot = this.#slots.find((candidate) => candidate.runner === runner)
+    if (slot !== undefined) slot.isRetired = isRetired
+    return slot
   }
 
   /** Each between two steps of its own: with several sessions the runner may never rest. */

@@ -16,10 +16,11 @@ import type { Span } from '../span.ts'
 export const UNKNOWN_RTT_MS = 50
 /** How much worse a replica may look and still get sessions by chance. */
 const JITTER = 0.2
-/** What a longer route's time may be of the shortest's to be taken: further hops are further peers that may leave. */
-const FASTER = 0.9
-/** What another route's time may be of one that is open already to be taken in its place: opening again costs a moment. */
-export const CLEARLY_FASTER = 0.75
+/**
+ * What a longer route's time may be of the shortest's to be taken, since further hops are further peers that may leave; and another's of
+ * one that is open already, since opening again costs a moment.
+ */
+export const FASTER = 0.9
 /** A peer that is about to move will send its sessions away: taken only where others are clearly slower. */
 const MOVING_PENALTY = 2
 /** More than any route takes: the fewest hops come first. */

@@ -2,7 +2,7 @@
  * Moves a serving donor to other blocks: claims them, waits until the claim stands, loads them beside the old ones, serves and
  * announces them, and only then lets the old ones go: when the answers that run there have ended, and those that last longer
  * between two tokens. The old blocks are let go only while others hold them; where memory has room for one span only, that is
- * checked before loading, and said.
+ * checked before loading, and said. When the others are lost while answers end there, it goes back: the blocks are still loaded.
  */
 import type { InferenceServer } from '../../net/types.ts'
 import { describeError, SwarmError } from '../../swarm/errors.ts'
@@ -77,7 +77,7 @@ export class Mover {
     const { environment, member, log, current } = this.#options
     const claimedAt = Math.max(member.now(), servedSince + 1)
     const from = current().runner.span
-    const seen = (): SwarmView => viewInFormat(member.viewBeforeMove(claimedAt, servedSince), member.fields.weights)
+    const seen = (): SwarmView => this.#seenBefore(claimedAt, servedSince)
     const lostByGoingTo = (to: Span): number[] => blocksLostByMove(seen(), member.peerId, from, to)
     const target = await settleClaim({
       ...settlingIn(environment, member, signal),
@@ -88,11 +88,7 @@ export class Mover {
       fingerprint: () => fingerprint(seen()),
       publish: (next) => member.announce({ next, claimedAt }),
     })
-    const stay = (reason: string): false => {
-      log.info(`Stays with its blocks: ${reason}.`)
-      member.announce({ next: null, claimedAt: servedSince })
-      return false
-    }
+    const stay = (reason: string): false => this.#stay(reason, servedSince)
     if (target === null) return stay('another tab is taking care of it')
     log.info(selectedLine(target))
     try {
@@ -102,6 +98,19 @@ export class Mover {
     } finally {
       this.#options.onProgress(null)
     }
+  }
+
+  /** In its own weight format: the others as they go before a move claimed then. */
+  #seenBefore(claimedAt: number, servedSince: number): SwarmView {
+    const { member } = this.#options
+    return viewInFormat(member.viewBeforeMove(claimedAt, servedSince), member.fields.weights)
+  }
+
+  #stay(reason: string, servedSince: number): false {
+    const { log, member } = this.#options
+    log.info(`Stays with its blocks: ${reason}.`)
+    member.announce({ next: null, claimedAt: servedSince })
+    return false
   }
 
   #bothFit(from: Span, target: Span): boolean {
@@ -137,7 +146,7 @@ export class Mover {
     }
     this.#serve(loaded, claimedAt)
     this.#options.promises.done()
-    await this.#retire(old, signal)
+    await this.#letGo(old, signal)
     return true
   }
 
@@ -148,7 +157,7 @@ export class Mover {
     stay: (reason: string) => false,
     signal: AbortSignal,
   ): Promise<boolean> {
-    const { member, log, current } = this.#options
+    const { member, server, log, current } = this.#options
     const old = current()
     const lost = lostByGoingTo(NO_BLOCKS)
     if (lost.length > 0) {
@@ -160,7 +169,13 @@ export class Mover {
     const servedSince = member.fields.claimedAt
     member.announce({ state: 'joining', span: target, next: null, claimedAt, asks: null, promises: null })
     this.#options.promises.done()
-    await this.#retire(old, signal)
+    if ((await this.#drain(old, signal)) === 'needed again') {
+      server.takeBackRunner(old.runner)
+      this.#announce(old, servedSince)
+      log.info('Stays with its blocks: they have lost their other holder.')
+      return false
+    }
+    await this.#drop(old)
     this.#options.onDropped()
     try {
       this.#serve(await this.#load(target, signal), claimedAt)
@@ -201,8 +216,12 @@ export class Mover {
 
   /** Sessions come to the new runner first, then the announcement sends them. */
   #serve(loaded: LoadedSpan, claimedAt: number): void {
-    const { member, server, onServing } = this.#options
-    server.addRunner(loaded.runner)
+    this.#options.server.addRunner(loaded.runner)
+    this.#announce(loaded, claimedAt)
+  }
+
+  #announce(loaded: LoadedSpan, claimedAt: number): void {
+    const { member, onServing } = this.#options
     member.announce({
       state: 'online',
       span: loaded.runner.span,
@@ -226,25 +245,78 @@ export class Mover {
     return others.slice(0, MAX_CACHED_SPANS)
   }
 
-  /** Answers under way end where they are, unless that takes too long, the donor is to stop, or blocks are missing. */
-  async #retire({ runner }: LoadedSpan, signal: AbortSignal): Promise<void> {
+  /** Once the new blocks are served. */
+  async #letGo(old: LoadedSpan, signal: AbortSignal): Promise<void> {
+    const drained = await this.#drain(old, signal)
+    if (drained === 'needed again') {
+      if (await this.#goBack(old, signal)) return
+      // Nobody else has those blocks: what runs on them has nowhere to go.
+      await this.#drain(old, signal, true)
+    }
+    await this.#drop(old)
+  }
+
+  async #drop({ runner }: LoadedSpan): Promise<void> {
+    await this.#options.server.retireRunner(runner)
+    await runner.dispose()
+  }
+
+  /**
+   * Answers under way end where they are, unless that takes too long, the donor is to stop, or blocks are missing: it may be
+   * needed elsewhere. `needed again`: they are those of the old span.
+   */
+  async #drain({ runner }: LoadedSpan, signal: AbortSignal, inSpiteOfHoles = false): Promise<'done' | 'needed again'> {
     const { environment, member, server } = this.#options
     const enough = new AbortController()
+    let isNeeded = false
     const look = (): void => {
-      if (signal.aborted || missingBlocks(member.view()).length > 0) enough.abort()
+      if (signal.aborted) enough.abort()
+      if (inSpiteOfHoles || enough.signal.aborted) return
+      const view = member.view()
+      const missing = missingBlocks(viewInFormat(view, member.fields.weights))
+      isNeeded = missing.some((block) => runner.span.start <= block && block < runner.span.end)
+      if (isNeeded || missingBlocks(view).length > 0) enough.abort()
     }
     const cancel = environment.clock.after(DRAIN_LIMIT_MS, () => enough.abort())
     const unsubscribe = member.node.directory.onChange(look)
     signal.addEventListener('abort', look)
     look()
     try {
-      await server.retireRunner(runner, { idleMs: DRAIN_IDLE_MS, signal: enough.signal })
+      await server.drainRunner(runner, { idleMs: DRAIN_IDLE_MS, signal: enough.signal })
     } finally {
       cancel()
       unsubscribe()
       signal.removeEventListener('abort', look)
     }
-    await runner.dispose()
+    return isNeeded && !signal.aborted ? 'needed again' : 'done'
+  }
+
+  /** Serves the old blocks again, which are still loaded, and lets the new ones go. False: that would open another hole. */
+  async #goBack(old: LoadedSpan, signal: AbortSignal): Promise<boolean> {
+    const { member, server, log, promises, current } = this.#options
+    const [from, to] = [current(), old.runner.span]
+    const servedSince = member.fields.claimedAt
+    const claimedAt = Math.max(member.now(), servedSince + 1)
+    const lost = (): number[] =>
+      blocksLostByMove(this.#seenBefore(claimedAt, servedSince), member.peerId, from.runner.span, to)
+    log.info(`Blocks ${formatBlockRanges(blocksOf(to))} have lost their other holder, and are still loaded here.`)
+    const missing = lost()
+    if (missing.length > 0) return this.#stay(`only this tab serves blocks ${formatBlockRanges(missing)}`, servedSince)
+    // Whoever would have to load them gives way.
+    member.announce({ next: to, claimedAt })
+    try {
+      const reason = await this.#askToGo(from.runner.span, to, lost, signal)
+      if (reason !== null) return this.#stay(reason, servedSince)
+    } catch (error) {
+      if (!signal.aborted) throw error
+      member.announce({ next: null, claimedAt: servedSince })
+      return false
+    }
+    server.takeBackRunner(old.runner)
+    this.#announce(old, claimedAt)
+    promises.done()
+    await this.#letGo(from, signal)
+    return true
   }
 }
 

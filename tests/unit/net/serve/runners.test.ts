@@ -91,10 +91,11 @@ describe('runners', () => {
     const moved = new FakeRunner({ start: 0, end: 9 }, BLOCKS, 2)
     server.addRunner(moved)
     const enough = new AbortController()
-    let isRetired = false
+    let isDrained = false
     const retired = server
-      .retireRunner(runner, { idleMs: 60_000, signal: enough.signal })
-      .then(() => (isRetired = true))
+      .drainRunner(runner, { idleMs: 60_000, signal: enough.signal })
+      .then(() => (isDrained = true))
+      .then(() => server.retireRunner(runner))
     await open(connect(server), { start: 0, end: 9 }, sessionId(5))
     expect(moved.sessions.size).toBe(1)
     for (const [stream, id] of [
@@ -106,7 +107,7 @@ describe('runners', () => {
     }
     await ends.close()
     await settled(() => runner.sessions.size === 1)
-    expect(isRetired).toBe(false)
+    expect(isDrained).toBe(false)
     enough.abort()
     expect(await nextFailure(stays)).toMatchObject({ code: 'PEER_REFUSED', retryable: true })
     await retired
@@ -117,9 +118,27 @@ describe('runners', () => {
     const { server, runner } = createServer({ start: 0, end: 9 })
     const stream = connect(server)
     await open(stream, { start: 0, end: 9 })
-    await server.retireRunner(runner, { idleMs: 10, signal: new AbortController().signal })
+    await server.drainRunner(runner, { idleMs: 10, signal: new AbortController().signal })
+    await server.retireRunner(runner)
     expect(await nextFailure(stream)).toMatchObject({ code: 'PEER_REFUSED', retryable: true })
     expect(runner.sessions.size).toBe(0)
+  })
+
+  test('a runner that is taken back from its drain goes on with its sessions and takes new ones', async () => {
+    const { server, runner } = createServer({ start: 0, end: 9 })
+    const [stays, comes] = [connect(server, 'a'), connect(server, 'b')]
+    await open(stays, { start: 0, end: 9, previous: 'a' }, sessionId(1))
+    const enough = new AbortController()
+    const drained = server.drainRunner(runner, { idleMs: 60_000, signal: enough.signal })
+    await comes.send(openFrame({ start: 0, end: 9, previous: 'b' }, sessionId(2)))
+    expect(await nextFailure(comes)).toMatchObject({ code: 'PEER_REFUSED', retryable: true })
+    enough.abort()
+    await drained
+    server.takeBackRunner(runner)
+    await open(connect(server, 'b'), { start: 0, end: 9, previous: 'b' }, sessionId(3))
+    await stays.send(tokensFrame([1], { step: 1, position: 0, session: sessionId(1) }))
+    expect((await next(stays)).type).toBe('done')
+    expect([runner.sessions.size, server.stats().sessions]).toEqual([2, 2])
   })
 
   test('a runner that never rests is retired all the same: each session leaves between two of its own steps', async () => {

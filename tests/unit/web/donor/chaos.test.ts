@@ -61,6 +61,8 @@ describe.each(RULE_NAMES)('random swarms under %s', (rule) => {
     const { swarm, donors, random } = randomSwarm(seed + 1_000, [1, 300], rule)
     for (let event = 0; event < 6; event += 1) {
       await swarm.clock.advance(20_000 * random())
+      // Answers keep a mover's old blocks for up to a minute.
+      for (const { node } of donors) if (node !== null) node.active = random() < 0.5 ? 1 : 0
       const candidates = alive(swarm, donors)
       const victim = candidates[Math.floor(random() * candidates.length)]
       if (candidates.length > 2 && victim !== undefined) victim.vanish()
@@ -81,7 +83,8 @@ describe.each(RULE_NAMES)('random swarms under %s', (rule) => {
       const pick = (): FakeDonor => donors[Math.floor(random() * donors.length)] as FakeDonor
       for (let event = 0; event < 24; event += 1) {
         await swarm.clock.advance(4_000 * random())
-        const { donor, engines, power } = pick()
+        const { donor, engines, power, node } = pick()
+        if (node !== null) node.active = random() < 0.5 ? 1 : 0
         const [chance, isOn] = [random(), random() < 0.5]
         if (chance < 0.4) donor.pause()
         else if (chance < 0.7) donor.resume()

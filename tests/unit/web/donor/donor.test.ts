@@ -449,14 +449,81 @@ describe('moving', () => {
     expect(mover.engines[0]?.disposed).toEqual([{ start: 0, end: 8 }])
   })
 
-  it.each(['stop', 'pause', 'a new hole'] as const)('%s ends the wait for answers on the old blocks', async (cause) => {
+  it.each(['stop', 'pause'] as const)('%s ends the wait for answers on the old blocks', async (cause) => {
+    const { swarm, mover } = await withHole({})
+    if (mover.node !== null) mover.node.active = 1
+    await swarm.clock.until(() => mover.servedSpan()?.start === 8, 10_000)
+    void mover.donor[cause]()
+    await swarm.clock.advance(5_000)
+    expect(mover.node?.retired).toEqual([{ start: 0, end: 8 }])
+  })
+
+  it('a hole elsewhere ends the wait for answers on the old blocks: the donor may be needed there', async () => {
+    const swarm = swarmOf(24)
+    const asked = { numBlocks: 8, rule: 'petals' } as const
+    const [mover, other] = [await started(swarm, asked), await started(swarm, asked)]
+    const last = await started(swarm, { splits: '8,16', stage: 2 })
+    await started(swarm, { splits: '8,16', stage: 0 })
+    other.vanish()
+    if (mover.node !== null) mover.node.active = 1
+    await swarm.clock.until(() => mover.servedSpan()?.start === 8, 10_000)
+    last.vanish()
+    await swarm.clock.advance(5_000)
+    expect(mover.node?.retired).toEqual([{ start: 0, end: 8 }])
+  })
+
+  it('goes back to blocks that lost their other holder while answers end there, without loading them', async () => {
     const { swarm, mover, replica } = await withHole({})
     if (mover.node !== null) mover.node.active = 1
     await swarm.clock.until(() => mover.servedSpan()?.start === 8, 10_000)
-    if (cause === 'a new hole') replica.vanish()
-    else void mover.donor[cause]()
+    await started(swarm, { splits: '8', stage: 1 })
+    replica.vanish()
+    await swarm.clock.until(() => swarm.missing().length === 0, 2_000)
+    expect(mover.servedSpan()).toEqual({ start: 0, end: 8 })
+    expect(mover.node?.record()).toMatchObject({ state: 'online', span: { start: 0, end: 8 } })
+    expect(mover.node?.record()).not.toHaveProperty('next')
+    expect(mover.loads).toHaveLength(2)
+    const from = mover.printed.indexOf('Blocks 0–7 have lost their other holder, and are still loaded here.')
+    expect(mover.printed[from + 1]).toMatch(/^Load Balancing server ready, blocks=\[0, .*, 7\]/)
+    // Answers on the other blocks end there in their turn.
+    expect(mover.node?.retired).toEqual([])
+    if (mover.node !== null) mover.node.active = 0
+    await swarm.clock.advance(1_000)
+    expect(mover.node?.retired).toEqual([{ start: 8, end: 16 }])
+    expect(mover.engines[0]?.disposed).toEqual([{ start: 8, end: 16 }])
+  })
+
+  it('where it is the last holder of the new blocks too, what runs on the old ones goes on', async () => {
+    const { swarm, mover, replica } = await withHole({})
+    if (mover.node !== null) mover.node.active = 1
+    await swarm.clock.until(() => mover.servedSpan()?.start === 8, 10_000)
+    replica.vanish()
     await swarm.clock.advance(5_000)
+    expect(mover.servedSpan()).toEqual({ start: 8, end: 16 })
+    expect(mover.printed).toContain('Stays with its blocks: only this tab serves blocks 8–15.')
+    expect(mover.node?.retired).toEqual([])
+    await swarm.clock.advance(60_000)
     expect(mover.node?.retired).toEqual([{ start: 0, end: 8 }])
+  })
+
+  it('where memory holds one span only, stays when the others are lost before the old one is dropped', async () => {
+    const swarm = swarmOf()
+    const asked = { numBlocks: 8, memoryGb: 0.008, meanBalanceCheckPeriod: 5, rule: 'petals' } as const
+    const mover = await started(swarm, asked)
+    if (mover.node !== null) mover.node.active = 1
+    await started(swarm, { splits: '8', stage: 1 })
+    const replicas: FakeDonor[] = []
+    for (let i = 0; i < 3; i += 1) replicas.push(await started(swarm, { splits: '8', stage: 0 }))
+    await swarm.clock.until(() => mover.printed.some((line) => line.startsWith('Memory holds one')), 60_000)
+    await swarm.clock.advance(1_000)
+    expect(mover.node?.record()).toMatchObject({ state: 'joining', span: { start: 8, end: 16 } })
+    for (const replica of replicas) replica.vanish()
+    await swarm.clock.advance(2_000)
+    expect(mover.servedSpan()).toEqual({ start: 0, end: 8 })
+    expect(mover.node?.record()).toMatchObject({ state: 'online', span: { start: 0, end: 8 } })
+    expect(mover.node?.served()).toEqual([{ start: 0, end: 8 }])
+    expect(mover.printed).toContain('Stays with its blocks: they have lost their other holder.')
+    expect(mover.loads).toHaveLength(1)
   })
 
   it('the replica leaving during the move keeps the mover where it is needed', async () => {

@@ -299,15 +299,19 @@ export class FakeNode implements ServingNode {
         this.#runners.add(runner)
         this.#swarm.onServing()
       },
-      retireRunner: async (runner, drain) => {
-        await this.#swarm.clock.sleep(30)
+      drainRunner: async (runner, { signal }) => {
+        this.#letGo(runner)
         // Answers of this donor's end never: only what cuts the drain short ends it.
-        while (this.active > 0 && drain?.signal.aborted === false) await this.#swarm.clock.sleep(100)
-        this.retired.push(runner.span)
-        const before = this.#swarm.missing().length
-        this.#runners.delete(runner)
-        if (this.#swarm.missing().length > before) this.#swarm.holesOpened.push(`${this.peerId} ${runner.span.start}`)
+        while (this.active > 0 && !signal.aborted) await this.#swarm.clock.sleep(100)
+      },
+      takeBackRunner: (runner) => {
+        this.#runners.add(runner)
         this.#swarm.onServing()
+      },
+      retireRunner: async (runner) => {
+        await this.#swarm.clock.sleep(30)
+        this.retired.push(runner.span)
+        this.#letGo(runner)
       },
       refuseSessions: (because) => {
         this.refusal = because
@@ -334,6 +338,14 @@ export class FakeNode implements ServingNode {
       onChange: () => () => undefined,
       stop: () => Promise.resolve(),
     }
+  }
+
+  #letGo(runner: SpanRunner): void {
+    if (!this.#runners.has(runner)) return
+    const before = this.#swarm.missing().length
+    this.#runners.delete(runner)
+    if (this.#swarm.missing().length > before) this.#swarm.holesOpened.push(`${this.peerId} ${runner.span.start}`)
+    this.#swarm.onServing()
   }
 
   now = (): number => this.#swarm.clock.now()
