@@ -22,7 +22,7 @@ export interface AnnouncerOptions {
   roundTrips: () => Record<string, number>
   /**
    * Takes a freshly signed record to everyone, or, where it tells nothing new but the load, to whoever hears of it at little
-   * cost. Resolves when the fast ways have been served.
+   * cost. Resolves when the neighbours have been told; one that is gone without a word is waited for for seconds.
    */
   publish: (signed: SignedRecord, isLoadOnly: boolean) => Promise<void>
   /** Called once per model, and again when relays come back: receivers without our address ignored the last one. */
@@ -146,7 +146,8 @@ export class RecordAnnouncer implements Announcer {
       // Away since: `back` says it.
       if (this.#isAway) return
       this.#farewell = farewell
-      await this.#options.publish(signed, isLoadOnly)
+      // Not waited for: the next record must not stand behind a neighbour that does not answer.
+      void this.#options.publish(signed, isLoadOnly)
       if (this.#provided !== fields.model.digest) {
         this.#provided = fields.model.digest
         void this.#options.provide(fields.model.digest)

@@ -9,6 +9,8 @@ import { providerCid, recordKeyBytes } from './dht.ts'
 const FIND_PROVIDERS_MS = 4_000
 const GET_RECORD_MS = 3_000
 const PUT_MS = 10_000
+/** Between two puts where others hear of this peer in quicker ways: each costs every tab some streams, and a move is a handful of records. */
+const PUT_EVERY_MS = 5_000
 const MAX_PROVIDERS = 100
 const PARALLEL_GETS = 4
 /** Copies of one record to look at: the first may be older than the second. */
@@ -34,14 +36,21 @@ export class DhtDirectory {
   readonly #stop = new AbortController()
   #next: { modelDigest: string; bytes: Uint8Array } | null = null
   #isPublishing = false
+  #putAt = -Infinity
+  /** Ends the rest between two puts. */
+  #hurry: () => void = () => undefined
 
   constructor(options: DhtDirectoryOptions) {
     this.#options = options
   }
 
-  /** Puts the record; while one put is under way only the newest of the later ones is kept. */
-  publish(modelDigest: string, bytes: Uint8Array): void {
+  /** Puts the record, at once where it `isUrgent`; of those that wait for the put before them only the newest is kept. */
+  publish(modelDigest: string, bytes: Uint8Array, isUrgent: boolean): void {
     this.#next = { modelDigest, bytes }
+    if (isUrgent) {
+      this.#putAt = -Infinity
+      this.#hurry()
+    }
     if (!this.#isPublishing) void this.#publishAll()
   }
 
@@ -95,11 +104,26 @@ export class DhtDirectory {
 
   stop(): void {
     this.#stop.abort()
+    this.#hurry()
+  }
+
+  #rest(ms: number): Promise<void> {
+    if (ms <= 0) return Promise.resolve()
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms)
+      this.#hurry = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
   }
 
   async #publishAll(): Promise<void> {
     this.#isPublishing = true
     while (this.#next !== null && !this.#stop.signal.aborted) {
+      await this.#rest(this.#putAt + PUT_EVERY_MS - performance.now())
+      if (this.#stop.signal.aborted) break
+      this.#putAt = performance.now()
       const { modelDigest, bytes } = this.#next
       this.#next = null
       const key = recordKeyBytes(modelDigest, this.#options.selfId)

@@ -450,18 +450,11 @@ class LibSwarmNode implements ServingNode, PageLife, Reserving, Connecting {
     this.directory.addVerified(signed)
     this.#relays.publish(signed.bytes)
     if (isLoadOnly && this.#hasRelayedDirectory) return
-    this.#dht.publish(signed.record.model.digest, signed.bytes)
-    if (this.#usesDirectory) await this.#tellNeighbours([signed.bytes])
-  }
-
-  async #tellNeighbours(records: readonly Uint8Array[]): Promise<void> {
-    await Promise.all(
-      this.#peers.directPeers().map(async (peerId) => {
-        const connection = this.#peers.direct(peerId)
-        // Whoever cannot be told has other ways to learn of it.
-        if (connection !== null) await this.#exchange.ask(connection, '', records).catch(() => 0)
-      }),
-    )
+    const isUrgent = !this.#hasRelayedDirectory || signed.record.state === 'gone'
+    this.#dht.publish(signed.record.model.digest, signed.bytes, isUrgent)
+    if (!this.#usesDirectory) return
+    const connections = this.#peers.directPeers().map((peerId) => this.#peers.direct(peerId))
+    await Promise.all(connections.map((connection) => connection && this.#exchange.tell(connection, signed.bytes)))
   }
 
   /** Its newest record has come in time: the DHT has no newer one. */

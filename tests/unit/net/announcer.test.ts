@@ -70,6 +70,29 @@ test('publishes at once, on change and well within a record’s life; says once 
   a.announcer.stop()
 })
 
+test('the next record does not wait for a neighbour that does not answer', async () => {
+  const published: number[] = []
+  const made = new RecordAnnouncer({
+    peerId: 'self',
+    sign: async () => new Uint8Array(64),
+    now: Date.now,
+    relays: () => [],
+    roundTrips: () => ({}),
+    publish: ({ record }) => {
+      published.push(record.claimedAt)
+      return new Promise(() => undefined)
+    },
+    provide: async () => undefined,
+    withdraw: async () => undefined,
+  })
+  for (const claimedAt of [1, 2]) {
+    made.announce({ ...FIELDS, claimedAt })
+    await vi.advanceTimersByTimeAsync(0)
+  }
+  expect(published).toEqual([1, 2])
+  made.stop()
+})
+
 test('ways to others are told while it serves, at once when they change; a goodbye tells none', async () => {
   const a = announcer()
   a.announcer.roundTripsChanged()

@@ -1,6 +1,6 @@
 /** How the DHT is asked: first hits are used while the search still runs, and nothing is asked without an end. */
 import { peerIdFromString } from '@libp2p/peer-id'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { DhtDirectory } from '../../../net/dht-directory.ts'
 import type { DhtService } from '../../../net/dht.ts'
 import { IDS } from './fake-libp2p.ts'
@@ -70,7 +70,7 @@ test('nothing is asked of the DHT without an end to it, and a node that stops as
   const d = directory(asked, [])
   const refreshed = d.refresh(DIGEST)
   const provided = d.provide(DIGEST)
-  d.publish(DIGEST, Uint8Array.of(9))
+  d.publish(DIGEST, Uint8Array.of(9), false)
   await expect.poll(() => asked.map(({ what }) => what).toSorted()).toEqual(['findProviders', 'get', 'provide', 'put'])
   expect(asked.every(({ signal }) => signal !== undefined && !signal.aborted)).toBe(true)
   d.stop()
@@ -95,4 +95,47 @@ test('of a provider whose newest record is known only the way to it is asked for
   ending.abort()
   expect(await refreshed).toBe(0)
   expect(asked.map(({ what }) => what)).toEqual(['findProviders'])
+})
+
+test('records that come one after another are one put in some seconds; an urgent one does not wait', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+  const put: number[] = []
+  const dht = {
+    put: async function* (_key: unknown, value: Uint8Array) {
+      put.push(value[0] ?? -1)
+      yield* []
+    },
+  } as unknown as DhtService
+  const d = new DhtDirectory({
+    dht,
+    selfId: SELF,
+    isKnown: () => false,
+    take: async () => true,
+    onProvider: () => undefined,
+    debug: () => undefined,
+  })
+  const publish = (byte: number, isUrgent: boolean): void => d.publish(DIGEST, Uint8Array.of(byte), isUrgent)
+  for (const byte of [1, 2, 3]) {
+    publish(byte, false)
+    await vi.advanceTimersByTimeAsync(100)
+  }
+  expect(put).toEqual([1])
+  await vi.advanceTimersByTimeAsync(5_000)
+  expect(put).toEqual([1, 3])
+  publish(4, false)
+  publish(5, true)
+  await vi.advanceTimersByTimeAsync(0)
+  expect(put).toEqual([1, 3, 5])
+  await vi.advanceTimersByTimeAsync(10_000)
+  expect(put).toEqual([1, 3, 5])
+  publish(6, false)
+  await vi.advanceTimersByTimeAsync(0)
+  publish(7, false)
+  await vi.advanceTimersByTimeAsync(0)
+  expect(put).toEqual([1, 3, 5, 6])
+  d.stop()
+  await vi.advanceTimersByTimeAsync(10_000)
+  // A node that goes says so itself.
+  expect(put).toEqual([1, 3, 5, 6])
+  vi.useRealTimers()
 })
