@@ -453,8 +453,8 @@ class LibSwarmNode implements ServingNode, PageLife, Reserving, Connecting {
     const isUrgent = !this.#hasRelayedDirectory || signed.record.state === 'gone'
     this.#dht.publish(signed.record.model.digest, signed.bytes, isUrgent)
     if (!this.#usesDirectory) return
-    const connections = this.#peers.directPeers().map((peerId) => this.#peers.direct(peerId))
-    await Promise.all(connections.map((connection) => connection && this.#exchange.tell(connection, signed.bytes)))
+    const connections = this.#peers.directPeers().flatMap((peerId) => this.#peers.direct(peerId) ?? [])
+    await Promise.all(connections.map((connection) => this.#exchange.tell(connection, signed.bytes)))
   }
 
   /** Its newest record has come in time: the DHT has no newer one. */

@@ -55,8 +55,8 @@ test('a neighbour of an earlier version, which ends the stream with its answer, 
   const { connection: to, opened } = connection((stream) => {
     void (async () => {
       const channel = new JsonChannel(stream)
-      const request = await channel.receive()
-      taken.push(atob((request?.['records'] as string[])[0] as string).charCodeAt(0))
+      const request = (await channel.receive()) ?? {}
+      taken.push(atob((request['records'] as string[])[0] as string).charCodeAt(0))
       await channel.send({ type: 'records', records: [] })
       await channel.close()
     })()
