@@ -272,10 +272,8 @@ export class Mover {
     const look = (): void => {
       if (signal.aborted) enough.abort()
       if (inSpiteOfHoles || enough.signal.aborted) return
-      const view = member.view()
-      const missing = missingBlocks(viewInFormat(view, member.fields.weights))
-      isNeeded = missing.some((block) => runner.span.start <= block && block < runner.span.end)
-      if (isNeeded || missingBlocks(view).length > 0) enough.abort()
+      isNeeded = this.#missingOf(runner.span).length > 0
+      if (isNeeded || missingBlocks(member.view()).length > 0) enough.abort()
     }
     const cancel = environment.clock.after(DRAIN_LIMIT_MS, () => enough.abort())
     const unsubscribe = member.node.directory.onChange(look)
@@ -291,6 +289,13 @@ export class Mover {
     return isNeeded && !signal.aborted ? 'needed again' : 'done'
   }
 
+  /** Blocks of the span that nobody serves in its weight format, this donor included. */
+  #missingOf({ start, end }: Span): number[] {
+    const { member } = this.#options
+    const missing = missingBlocks(viewInFormat(member.view(), member.fields.weights))
+    return missing.filter((block) => start <= block && block < end)
+  }
+
   /** Serves the old blocks again, which are still loaded, and lets the new ones go. False: that would open another hole. */
   async #goBack(old: LoadedSpan, signal: AbortSignal): Promise<boolean> {
     const { member, server, log, promises, current } = this.#options
@@ -299,9 +304,11 @@ export class Mover {
     const claimedAt = Math.max(member.now(), servedSince + 1)
     const lost = (): number[] =>
       blocksLostByMove(this.#seenBefore(claimedAt, servedSince), member.peerId, from.runner.span, to)
-    log.info(`Blocks ${formatBlockRanges(blocksOf(to))} have lost their other holder, and are still loaded here.`)
-    const missing = lost()
-    if (missing.length > 0) return this.#stay(`only this tab serves blocks ${formatBlockRanges(missing)}`, servedSince)
+    const missing = formatBlockRanges(this.#missingOf(to))
+    log.info(`Blocks ${missing} have lost their other holder, and are still loaded here.`)
+    const onlyHere = lost()
+    if (onlyHere.length > 0)
+      return this.#stay(`only this tab serves blocks ${formatBlockRanges(onlyHere)}`, servedSince)
     // Whoever would have to load them gives way.
     member.announce({ next: to, claimedAt })
     try {
