@@ -11,6 +11,7 @@ import type { RouteHop, RouteRequest, SwarmView } from '../swarm/planner/types.t
 import { viewOf } from '../swarm/planner/view.ts'
 import { formatBlockRanges, type Span } from '../swarm/span.ts'
 import type { Bans } from './bans.ts'
+import type { BrokenRoute } from './broken-route.ts'
 import { kindOf } from './peer-kind.ts'
 import { estimatedRtt, knownRtt } from './round-trips.ts'
 import type { PromptModel } from './types.ts'
@@ -75,6 +76,40 @@ export function chooseRoute(chooser: RouteChooser, needs: RouteNeeds): RouteChoi
       ? 'a text keeps to one format unless formats may mix (--mix-weights, or the setting of the page)'
       : 'this text began with that format'
   return { ...nearest, reason: `${nearest.reason}, and ${kept}` }
+}
+
+/**
+ * A route on which the hops that a broken one has left go on with the blocks they hold, and others take the place of those that were
+ * lost: of the kind that these were, if there are such. Null: there is none with room.
+ */
+export function chooseRepair(
+  chooser: RouteChooser,
+  needs: RouteNeeds,
+  { hops: left, maxTokens }: Pick<BrokenRoute, 'hops' | 'maxTokens'>,
+): Extract<RouteChoice, { ok: true }> | null {
+  const { node, model, bans } = chooser
+  if (left.length === 0 || maxTokens < needs.needTokens) return null
+  const holding = left.flatMap(({ peerId, span }): PeerRecord[] => {
+    const record = node.directory.get(peerId)
+    // It may take no new sessions, or serve other blocks to those.
+    return record === undefined ? [] : [{ ...record, state: 'online', span, cacheTokensLeft: maxTokens }]
+  })
+  const isOpen = (block: number): boolean => !holding.some(({ span }) => span.start <= block && block < span.end)
+  const others = servingRecords(chooser).filter(
+    ({ peerId, weights }) =>
+      !left.some((hop) => hop.peerId === peerId) && (needs.mixWeights || weights === needs.weights),
+  )
+  const { kinds } = needs
+  for (const isAlike of kinds === null ? [false] : [true, false]) {
+    const parts = withParts(others, (record, block) => {
+      return isOpen(block) && (!isAlike || kinds?.[block] === kindOf(record))
+    })
+    const records = [...holding, ...parts]
+    const exclude = bans.excluded(parts, chooser.now()).add(node.peerId)
+    const choice = plan(chooser, viewOf(records, model.id.blocks, model.unitWeights), exclude, maxTokens)
+    if (choice.ok && hasRoom(records, choice.hops, maxTokens)) return { ok: true, hops: choice.hops, maxTokens }
+  }
+  return null
 }
 
 function chooseAmong(chooser: RouteChooser, records: readonly PeerRecord[], needs: RouteNeeds): RouteChoice {
@@ -150,8 +185,13 @@ function kindsOf(records: readonly PeerRecord[], { weights, mixWeights }: RouteN
 
 /** Peers with that part of their blocks which their kind computed before, the longest of such parts. */
 function ofSameKind(records: readonly PeerRecord[], kinds: readonly string[]): PeerRecord[] {
+  return withParts(records, (record, block) => kinds[block] === kindOf(record))
+}
+
+/** Peers with the longest part of their blocks that fits; those of which nothing fits are left out. */
+function withParts(records: readonly PeerRecord[], fits: (record: PeerRecord, block: number) => boolean): PeerRecord[] {
   return records.flatMap((record) => {
-    const span = longestRun(record.span, (block) => kinds[block] === kindOf(record))
+    const span = longestRun(record.span, (block) => fits(record, block))
     return span === null ? [] : [{ ...record, span }]
   })
 }

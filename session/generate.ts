@@ -17,6 +17,7 @@ import { spanLength } from '../swarm/span.ts'
 import type { LogitsRow } from '../swarm/span-runner.ts'
 import { Answer, type RouteSummary } from './answer.ts'
 import { Bans } from './bans.ts'
+import { BrokenRoute } from './broken-route.ts'
 import { lineOf } from './choose-route.ts'
 import { kindOf } from './peer-kind.ts'
 import { checkSampling } from './model/defaults.ts'
@@ -65,6 +66,8 @@ export class ChatSession {
   readonly #options: ChatSessionOptions
   readonly #connector: Connector
   #route: RouteSession | null = null
+  /** Lost a hop; a session that goes on with the rest is being looked for. */
+  #broken: BrokenRoute | null = null
   #lastRoute: RouteSummary = { hops: [], weights: '', backend: '' }
   /** By block, of that route. */
   #lastKinds: readonly string[] | null = null
@@ -134,7 +137,7 @@ export class ChatSession {
     await this.#dropRoute()
   }
 
-  /** Until the answer is finished; every loss of a hop begins again from the token ids. */
+  /** Until the answer is finished; a hop that takes a lost one's place runs again what that had run, or all hops do. */
   async *#run(answer: Answer, request: GenerateRequest): AsyncGenerator<GenerateEvent, void> {
     let faults = 0
     while (answer.finish === null) {
@@ -159,7 +162,9 @@ export class ChatSession {
           afterMs: Math.round(silenceMs),
           ...(error.code === 'PEER_REFUSED' ? { handedOver: true } : {}),
         }
-        await this.#dropRoute()
+        // What a peer that broke the rules has sent may stand in what the others hold.
+        if (this.#route === null || isFault(error)) await this.#dropRoute()
+        else this.#breakRoute(this.#route, error.peerId ?? '')
       }
     }
   }
@@ -181,7 +186,7 @@ export class ChatSession {
     // Lost between two turns: not tried again at once. A session that a hop ended when it was idle is no fault.
     const error = held?.error
     if (error?.code === 'PEER_LOST' || error?.code === 'PEER_TIMEOUT') blame(this.#connector, error)
-    await this.#dropRoute()
+    if (held !== null) await this.#dropRoute()
     const isRecovery = answer.failovers > 0
     if (!isRecovery) this.#chunkEnds = []
     const wish = Math.max(answer.maxLength, this.#options.reserveTokens ?? DEFAULT_RESERVE_TOKENS)
@@ -195,11 +200,13 @@ export class ChatSession {
       signal,
       graceMs: isRecovery ? 0 : FIRST_ROUTE_GRACE_MS,
       isRecovery,
+      broken: this.#broken,
     })
+    this.#broken = null
     this.#mayMix = mixWeights
     answer.speculation.onNewRoute()
     const { hops, weights, backend, servedHops, tokens } = this.#route
-    answer.reusedTokens = tokens.length
+    if (this.#route.gapTokens === 0) answer.reusedTokens = tokens.length
     this.#weights = this.#connector.node.directory.get(hops[0]?.peerId ?? '')?.weights ?? null
     this.#lastRoute = { hops: servedHops, weights, backend }
     this.#lastKinds = kindsByBlock(servedHops, (peerId) => this.#connector.node.directory.get(peerId)?.kv)
@@ -243,6 +250,9 @@ export class ChatSession {
   ): AsyncGenerator<GenerateEvent, Lap> {
     const { now } = this.#options
     const topK = firstTopK(sampling)
+    for await (const { done, total } of route.fillGaps(this.#isInexact(route) ? this.#chunkEnds : [])) {
+      yield { type: 'prefill', done, total, reused: 0 }
+    }
     // Guesses that were wrong, and a token that is run once more.
     if (route.tokens.length >= answer.ids.length) route.rewind(answer.ids.length - 1)
     const reused = route.tokens.length
@@ -285,10 +295,17 @@ export class ChatSession {
     return route.hops.some(({ peerId }) => directory.get(peerId)?.exact === false)
   }
 
-  async #dropRoute(): Promise<void> {
-    const route = this.#route
+  #breakRoute(route: RouteSession, peerId: string): void {
     this.#route = null
-    await route?.close()
+    this.#broken = new BrokenRoute(route)
+    this.#broken.lose(peerId)
+  }
+
+  async #dropRoute(): Promise<void> {
+    const [route, broken] = [this.#route, this.#broken]
+    this.#route = null
+    this.#broken = null
+    await Promise.all([route?.close(), broken?.close()])
   }
 }
 

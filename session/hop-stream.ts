@@ -164,6 +164,7 @@ export class HopStream {
       case 'attached':
       case 'moreLogits':
       case 'truncate':
+      case 'resend':
         throw new SwarmError('BAD_FRAME', `a ${frame.type} frame is not for a requesting peer`, {
           peerId: this.hop.peerId,
         })

@@ -1,12 +1,21 @@
 /**
  * Getting a route and keeping one: plans it, opens a session on it, and when there is none waits (with the missing blocks
- * named) until the directory brings one. Also decides what a loss means: who is to blame, and whether going on makes
+ * named) until the directory brings one. Of a route that lost a hop the others keep what they hold, if another takes its place. Also decides what a loss means: who is to blame, and whether going on makes
  * sense. It knows nothing of tokens; `generate.ts` replays them on the session that comes out.
  */
 import { SwarmError, type ErrorCode } from '../swarm/errors.ts'
 import type { RouteHop } from '../swarm/planner/types.ts'
 import type { BanReason } from './bans.ts'
-import { chooseRoute, lessCrowded, lineOf, type RouteChooser, type RouteNeeds } from './choose-route.ts'
+import type { BrokenRoute } from './broken-route.ts'
+import {
+  chooseRepair,
+  chooseRoute,
+  lessCrowded,
+  lineOf,
+  type RouteChoice,
+  type RouteChooser,
+  type RouteNeeds,
+} from './choose-route.ts'
 import type { PrefixNamer } from './prefix-names.ts'
 import { pairOf, RouteSession } from './route-session.ts'
 import type { GenerateEvent, PromptModel } from './types.ts'
@@ -31,6 +40,8 @@ export interface ConnectOptions extends RouteNeeds {
   graceMs: number
   /** Whether an answer was interrupted: its going on is then reported. */
   isRecovery: boolean
+  /** What is left of the route that lost a hop; it is closed when a session has opened, or throws. */
+  broken: BrokenRoute | null
 }
 
 /** First directory updates arrive within this time of joining. */
@@ -86,13 +97,21 @@ export function isFault(error: SwarmError): boolean {
 }
 
 /**
- * Returns a session with nothing run yet but what its hops had kept of `ids`. Waits as long as it takes.
- * @throws SwarmError CANCELLED; an error that is no peer's
+ * Returns a session with nothing run yet but what its hops had kept of `ids`, or hold of the broken route's session. Waits as long as
+ * it takes. @throws SwarmError CANCELLED; an error that is no peer's
  */
 export async function* connect(
   connector: Connector,
   options: ConnectOptions,
 ): AsyncGenerator<GenerateEvent, RouteSession> {
+  try {
+    return yield* openRoute(connector, options)
+  } finally {
+    await options.broken?.close()
+  }
+}
+
+async function* openRoute(connector: Connector, options: ConnectOptions): AsyncGenerator<GenerateEvent, RouteSession> {
   const { node, now } = connector
   const { signal } = options
   const startedMs = now()
@@ -103,16 +122,23 @@ export async function* connect(
   const told = new Map<string, number>()
   let other: ReturnType<typeof lessCrowded> = null
   let changes = 0
+  let { broken } = options
   for (;;) {
     if (signal.aborted) throw cancelled()
-    const choice = other ?? chooseRoute(connector, options)
+    const repair = broken === null ? null : chooseRepair(connector, options, broken)
+    const choice = repair ?? other ?? chooseRoute(connector, options)
     other = null
     if (choice.ok) {
-      const opened: RouteSession | SwarmError = await tryOpen(connector, options, choice)
+      if (repair === null && broken !== null) {
+        // Its sessions would stand in the way of new ones at the same peers.
+        await broken.close()
+        broken = null
+      }
+      const opened: RouteSession | SwarmError = await tryOpen(connector, options, choice, broken)
       if (opened instanceof RouteSession) {
         for (const [peerId, sessions] of opened.sessionsBefore) told.set(peerId, sessions)
         // Nothing has run on it yet: another route costs no more than its opening.
-        if (changes < MAX_ROUTE_CHANGES) other = lessCrowded(connector, options, opened.hops, told)
+        if (repair === null && changes < MAX_ROUTE_CHANGES) other = lessCrowded(connector, options, opened.hops, told)
         if (other !== null) {
           changes += 1
           await opened.close()
@@ -123,6 +149,7 @@ export async function* connect(
         return opened
       }
       refusal = opened
+      broken?.lose(opened.peerId ?? '')
       // Its peer is banned now: another route may exist this very moment.
       continue
     }
@@ -149,12 +176,14 @@ export async function* connect(
 async function tryOpen(
   connector: Connector,
   options: ConnectOptions,
-  choice: Extract<ReturnType<typeof chooseRoute>, { ok: true }>,
+  choice: Extract<RouteChoice, { ok: true }>,
+  broken: BrokenRoute | null,
 ): Promise<RouteSession | SwarmError> {
-  const { node, model, now, randomBytes, nextEpoch, prefixes } = connector
+  const { node, model, now, randomBytes, nextEpoch } = connector
   const { ids } = options
-  const session = Array.from(randomBytes(16), (byte) => byte.toString(16).padStart(2, '0')).join('')
+  const session = broken?.id ?? Array.from(randomBytes(16), (byte) => byte.toString(16).padStart(2, '0')).join('')
   try {
+    const prefixes = broken === null ? connector.prefixes : null
     const messages = await prefixes?.name(ids, choice.hops, (peerId) => node.directory.get(peerId))
     return await RouteSession.open({
       node,
@@ -167,6 +196,7 @@ async function tryOpen(
       signal: options.signal,
       forwarded: connector.forwarded,
       ...(messages ? { prefix: { ids, messages } } : {}),
+      ...(broken === null ? {} : { resume: broken.resume(choice.hops, ids) }),
     })
   } catch (error) {
     if (options.signal.aborted) throw cancelled()

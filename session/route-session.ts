@@ -9,6 +9,7 @@ import {
   emptyFrame,
   FLAG_ALL_ROWS,
   FLAG_CUT,
+  FLAG_REPLAY,
   FLAG_TOP_K_MASK,
   FLAG_WANTS_LOGITS,
   jsonFrame,
@@ -43,6 +44,19 @@ export interface RouteSessionOptions {
   forwarded?: ReadonlySet<string>
   /** What will run first, and its names for each hop: the session begins with what all hops have kept of it. */
   prefix?: { ids: readonly number[]; messages: readonly PrefixMessage[] }
+  /** The session goes on that a hop was lost of, under its id and a higher epoch. */
+  resume?: Resume
+}
+
+export interface Resume {
+  /** Hops that hold it, with the same spans as before; the others are new. */
+  peers: ReadonlySet<string>
+  /** What it has run and what begins the answer still: the first of these are not run again. */
+  tokens: readonly number[]
+  /** Where the chunks ended that they came in. */
+  chunkEnds: readonly number[]
+  /** A hop of this session failed: what the peers hold is open still, and is to be closed by the caller. */
+  onFailedTry: (session: RouteSession) => void
 }
 
 export function pairOf(peerId: string, next: string): string {
@@ -97,6 +111,10 @@ export class RouteSession {
   #step = 0
   /** The hops may hold more than `#tokens`: the next step says so. */
   #mustCut = false
+  /** New hops that lack what runs no more at the others: first and last of each run of them. */
+  #gaps: [first: number, last: number][] = []
+  /** By hop: whether a session there can go on after the loss of another hop. */
+  #resumable: readonly boolean[] = []
   #slowestStepMs = 0
   /** Hops that reach their next one through a relay. */
   readonly #relaysOn = new Set<number>()
@@ -116,7 +134,9 @@ export class RouteSession {
       await session.#open()
       return session
     } catch (error) {
-      await session.close()
+      const { resume } = options
+      await session.#close((hop) => resume?.peers.has(hop.peerId) !== true)
+      resume?.onFailedTry(session)
       throw error
     }
   }
@@ -139,6 +159,20 @@ export class RouteSession {
   /** Whether nothing is under way: only then is it known what the hops hold. */
   get isIdle(): boolean {
     return this.#waiters.length === 0
+  }
+
+  get id(): string {
+    return this.#options.session
+  }
+
+  /** Tokens that some hops have not run and the others need not run again: `fillGaps` before anything else. */
+  get gapTokens(): number {
+    return this.#gaps.length * this.#tokens.length
+  }
+
+  /** Whether its session at the peer can go on after the loss of another hop. */
+  canResume(peerId: string): boolean {
+    return this.#resumable[this.hops.findIndex((hop) => hop.peerId === peerId)] === true
   }
 
   /** By hop: whether its own connection to this peer and the one to its next hop are both direct. */
@@ -188,6 +222,36 @@ export class RouteSession {
     }
   }
 
+  /**
+   * Runs at the new hops what the session had run: from the ids, or from what the hop before them sends on once more. Yields after each
+   * chunk; `ends` as for `feed`.
+   */
+  async *fillGaps(ends: readonly number[] = []): AsyncGenerator<{ done: number; total: number }, void> {
+    const total = this.gapTokens
+    const length = this.#tokens.length
+    let done = 0
+    for (const [first, last] of this.#gaps) {
+      const inFlight: { answer: Promise<Frame>; rows: number }[] = []
+      for (let begin = 0; begin < length || inFlight.length > 0;) {
+        if (begin < length && inFlight.length < CHUNKS_IN_FLIGHT) {
+          const end = Math.min(
+            begin + this.#chunkRows(),
+            length,
+            ends.find((candidate) => candidate > begin) ?? Infinity,
+          )
+          inFlight.push({ answer: this.#sendReplay(first, last, begin, end), rows: end - begin })
+          begin = end
+          continue
+        }
+        const { answer, rows } = inFlight.shift() as { answer: Promise<Frame>; rows: number }
+        await answer
+        done += rows
+        yield { done, total }
+      }
+    }
+    this.#gaps = []
+  }
+
   /** The last step's logits again, more of them. `topK` 0: the whole row. */
   async moreLogits(topK: number): Promise<LogitsRow> {
     const { session, epoch } = this.#options
@@ -222,8 +286,13 @@ export class RouteSession {
 
   /** Frees the cache at every hop; resolves within half a second and never rejects. */
   async close(): Promise<void> {
+    await this.#close(() => true)
+  }
+
+  async #close(isMeant: (hop: RouteHop) => boolean): Promise<void> {
     this.#end(new SwarmError('CANCELLED', 'the session is over'))
-    await Promise.all(this.#streams.filter((stream) => stream !== undefined).map((stream) => stream.close()))
+    const streams = this.#streams.filter((stream) => stream !== undefined)
+    await Promise.all(streams.filter(({ hop }) => isMeant(hop)).map((stream) => stream.close()))
   }
 
   #forget(length: number): void {
@@ -275,7 +344,10 @@ export class RouteSession {
         const isCount = typeof sessions === 'number' && Number.isSafeInteger(sessions) && sessions >= 0
         if (isCount) this.sessionsBefore.set((hops[index] as RouteHop).peerId, sessions)
       }
-      await this.#beginWith(opened.map((message, hop) => this.#keptAt(hop, message['kept'])))
+      this.#resumable = opened.map((message) => message['resumes'] === true)
+      const { resume } = this.#options
+      if (resume === undefined) await this.#beginWith(opened.map((message, hop) => this.#keptAt(hop, message['kept'])))
+      else await this.#goOnWith(resume, opened)
     } catch (error) {
       this.#end(asLoss(error, ''))
       dialling.abort()
@@ -312,6 +384,8 @@ export class RouteSession {
         maxTokens,
         dtype: 'f32',
         ...(prefix === undefined ? {} : { prefix: prefix.messages[index] as PrefixMessage }),
+        ...(this.#holds(index) ? { resume: true } : {}),
+        ...(!this.#holds(index) && this.#holds(index + 1) ? { endsReplay: true } : {}),
       }
       const answer = this.#expect(index, 'opened', null, OPEN_DEADLINE_MS)
       stream.send(jsonFrame('open', session, epoch, message))
@@ -345,6 +419,39 @@ export class RouteSession {
     this.#chunkEnds.push(shared)
   }
 
+  /** Whether the hop goes on with what it holds of the session. */
+  #holds(index: number): boolean {
+    const peerId = this.hops[index]?.peerId
+    return peerId !== undefined && this.#options.resume?.peers.has(peerId) === true
+  }
+
+  /**
+   * As far as all hops hold it that were there before. Where one before a new hop cannot send on again what it sent, everything runs
+   * anew.
+   */
+  async #goOnWith({ tokens, chunkEnds }: Resume, opened: readonly Record<string, unknown>[]): Promise<void> {
+    const heldAt = (hop: number): number => countOf(opened[hop]?.['held'])
+    const holding = [...this.hops.keys()].filter((hop) => this.#holds(hop))
+    const gaps: [number, number][] = []
+    for (const hop of this.hops.keys()) {
+      const gap = gaps.at(-1)
+      if (this.#holds(hop)) continue
+      if (gap !== undefined && gap[1] === hop - 1) gap[1] = hop
+      else gaps.push([hop, hop])
+    }
+    const held = Math.min(tokens.length, ...holding.map(heldAt))
+    const isSentOn = gaps.every(([first]) => first === 0 || countOf(opened[first - 1]?.['outputs']) >= held)
+    const length = isSentOn ? held : 0
+    await this.#cut(
+      holding.filter((hop) => heldAt(hop) !== length),
+      length,
+    )
+    if (length === 0) return
+    this.#tokens.push(...tokens.slice(0, length))
+    this.#chunkEnds.push(...chunkEnds.filter((end) => end < length), length)
+    this.#gaps = gaps
+  }
+
   /** Whether this peer carries the hidden states between hop `index` and the next one. */
   #isForwarded(index: number): boolean {
     const { hops, forwarded } = this.#options
@@ -361,7 +468,7 @@ export class RouteSession {
   /** `topK` null: no logits wanted. */
   #sendStep(tokens: readonly number[], topK: number | null, allRows = false): Promise<Frame> {
     if (this.#error !== null) return Promise.reject(this.#error)
-    const { session, epoch, now } = this.#options
+    const { now } = this.#options
     this.#step += 1
     const startedMs = now()
     const answer = this.#expect(this.hops.length - 1, topK === null ? 'done' : 'logits', this.#step).then((frame) => {
@@ -370,21 +477,34 @@ export class RouteSession {
     })
     // With several in flight the first rejection is reported; the others must not count as unhandled.
     answer.catch(() => null)
+    const flags = flagsOf(topK) | (allRows ? FLAG_ALL_ROWS : 0) | (this.#mustCut ? FLAG_CUT : 0)
     const first = this.#streams[0] as HopStream
-    first.send({
-      ...emptyFrame('step', session, epoch),
-      flags: flagsOf(topK) | (allRows ? FLAG_ALL_ROWS : 0) | (this.#mustCut ? FLAG_CUT : 0),
-      step: this.#step,
-      position: this.#tokens.length,
-      rows: tokens.length,
-      columns: 1,
-      dtype: 'u32',
-      payload: tokensPayload(Uint32Array.from(tokens)),
-    })
+    first.send(
+      this.#tokensFrame(tokens, { step: this.#step, position: this.#tokens.length, rows: tokens.length, flags }),
+    )
     this.#mustCut = false
     this.#tokens.push(...tokens)
     this.#chunkEnds.push(this.#tokens.length)
     return answer
+  }
+
+  /** Tokens from `begin` to `end` at the new hops from `first` to `last`. */
+  #sendReplay(first: number, last: number, begin: number, end: number): Promise<Frame> {
+    if (this.#error !== null) return Promise.reject(this.#error)
+    const { session, epoch } = this.#options
+    this.#step += 1
+    const answer = this.#expect(last, 'done', this.#step)
+    answer.catch(() => null)
+    const rows = { step: this.#step, position: begin, rows: end - begin }
+    if (first > 0) this.#streams[first - 1]?.send({ ...emptyFrame('resend', session, epoch), ...rows })
+    else this.#streams[0]?.send(this.#tokensFrame(this.#tokens.slice(begin, end), { ...rows, flags: FLAG_REPLAY }))
+    return answer
+  }
+
+  #tokensFrame(tokens: readonly number[], fields: Pick<Frame, 'step' | 'position' | 'rows' | 'flags'>): Frame {
+    const { session, epoch } = this.#options
+    const payload = tokensPayload(Uint32Array.from(tokens))
+    return { ...emptyFrame('step', session, epoch), ...fields, columns: 1, dtype: 'u32', payload }
   }
 
   async #readLogits(answer: Promise<Frame>, topK: number, rows: number): Promise<LogitsRow[]> {
@@ -466,6 +586,11 @@ export class RouteSession {
 
 function flagsOf(topK: number | null): number {
   return topK === null ? 0 : FLAG_WANTS_LOGITS | (topK & FLAG_TOP_K_MASK)
+}
+
+/** A number of tokens that a hop says, as far as it may be believed. */
+function countOf(value: unknown): number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value > 0 ? value : 0
 }
 
 /** What a hop says of `logitsRows`, as far as it may be believed. */

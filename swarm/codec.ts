@@ -52,6 +52,8 @@ export const FRAME_TYPES = {
   failure: 12,
   ping: 13,
   pong: 14,
+  /** requester → hop: send the next hop again what it was sent for `rows` tokens from `position` on. */
+  resend: 15,
 } as const
 export type FrameType = keyof typeof FRAME_TYPES
 const TYPE_NAMES = new Map<number, FrameType>(Object.entries(FRAME_TYPES).map(([name, id]) => [id, name as FrameType]))
@@ -67,6 +69,9 @@ export const FLAG_TOP_K_MASK = 0x07ff
 export const FLAG_ALL_ROWS = 0x4000
 /** Set on a `step` that may begin before the end of what a hop holds: tokens from there on are forgotten first. As above. */
 export const FLAG_CUT = 0x2000
+
+/** Set on a `step` that runs again what was run before a hop was lost: it goes no further than the last hop that is new. */
+export const FLAG_REPLAY = 0x1000
 
 export interface Frame {
   type: FrameType
@@ -97,6 +102,10 @@ export interface OpenMessage {
   dtype: 'f32' | 'f16'
   /** The session's first tokens by name; a hop that knows nothing of it begins at 0. */
   prefix?: PrefixMessage
+  /** The session is open here under an earlier epoch, or was until a hop beside this one was lost: it goes on with what this hop holds. */
+  resume?: boolean
+  /** Steps that run again (FLAG_REPLAY) end here: the next hop has what came of them. */
+  endsReplay?: boolean
 }
 
 /** See `PrefixNames` of `span-runner.ts`: who owns them is whoever opens the session. */
@@ -121,6 +130,11 @@ export interface OpenedMessage {
   logitsRows?: number
   /** Tokens of the named prefix that the session begins with; absent: none. */
   kept?: number
+  /** The hop takes `resume` and `resend`; absent at peers that take neither. */
+  resumes?: boolean
+  /** Of a session that goes on: tokens whose keys and values the hop holds, and how many of the first ones it can send on again. */
+  held?: number
+  outputs?: number
 }
 
 export interface FailureMessage extends PlainError {

@@ -55,6 +55,10 @@ export const MAX_QUEUED_STEPS = 32
 /** A cache that nobody uses keeps others out; a later turn is prefilled again. Whoever waits for an answer pings. */
 export const SESSION_IDLE_MS = 60_000
 export const SESSION_LIFE_MS = 30 * 60_000
+/** What a hop keeps of the session at a hop whose neighbour on the route was lost, for whoever puts another in its place. */
+export const HELD_SESSION_MS = 20_000
+/** Hidden states that a tab keeps of what it has sent on, all its sessions together: 8 of 1,000 tokens of a hidden size of 4,096. */
+export const MAX_KEPT_OUTPUT_BYTES = 128 * MIB
 /** A hop that was opened but whose previous hop never attached, or the reverse: one of them may be a slow dial away. */
 export const ATTACH_TIMEOUT_MS = 25_000
 

@@ -9,7 +9,7 @@ export interface AdmissionRules {
   modelDigest: string
   /** Fresh, signature-checked record of a peer. */
   record: (peerId: string) => PeerRecord | undefined
-  /** Session id → requesting peer, of all sessions here. */
+  /** Session id → requesting peer, of all sessions here but the one that the request goes on with. */
   owners: ReadonlyMap<string, string>
 }
 

@@ -1,7 +1,7 @@
 /**
  * One session at this hop: takes steps from the one peer that may send them, in order, gives them to the runner's queue
  * and sends what comes out to the next hop or back to the requesting peer. It ends once, for one reason, and frees the
- * KV cache then. What is wrong with a frame is thrown to the caller, who tells the requesting peer.
+ * KV cache then, unless a hop beside it was lost or the session goes on under a new epoch: what it holds is handed on. What is wrong with a frame is thrown to the caller, who tells the requesting peer.
  */
 import {
   assertFinite,
@@ -9,6 +9,7 @@ import {
   failureFrame,
   FLAG_ALL_ROWS,
   FLAG_CUT,
+  FLAG_REPLAY,
   FLAG_TOP_K_MASK,
   FLAG_WANTS_LOGITS,
   hiddenPayload,
@@ -19,17 +20,32 @@ import {
   type Frame,
 } from '../../swarm/codec.ts'
 import { fromPlainError, SwarmError, toPlainError, type PlainError } from '../../swarm/errors.ts'
-import { MAX_QUEUED_STEPS } from '../../swarm/limits.ts'
+import { MAX_CHUNK_BYTES, MAX_QUEUED_STEPS, MAX_STEP_ROWS } from '../../swarm/limits.ts'
 import { spanLength, type Span } from '../../swarm/span.ts'
 import type { LogitsRow, SpanRunner, StepFailure, StepInput, StepOutput } from '../../swarm/span-runner.ts'
 import type { FrameStream } from '../types.ts'
 import type { Batcher, Job } from './batcher.ts'
+import type { KeptOutputs } from './kept-outputs.ts'
 import type { OpenRequest } from './open-message.ts'
+
+/** What is left of a session at this hop when its streams have ended, for the one that goes on with it. */
+export interface HeldSession {
+  id: string
+  requesterId: string
+  span: Span
+  maxTokens: number
+  runner: SpanRunner
+  batcher: Batcher
+  /** Tokens whose keys and values the runner holds. */
+  length: number
+  outputs: KeptOutputs
+}
 
 export interface HopSessionOptions {
   request: OpenRequest
-  /** Tokens that the runner began it with. */
+  /** Tokens that the runner began it with, or holds of it. */
   kept: number
+  outputs: KeptOutputs
   /** Sessions that were at this hop before it. */
   openedAfter: number
   requester: FrameStream
@@ -39,8 +55,8 @@ export interface HopSessionOptions {
   /** Columns of hidden states; null when unknown: the runner checks. */
   hiddenSize: number | null
   onServed: (output: StepOutput) => void
-  /** The session is over here; called once. `freed` settles when its cache is. */
-  onEnd: (session: HopSession, freed: Promise<void>) => void
+  /** The session is over here; called once. `held` settles with what is to be kept of it, or with null when its cache is freed. */
+  onEnd: (session: HopSession, held: Promise<HeldSession | null>) => void
 }
 
 export class HopSession {
@@ -54,11 +70,13 @@ export class HopSession {
   readonly kept: number
   readonly openedAt = performance.now()
   readonly #options: HopSessionOptions
-  readonly #maxTokens: number
+  readonly maxTokens: number
   epoch: number
   lastActivityAt = performance.now()
   isEnded = false
   #expectedPosition: number
+  /** Tokens that the runner has run. */
+  #length: number
   #lastStep = -1
   #underWay = 0
   #pushIn: FrameStream | null = null
@@ -75,17 +93,28 @@ export class HopSession {
     this.span = request.span
     this.previous = request.previous
     this.next = request.next
-    this.#maxTokens = request.maxTokens
+    this.maxTokens = request.maxTokens
     this.requesterId = options.requester.peerId
     this.runner = options.runner
     this.openedAfter = options.openedAfter
     this.kept = options.kept
     this.#expectedPosition = options.kept
+    this.#length = options.kept
   }
 
   /** The requesting peer itself sends the steps: it is the first hop, or stands between two that cannot connect. */
   get takesFromRequester(): boolean {
     return this.previous === this.requesterId
+  }
+
+  /** Whether the requesting peer asked for a session that goes on. */
+  get goesOn(): boolean {
+    return this.#options.request.resume
+  }
+
+  /** So many of its first tokens can be sent on again. */
+  get outputsKept(): number {
+    return this.#options.outputs.length
   }
 
   get isAttached(): boolean {
@@ -126,10 +155,10 @@ export class HopSession {
         { details: { position: frame.position, expected: this.#expectedPosition } },
       )
     }
-    if (frame.position + frame.rows > this.#maxTokens) {
+    if (frame.position + frame.rows > this.maxTokens) {
       throw new SwarmError(
         'CACHE_FULL',
-        `${frame.position + frame.rows} tokens do not fit the KV cache of ${this.#maxTokens} set aside for this session`,
+        `${frame.position + frame.rows} tokens do not fit the KV cache of ${this.maxTokens} set aside for this session`,
       )
     }
     if (this.#underWay >= MAX_QUEUED_STEPS) {
@@ -160,6 +189,8 @@ export class HopSession {
     this.#expectedPosition = length
     this.#then(async () => {
       await this.runner.truncateSession(this.id, length)
+      this.#length = length
+      this.#options.outputs.cut(length)
       this.#send({ ...emptyFrame('truncated', this.id, this.epoch), step: frame.step, position: length })
     })
   }
@@ -174,16 +205,35 @@ export class HopSession {
     })
   }
 
+  /** Sends on once more what came out for `frame.rows` tokens from `frame.position` on: the next hop is a new one. */
+  resend(frame: Frame): void {
+    this.touch()
+    if (this.next === null) throw bad('the last hop has nothing to send on')
+    if (frame.rows < 1 || frame.rows > MAX_STEP_ROWS) throw bad(`${frame.rows} rows to send again`)
+    const { step, position, rows } = frame
+    this.#then(() => {
+      const found = this.#options.outputs.rows(position, rows)
+      if (found === null) throw new SwarmError('NO_SESSION', 'what was sent on before is not kept here')
+      if (found.payload.byteLength > Math.max(MAX_CHUNK_BYTES, found.columns * 4)) throw bad(`${rows} rows in one step`)
+      const base = { ...emptyFrame('step', this.id, this.epoch), flags: FLAG_REPLAY, step, position, rows }
+      this.#send({ ...base, columns: found.columns, dtype: 'f32', payload: found.payload })
+      return Promise.resolve()
+    })
+  }
+
   pong(frame: Frame, stream: FrameStream): void {
     const answer = { ...emptyFrame('pong', this.id, this.epoch), step: frame.step }
     stream.send(answer).catch(() => undefined)
   }
 
-  /** Tells the requesting peer why this hop cannot go on, and ends. */
+  /** Tells the requesting peer why this hop cannot go on, and ends. When a hop beside it was lost, what it holds is kept for a while. */
   async fail(error: SwarmError): Promise<void> {
     if (this.isEnded) return
     const frame = failureFrame(this.id, this.epoch, withPeer(toPlainError(error), this.#options.selfId))
-    await this.end(frame)
+    const { peerId = this.#options.selfId } = error
+    const isLoss = error.code === 'PEER_LOST' || error.code === 'PEER_TIMEOUT'
+    const isBeside = peerId !== this.requesterId && (peerId === this.previous || peerId === this.next)
+    await this.#end(frame, isLoss && isBeside)?.streams
   }
 
   /** The same once the step under way, if there is one, is done and answered. */
@@ -192,17 +242,47 @@ export class HopSession {
     await this.fail(error)
   }
 
-  /** Ends both streams and frees the cache. `last` is the frame that the requesting peer still gets. */
-  async end(last: Frame | null): Promise<void> {
-    if (this.isEnded) return
+  /** Ends both streams and frees the cache. */
+  async end(): Promise<void> {
+    await this.#end(null, false)?.streams
+  }
+
+  /** Ends both streams, and resolves with what is held here when the step under way, if there is one, is done; null: nothing. */
+  async handOn(): Promise<HeldSession | null> {
+    return (await this.#end(null, true)?.held) ?? null
+  }
+
+  /** `last` is the frame that the requesting peer still gets. */
+  #end(last: Frame | null, isKept: boolean): { held: Promise<HeldSession | null>; streams: Promise<void> } | null {
+    if (this.isEnded) return null
     this.isEnded = true
     this.#options.batcher.drop(this.id)
-    const freed = this.#options.batcher.idle(this.id).then(() => this.runner.closeSession(this.id))
-    this.#options.onEnd(this, freed)
+    const held = this.#options.batcher
+      .idle(this.id)
+      .then(() => (isKept && this.#length > 0 ? this.#held() : this.#free()))
+    this.#options.onEnd(this, held)
+    return { held, streams: this.#endStreams(last, isKept) }
+  }
+
+  #held(): HeldSession {
+    const { batcher, outputs } = this.#options
+    const { id, requesterId, span, runner } = this
+    return { id, requesterId, span, maxTokens: this.maxTokens, runner, batcher, length: this.#length, outputs }
+  }
+
+  async #free(): Promise<null> {
+    this.#options.outputs.drop()
+    await this.runner.closeSession(this.id)
+    return null
+  }
+
+  async #endStreams(last: Frame | null, isKept: boolean): Promise<void> {
     const { requester } = this.#options
     const told = last === null ? Promise.resolve() : requester.send(last).catch(() => undefined)
     if (this.#pushOut !== null) void closePush(this.#pushOut, this.id, this.epoch)
-    this.#pushIn?.close().catch(() => undefined)
+    // The hop before this one goes on as well, then.
+    if (this.#pushIn !== null && isKept) void closePush(this.#pushIn, this.id, this.epoch)
+    else this.#pushIn?.close().catch(() => undefined)
     await told
     await requester.close().catch(() => undefined)
   }
@@ -228,6 +308,10 @@ export class HopSession {
 
   #finish(frame: Frame, result: StepOutput | StepFailure): void {
     this.#underWay -= 1
+    if (!('error' in result)) {
+      this.#length = frame.position + frame.rows
+      if (result.hidden !== undefined) this.#options.outputs.put(frame.position, frame.rows, result.hidden)
+    }
     if (this.isEnded) return
     if ('error' in result) {
       void this.fail(fromPlainError(result.error))
@@ -255,6 +339,9 @@ export class HopSession {
     const { hidden } = output
     if (hidden === undefined) throw new SwarmError('GPU_LOST', 'the runner returned no hidden states')
     assertFinite(hidden)
+    if ((flags & FLAG_REPLAY) !== 0 && this.#options.request.endsReplay) {
+      return { ...emptyFrame('done', this.id, epoch), step, position, rows }
+    }
     const columns = hidden.length / rows
     const base = { ...emptyFrame('step', this.id, epoch), flags, step, position, rows, columns }
     return { ...base, dtype: 'f32', payload: hiddenPayload(hidden) }

@@ -49,7 +49,8 @@ async function watch(session: HopSession, stream: FrameStream, next: string): Pr
   try {
     for (let frame = await stream.receive(); frame !== null; frame = await stream.receive()) {
       if (frame.type === 'failure') throw readFailure(frame, next)
-      if (frame.type === 'close') break
+      // It lost a hop itself, and told the requesting peer, which decides about this one.
+      if (frame.type === 'close') return
     }
     throw new SwarmError('PEER_LOST', `the next hop ${next} ended its stream`, { retryable: true, peerId: next })
   } catch (error) {

@@ -15,6 +15,8 @@ export interface OpenRequest {
   maxTokens: number
   modelDigest: string
   prefix: PrefixMessage | null
+  resume: boolean
+  endsReplay: boolean
 }
 
 const MAX_PEER_ID_CHARS = 128
@@ -39,8 +41,9 @@ export function readOpen(frame: Frame): OpenRequest {
     throw new SwarmError('PEER_REFUSED', `hidden states as ${String(message.dtype)} are not spoken here, only f32`)
   }
   const prefix = readPrefix(message.prefix)
+  const [resume, endsReplay] = [message.resume === true, message.endsReplay === true]
   const { session, epoch } = frame
-  return { session, epoch, span: { start, end }, previous, next, maxTokens, modelDigest, prefix }
+  return { session, epoch, span: { start, end }, previous, next, maxTokens, modelDigest, prefix, resume, endsReplay }
 }
 
 function readPrefix(value: unknown): PrefixMessage | null {

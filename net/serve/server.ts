@@ -7,6 +7,7 @@ import { jsonFrame, type Frame, type OpenedMessage } from '../../swarm/codec.ts'
 import { SwarmError } from '../../swarm/errors.ts'
 import {
   ATTACH_TIMEOUT_MS,
+  MAX_KEPT_OUTPUT_BYTES,
   MAX_LOGITS_ROWS,
   OPEN_TIMEOUT_MS,
   SESSION_IDLE_MS,
@@ -14,13 +15,15 @@ import {
 } from '../../swarm/limits.ts'
 import type { PeerRecord } from '../../swarm/peer-record.ts'
 import { PROTOCOL_VERSION } from '../../swarm/protocol.ts'
-import { containsSpan, formatSpan, spanLength } from '../../swarm/span.ts'
+import { containsSpan, formatSpan, sameSpan, spanLength } from '../../swarm/span.ts'
 import type { SpanRunner } from '../../swarm/span-runner.ts'
 import type { FrameStream, InferenceServer } from '../types.ts'
 import { pause } from '../pause.ts'
 import { Batcher } from './batcher.ts'
 import { checkAdmission } from './admission.ts'
-import { asSwarmError, HopSession, openedFrame } from './hop-session.ts'
+import { HeldSessions } from './held-sessions.ts'
+import { asSwarmError, HopSession, openedFrame, type HeldSession } from './hop-session.ts'
+import { KeptOutputs, OutputBudget } from './kept-outputs.ts'
 import { connectNext } from './next-hop.ts'
 import { readOpen, type OpenRequest } from './open-message.ts'
 import { Pacer } from './pacer.ts'
@@ -37,6 +40,8 @@ export interface ServerOptions {
   headSteps?: number
   /** Columns of hidden states; without it the runner checks them. */
   hiddenSize?: number
+  /** Of hidden states that are kept for new next hops; default MAX_KEPT_OUTPUT_BYTES. */
+  keptOutputBytes?: number
   /** Fresh, signature-checked record of a peer. */
   record: (peerId: string) => PeerRecord | undefined
   openPush: (peerId: string, signal: AbortSignal) => Promise<FrameStream>
@@ -60,7 +65,12 @@ export class FrameServer implements InferenceServer {
   readonly #sessions = new Map<string, HopSession>()
   /** Sessions being opened: they count against the limits and their ids are taken. */
   readonly #opening = new Map<string, string>()
-  readonly #waiters = new SessionWaiters((id) => this.#sessions.get(id))
+  readonly #held = new HeldSessions(() => this.#changed())
+  readonly #outputs: OutputBudget
+  readonly #waiters = new SessionWaiters((id, epoch) => {
+    const session = this.#sessions.get(id)
+    return session !== undefined && session.epoch >= epoch ? session : undefined
+  })
   readonly #listeners = new Set<() => void>()
   readonly #ended = new Set<Promise<void>>()
   readonly #watch: ReturnType<typeof setInterval>
@@ -79,6 +89,7 @@ export class FrameServer implements InferenceServer {
 
   constructor(options: ServerOptions) {
     this.#options = options
+    this.#outputs = new OutputBudget(options.keptOutputBytes ?? MAX_KEPT_OUTPUT_BYTES)
     this.#pacer = options.simulateSpeed === undefined ? null : new Pacer(options.simulateSpeed, options.headSteps)
     this.#watch = setInterval(() => this.#checkTimes(), WATCH_INTERVAL_MS)
   }
@@ -102,6 +113,7 @@ export class FrameServer implements InferenceServer {
     const slot = this.#setRetired(runner, true)
     if (slot === undefined) return
     await this.#endBetweenSteps(this.#sessionsOf(runner), aside('moved to other blocks', this.#options.selfId))
+    await this.#held.free(this.#held.of(runner))
     this.#slots.splice(this.#slots.indexOf(slot), 1)
     this.#changed()
   }
@@ -112,6 +124,7 @@ export class FrameServer implements InferenceServer {
 
   async handOver(because: string): Promise<void> {
     await this.#endBetweenSteps([...this.#sessions.values()], aside(because, this.#options.selfId))
+    await this.#held.free(() => true)
     this.#changed()
   }
 
@@ -137,6 +150,7 @@ export class FrameServer implements InferenceServer {
     const leaving = stopped(this.#options.selfId)
     await Promise.all([...this.#sessions.values()].map((session) => session.fail(leaving)))
     await Promise.all(this.#ended)
+    await this.#held.free(() => true)
   }
 
   /**
@@ -186,14 +200,15 @@ export class FrameServer implements InferenceServer {
           sessions,
           logitsRows: MAX_LOGITS_ROWS,
           ...(nextDirect === null ? {} : { nextDirect }),
-          ...(session.kept === 0 ? {} : { kept: session.kept }),
+          resumes: true,
+          ...openedWith(session),
         } satisfies OpenedMessage),
       )
       for (let frame = await stream.receive(); frame !== null; frame = await stream.receive()) {
         if (frame.type === 'close') break
         this.#fromRequester(session, frame, stream)
       }
-      await session.end(null)
+      await session.end()
     } catch (error) {
       await session.fail(asSwarmError(error))
     }
@@ -231,25 +246,26 @@ export class FrameServer implements InferenceServer {
 
   async #open(request: OpenRequest, requester: FrameStream): Promise<HopSession> {
     if (this.#isStopped) throw stopped(this.#options.selfId)
-    if (this.#refusal !== null) throw this.#refusal
-    checkAdmission(request, requester.peerId, { ...this.#options, owners: this.#owners() })
-    const slot = this.#slotFor(request)
+    const before = this.#before(request, requester.peerId)
+    const goesOn = before !== undefined && request.resume
+    if (this.#refusal !== null && !goesOn) throw this.#refusal
+    const owners = this.#owners()
+    if (before !== undefined) owners.delete(request.session)
+    else if (this.#held.get(request.session) !== undefined) owners.set(request.session, '')
+    checkAdmission(request, requester.peerId, { ...this.#options, owners })
+    const slot = this.#slotFor(request, goesOn ? before.runner : null)
     const { selfId } = this.#options
     // Records are a moment old: of several that come at once, each learns how many were before it.
-    const openedAfter = this.#owners().size
+    const openedAfter = owners.size
     this.#opening.set(request.session, requester.peerId)
     let session: HopSession
     try {
-      const { session: id, span, maxTokens, prefix } = request
-      const kept = await slot.runner.openSession({
-        session: id,
-        span,
-        maxTokens,
-        ...(prefix === null ? {} : { prefix: { ...prefix, owner: requester.peerId } }),
-      })
+      const held = await this.#takeOver(before, goesOn)
+      const kept = held?.length ?? (await this.#openAt(slot.runner, request, requester.peerId))
       session = new HopSession({
         request,
         kept,
+        outputs: held?.outputs ?? new KeptOutputs(this.#outputs, kept),
         openedAfter,
         requester,
         runner: slot.runner,
@@ -261,7 +277,7 @@ export class FrameServer implements InferenceServer {
           this.#stats.tokensServed += rows
           this.#stats.computeMs += computeMs
         },
-        onEnd: (ended, freed) => this.#forget(ended, freed),
+        onEnd: (ended, left) => this.#forget(ended, left),
       })
       this.#sessions.set(session.id, session)
     } finally {
@@ -269,9 +285,43 @@ export class FrameServer implements InferenceServer {
     }
     this.#waiters.check()
     this.#changed()
-    if (slot.isRetired || this.#isStopped) await session.fail(moved(request, selfId))
-    else if (this.#refusal !== null) await session.fail(this.#refusal)
+    if ((slot.isRetired && !goesOn) || this.#isStopped) await session.fail(moved(request, selfId))
+    else if (this.#refusal !== null && !goesOn) await session.fail(this.#refusal)
     return session
+  }
+
+  /** The same peer's session of that id, in an earlier epoch: open here, or held. */
+  #before(
+    { session: id, epoch, span, maxTokens }: OpenRequest,
+    requesterId: string,
+  ): HopSession | HeldSession | undefined {
+    const live = this.#sessions.get(id)
+    if (this.#opening.has(id) || (live !== undefined && live.epoch >= epoch)) return undefined
+    const found = live ?? this.#held.get(id)
+    const isSame = found?.requesterId === requesterId && sameSpan(found.span, span) && found.maxTokens >= maxTokens
+    return isSame ? found : undefined
+  }
+
+  /** Of the session before: what goes on, or null once it is freed. */
+  async #takeOver(before: HopSession | HeldSession | undefined, goesOn: boolean): Promise<HeldSession | null> {
+    if (before === undefined) return null
+    // What is handed on is held like what was lost, and taken from there.
+    if (before instanceof HopSession) await before.handOn()
+    if (goesOn) return this.#held.take(before.id) ?? null
+    await this.#held.free(({ id }) => id === before.id)
+    return null
+  }
+
+  /** Tokens that it begins with. What is held for routes that were lost makes room. */
+  async #openAt(runner: SpanRunner, { session, span, maxTokens, prefix }: OpenRequest, owner: string): Promise<number> {
+    const asked = { session, span, maxTokens, ...(prefix === null ? {} : { prefix: { ...prefix, owner } }) }
+    try {
+      return await runner.openSession(asked)
+    } catch (error) {
+      const isFull = error instanceof SwarmError && error.code === 'CACHE_FULL'
+      if (!isFull || !(await this.#held.free(this.#held.of(runner)))) throw error
+      return await runner.openSession(asked)
+    }
   }
 
   #sessionsOf(runner: SpanRunner): HopSession[] {
@@ -296,9 +346,11 @@ export class FrameServer implements InferenceServer {
     return new Map([...this.#opening, ...open])
   }
 
-  #slotFor(request: OpenRequest): Slot {
-    const active = this.#slots.filter(({ isRetired }) => !isRetired)
-    const slot = active.findLast(({ runner }) => containsSpan(runner.span, request.span))
+  /** `held`: where the session goes on; also at a runner that takes no new ones. */
+  #slotFor(request: OpenRequest, held: SpanRunner | null): Slot {
+    const fits = ({ runner, isRetired }: Slot): boolean =>
+      held === null ? !isRetired && containsSpan(runner.span, request.span) : runner === held
+    const slot = this.#slots.findLast(fits)
     if (slot === undefined) throw moved(request, this.#options.selfId)
     const { runner } = slot
     const endsWithHead = runner.hasHead && runner.span.end === request.span.end
@@ -311,7 +363,7 @@ export class FrameServer implements InferenceServer {
 
   async #attach(frame: Frame, stream: FrameStream): Promise<HopSession> {
     if (frame.type !== 'attach') throw new SwarmError('BAD_FRAME', `a push stream begins with ${frame.type}`)
-    const session = await this.#waiters.wait(frame.session)
+    const session = await this.#waiters.wait(frame.session, frame.epoch)
     if (session.previous !== stream.peerId) {
       throw new SwarmError('WRONG_PEER', 'another peer is the previous hop of this session', { peerId: stream.peerId })
     }
@@ -332,6 +384,7 @@ export class FrameServer implements InferenceServer {
       }
       session.acceptStep(frame)
     } else if (frame.type === 'moreLogits') session.moreLogits(frame)
+    else if (frame.type === 'resend') session.resend(frame)
     else if (frame.type === 'truncate') session.truncate(frame)
     else if (frame.type === 'ping') session.pong(frame, stream)
     else if (frame.type !== 'pong') throw new SwarmError('BAD_FRAME', `a ${frame.type} frame from the requesting peer`)
@@ -353,9 +406,13 @@ export class FrameServer implements InferenceServer {
     }
   }
 
-  #forget(session: HopSession, freed: Promise<void>): void {
+  #forget(session: HopSession, held: Promise<HeldSession | null>): void {
     this.#sessions.delete(session.id)
-    const settled = freed.catch((error: unknown) => this.#options.log(`closing a session failed: ${String(error)}`))
+    const settled = held
+      .then((kept) => {
+        if (kept !== null) this.#held.keep(kept)
+      })
+      .catch((error: unknown) => this.#options.log(`closing a session failed: ${String(error)}`))
     this.#ended.add(settled)
     void settled.then(() => {
       this.#ended.delete(settled)
@@ -366,4 +423,10 @@ export class FrameServer implements InferenceServer {
   #changed(): void {
     for (const listener of this.#listeners) listener()
   }
+}
+
+/** What the requesting peer is told of the tokens that the session begins with. */
+function openedWith({ goesOn, kept, outputsKept }: HopSession): Pick<OpenedMessage, 'kept' | 'held' | 'outputs'> {
+  if (goesOn) return { held: kept, outputs: outputsKept }
+  return kept === 0 ? {} : { kept }
 }

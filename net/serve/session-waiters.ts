@@ -10,10 +10,11 @@ import type { HopSession } from './hop-session.ts'
 const MAX_WAITING = 32
 
 export class SessionWaiters {
-  readonly #find: (id: string) => HopSession | undefined
+  readonly #find: (id: string, epoch: number) => HopSession | undefined
   readonly #checks = new Set<() => void>()
 
-  constructor(find: (id: string) => HopSession | undefined) {
+  /** `find`: a session of that epoch or a later one. */
+  constructor(find: (id: string, epoch: number) => HopSession | undefined) {
     this.#find = find
   }
 
@@ -23,8 +24,8 @@ export class SessionWaiters {
   }
 
   /** @throws SwarmError BUSY, NO_SESSION */
-  async wait(id: string): Promise<HopSession> {
-    const known = this.#find(id)
+  async wait(id: string, epoch: number): Promise<HopSession> {
+    const known = this.#find(id, epoch)
     if (known !== undefined) return known
     if (this.#checks.size >= MAX_WAITING) {
       throw new SwarmError('BUSY', 'too many streams wait for their session', { retryable: true })
@@ -35,7 +36,7 @@ export class SessionWaiters {
         this.#checks.delete(check)
       }
       const check = (): void => {
-        const session = this.#find(id)
+        const session = this.#find(id, epoch)
         if (session === undefined) return
         done()
         resolve(session)

@@ -22,7 +22,7 @@ import { FAKE_DIGEST, FakeSwarm } from './fake-swarm.ts'
 export function streamPair(a: string, b: string): [FrameStream, FrameStream] {
   const toA = new Inbox()
   const toB = new Inbox()
-  return [new PairedStream(b, toA, toB), new PairedStream(a, toB, toA)]
+  return [new PairedStream(b, a, toA, toB), new PairedStream(a, b, toB, toA)]
 }
 
 class Inbox {
@@ -56,11 +56,13 @@ class Inbox {
 class PairedStream implements FrameStream {
   readonly direct = true
   readonly peerId: string
+  readonly #self: string
   readonly #in: Inbox
   readonly #out: Inbox
 
-  constructor(peerId: string, incoming: Inbox, outgoing: Inbox) {
+  constructor(peerId: string, self: string, incoming: Inbox, outgoing: Inbox) {
     this.peerId = peerId
+    this.#self = self
     this.#in = incoming
     this.#out = outgoing
   }
@@ -80,7 +82,7 @@ class PairedStream implements FrameStream {
   }
 
   abort(): void {
-    this.#out.put(new SwarmError('PEER_LOST', 'reset', { peerId: this.peerId }))
+    this.#out.put(new SwarmError('PEER_LOST', 'reset', { peerId: this.#self }))
     this.#in.put(new SwarmError('PEER_LOST', 'aborted', { peerId: this.peerId }))
   }
 }
@@ -92,6 +94,8 @@ export class CacheRunner implements SpanRunner {
   readonly caches = new Map<string, { cache: FakeCache; last: number; endsHere: boolean }>()
   readonly #blocks: number
   cacheTokens = 4096
+  /** Of all sessions, again where they run again. */
+  rowsRun = 0
   #reserved = new Map<string, number>()
 
   constructor(span: Span, blocks: number) {
@@ -118,6 +122,7 @@ export class CacheRunner implements SpanRunner {
 
   async step(batch: StepInput[]): Promise<StepOutput[]> {
     return batch.map((input) => {
+      this.rowsRun += input.rows
       const state = this.caches.get(input.session)!
       const inputs = input.tokens === undefined ? Array.from(input.hidden!) : Array.from(input.tokens, embed)
       if (input.cut === true && input.position < state.cache.length) state.cache.truncate(input.position)
@@ -170,7 +175,7 @@ export class ServedSwarm {
     this.#createRunner = createRunner
   }
 
-  join(peerId: string, start: number, end: number, blockStepsPerSecond = 100): ServedPeer {
+  join(peerId: string, start: number, end: number, blockStepsPerSecond = 100, keptOutputBytes?: number): ServedPeer {
     const runner = this.#createRunner({ start, end })
     const server = new FrameServer({
       selfId: peerId,
@@ -178,6 +183,7 @@ export class ServedSwarm {
       weights: 'f32',
       backend: 'fake',
       hiddenSize: this.#hiddenSize,
+      ...(keptOutputBytes === undefined ? {} : { keptOutputBytes }),
       record: (id) => this.swarm.directory.get(id),
       openPush: async (next) => {
         const peer = this.peers.get(next)
