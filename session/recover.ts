@@ -107,7 +107,8 @@ export async function* connect(
   try {
     return yield* openRoute(connector, options)
   } finally {
-    await options.broken?.close()
+    // What goes on has other streams by now: nothing waits for these to end.
+    void options.broken?.close()
   }
 }
 

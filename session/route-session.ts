@@ -426,8 +426,8 @@ export class RouteSession {
   }
 
   /**
-   * As far as all hops hold it that were there before. Where one before a new hop cannot send on again what it sent, everything runs
-   * anew.
+   * As far as all hops hold it that were there before. Where one before a new hop cannot send on again what it sent, or a new one would
+   * send it on to one that has it, everything runs anew.
    */
   async #goOnWith({ tokens, chunkEnds }: Resume, opened: readonly Record<string, unknown>[]): Promise<void> {
     const heldAt = (hop: number): number => countOf(opened[hop]?.['held'])
@@ -441,7 +441,8 @@ export class RouteSession {
     }
     const held = Math.min(tokens.length, ...holding.map(heldAt))
     const isSentOn = gaps.every(([first]) => first === 0 || countOf(opened[first - 1]?.['outputs']) >= held)
-    const length = isSentOn ? held : 0
+    const ends = gaps.every(([, last]) => last === this.hops.length - 1 || this.#resumable[last] === true)
+    const length = isSentOn && ends ? held : 0
     await this.#cut(
       holding.filter((hop) => heldAt(hop) !== length),
       length,

@@ -3,16 +3,17 @@
  * has taken the lost one's place. Whoever else needs the room gets it.
  */
 import { HELD_SESSION_MS } from '../../swarm/limits.ts'
-import type { SpanRunner } from '../../swarm/span-runner.ts'
 import type { HeldSession } from './hop-session.ts'
 
 export class HeldSessions {
   readonly #held = new Map<string, { session: HeldSession; timer: ReturnType<typeof setTimeout> }>()
   readonly #onFreed: () => void
+  readonly #log: (text: string) => void
 
   /** `onFreed`: caches have room again. */
-  constructor(onFreed: () => void) {
+  constructor(onFreed: () => void, log: (text: string) => void) {
     this.#onFreed = onFreed
+    this.#log = log
   }
 
   get(id: string): HeldSession | undefined {
@@ -40,14 +41,10 @@ export class HeldSessions {
       meant.map(async ({ id, runner, outputs }) => {
         this.take(id)
         outputs.drop()
-        await runner.closeSession(id)
+        await runner.closeSession(id).catch((error: unknown) => this.#log(`closing a session failed: ${String(error)}`))
       }),
     )
     if (meant.length > 0) this.#onFreed()
     return meant.length > 0
-  }
-
-  of(runner: SpanRunner): (session: HeldSession) => boolean {
-    return (session) => session.runner === runner
   }
 }

@@ -1,7 +1,8 @@
 /**
  * One session at this hop: takes steps from the one peer that may send them, in order, gives them to the runner's queue
- * and sends what comes out to the next hop or back to the requesting peer. It ends once, for one reason, and frees the
- * KV cache then, unless a hop beside it was lost or the session goes on under a new epoch: what it holds is handed on. What is wrong with a frame is thrown to the caller, who tells the requesting peer.
+ * and sends what comes out to the next hop or back to the requesting peer. It ends once, for one reason, and frees the KV
+ * cache then, unless a hop beside it was lost or the session goes on under a new epoch: what it holds is handed on. What is
+ * wrong with a frame is thrown to the caller, who tells the requesting peer.
  */
 import {
   assertFinite,

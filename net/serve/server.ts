@@ -65,7 +65,7 @@ export class FrameServer implements InferenceServer {
   readonly #sessions = new Map<string, HopSession>()
   /** Sessions being opened: they count against the limits and their ids are taken. */
   readonly #opening = new Map<string, string>()
-  readonly #held = new HeldSessions(() => this.#changed())
+  readonly #held: HeldSessions
   readonly #outputs: OutputBudget
   readonly #waiters = new SessionWaiters((id, epoch) => {
     const session = this.#sessions.get(id)
@@ -89,6 +89,7 @@ export class FrameServer implements InferenceServer {
 
   constructor(options: ServerOptions) {
     this.#options = options
+    this.#held = new HeldSessions(() => this.#changed(), options.log)
     this.#outputs = new OutputBudget(options.keptOutputBytes ?? MAX_KEPT_OUTPUT_BYTES)
     this.#pacer = options.simulateSpeed === undefined ? null : new Pacer(options.simulateSpeed, options.headSteps)
     this.#watch = setInterval(() => this.#checkTimes(), WATCH_INTERVAL_MS)
@@ -113,7 +114,7 @@ export class FrameServer implements InferenceServer {
     const slot = this.#setRetired(runner, true)
     if (slot === undefined) return
     await this.#endBetweenSteps(this.#sessionsOf(runner), aside('moved to other blocks', this.#options.selfId))
-    await this.#held.free(this.#held.of(runner))
+    await this.#held.free((held) => held.runner === runner)
     this.#slots.splice(this.#slots.indexOf(slot), 1)
     this.#changed()
   }
@@ -319,7 +320,7 @@ export class FrameServer implements InferenceServer {
       return await runner.openSession(asked)
     } catch (error) {
       const isFull = error instanceof SwarmError && error.code === 'CACHE_FULL'
-      if (!isFull || !(await this.#held.free(this.#held.of(runner)))) throw error
+      if (!isFull || !(await this.#held.free((held) => held.runner === runner))) throw error
       return await runner.openSession(asked)
     }
   }

@@ -2,6 +2,7 @@
  * A hop is lost in the midst of an answer: another takes its place and runs again what it had run; the others go on with what they
  * hold. The real requesting side against the real serving end, joined in memory.
  */
+import fc from 'fast-check'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import type { FrameStream } from '../../../net/types.ts'
 import { ChatSession } from '../../../session/generate.ts'
@@ -134,14 +135,20 @@ test('where the hop before it has no room for what it sends on, everything runs 
   expect(rowsRun('narrow')).toBe(ROWS + PROMPT.length + 3)
 })
 
-test('a hop of an earlier version, which knows nothing of going on, runs it again, and so do those behind it', async () => {
+test.each([
+  ['those that are left', () => true],
+  ['the one in its place', (peerId: string) => peerId === 'b2'],
+])('%s are of an earlier version, which knows nothing of going on: everything runs again', async (_, isOld) => {
   served.join('b2', 2, 4, 10)
   const node = served.node()
-  const chat = new ChatSession(
-    { ...node, openInference: async (peerId, signal) => withoutResuming(await node.openInference(peerId, signal)) },
-    fakeModel(served.swarm),
-    { now: () => performance.now(), randomBytes: (length) => crypto.getRandomValues(new Uint8Array(length)) },
-  )
+  const openInference: typeof node.openInference = async (peerId, signal) => {
+    const stream = await node.openInference(peerId, signal)
+    return isOld(peerId) ? withoutResuming(stream) : stream
+  }
+  const chat = new ChatSession({ ...node, openInference }, fakeModel(served.swarm), {
+    now: () => performance.now(),
+    randomBytes: (length) => crypto.getRandomValues(new Uint8Array(length)),
+  })
   const { end } = await answer({ 3: () => served.lose('b') }, chat)
   expect(end.ids).toEqual(EXPECTED)
   expect(['a', 'c', 'd'].map(rowsRun)).toEqual(Array(3).fill(ROWS + PROMPT.length + 3))
@@ -178,6 +185,51 @@ test('nobody is left in its place for a while: it waits, and goes on by itself',
   expect(end.ids).toEqual(EXPECTED)
   expect(events.some(({ type }) => type === 'paused')).toBe(true)
   expect(['a', 'c', 'd', 'b2'].map(rowsRun)).toEqual([ROWS, ROWS, ROWS, ROWS])
+})
+
+test('losses, moves, pauses and joins at any token, in any order: the same text, and nothing stays open', async () => {
+  const happening = fc.record({
+    at: fc.nat(NEW - 1),
+    what: fc.constantFrom('lose', 'retire', 'hand over', 'refuse', 'join' as const),
+    stage: fc.nat(3),
+  })
+  await fc.assert(
+    fc.asyncProperty(fc.array(happening, { maxLength: 6 }), fc.boolean(), async (happenings, hasRoom) => {
+      const swarm = new ServedSwarm(BLOCKS)
+      let joined = 0
+      const join = (stage: number): void => {
+        joined += 1
+        swarm.join(`s${stage} ${joined}`, stage * 2, stage * 2 + 2, 1000 / joined, hasRoom ? undefined : 500)
+      }
+      for (const stage of [0, 1, 2, 3, 0, 1, 2, 3]) join(stage)
+      const chat = new ChatSession(swarm.node(), fakeModel(swarm.swarm), {
+        now: () => performance.now(),
+        randomBytes: (length) => crypto.getRandomValues(new Uint8Array(length)),
+      })
+      const { end } = await collect(chat.generate(request(PROMPT)), (event) => {
+        if (event.type !== 'token') return
+        for (const { what, stage } of happenings.filter(({ at }) => at === event.index)) {
+          // The one in use is the fastest; another joins, so that the answer need not wait.
+          const name = [...swarm.peers.keys()].find((id) => id.startsWith(`s${stage} `))
+          const { server, runner } = swarm.peers.get(name ?? '') ?? {}
+          join(stage)
+          if (name === undefined || server === undefined || runner === undefined || what === 'join') continue
+          if (what === 'lose') swarm.lose(name)
+          else if (what === 'hand over') void server.handOver('is paused by its owner')
+          else if (what === 'refuse') server.refuseSessions('stops soon')
+          else {
+            swarm.swarm.lose(name)
+            void server.retireRunner(runner)
+          }
+        }
+      })
+      expect(end.ids).toEqual(EXPECTED)
+      await chat.close()
+      await swarm.stop()
+      expect(swarm.openSessions).toBe(0)
+    }),
+    { numRuns: 60 },
+  )
 })
 
 test('a stop while it looks for another frees what the others held for it', async () => {
