@@ -72,7 +72,8 @@ export class FrameServer implements InferenceServer {
     return session !== undefined && session.epoch >= epoch ? session : undefined
   })
   readonly #listeners = new Set<() => void>()
-  readonly #ended = new Set<Promise<void>>()
+  /** Sessions whose streams have ended, until their caches are freed or held; by id. */
+  readonly #ended = new Map<string, Promise<void>>()
   readonly #watch: ReturnType<typeof setInterval>
   readonly #stats = {
     stepsServed: 0,
@@ -150,7 +151,7 @@ export class FrameServer implements InferenceServer {
     clearInterval(this.#watch)
     const leaving = stopped(this.#options.selfId)
     await Promise.all([...this.#sessions.values()].map((session) => session.fail(leaving)))
-    await Promise.all(this.#ended)
+    await Promise.all(this.#ended.values())
     await this.#held.free(() => true)
   }
 
@@ -246,6 +247,9 @@ export class FrameServer implements InferenceServer {
   }
 
   async #open(request: OpenRequest, requester: FrameStream): Promise<HopSession> {
+    // A step of the session before may run still.
+    const ended = this.#ended.get(request.session)
+    if (ended !== undefined) await ended
     if (this.#isStopped) throw stopped(this.#options.selfId)
     const before = this.#before(request, requester.peerId)
     const goesOn = before !== undefined && request.resume
@@ -278,7 +282,7 @@ export class FrameServer implements InferenceServer {
           this.#stats.tokensServed += rows
           this.#stats.computeMs += computeMs
         },
-        onEnd: (ended, left) => this.#forget(ended, left),
+        onEnd: (which, left) => this.#forget(which, left),
       })
       this.#sessions.set(session.id, session)
     } finally {
@@ -338,7 +342,7 @@ export class FrameServer implements InferenceServer {
   /** Each between two steps of its own: with several sessions the runner may never rest. */
   async #endBetweenSteps(sessions: readonly HopSession[], error: SwarmError): Promise<void> {
     await Promise.all(sessions.map((session) => session.failBetweenSteps(error)))
-    await Promise.all(this.#ended)
+    await Promise.all(this.#ended.values())
   }
 
   /** Session id → requesting peer, sessions that are being opened included. */
@@ -414,9 +418,9 @@ export class FrameServer implements InferenceServer {
         if (kept !== null) this.#held.keep(kept)
       })
       .catch((error: unknown) => this.#options.log(`closing a session failed: ${String(error)}`))
-    this.#ended.add(settled)
+    this.#ended.set(session.id, settled)
     void settled.then(() => {
-      this.#ended.delete(settled)
+      if (this.#ended.get(session.id) === settled) this.#ended.delete(session.id)
       this.#changed()
     })
   }

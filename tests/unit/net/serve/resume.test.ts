@@ -84,6 +84,21 @@ test('a session that is open goes on under the new epoch, and its old streams en
   expect(await next(pushed[1] as MemoryStream)).toMatchObject({ type: 'step', position: 3 })
 })
 
+test('a step that still runs when the next hop is lost is waited for, and counts', async () => {
+  const { server, runner, stream, after } = await firstHop()
+  let openGate = (): void => undefined
+  runner.gate = new Promise((resolve) => (openGate = resolve))
+  await stream.send({ ...tokensFrame([13], { step: 2, position: 3 }), epoch: 1 })
+  await settled(() => runner.batches.length === 2)
+  after.abort(new Error('gone'))
+  await settled(() => server.stats().sessions === 0)
+  const again = connect(server)
+  const answer = opened(again, { next: 'other', resume: true }, 2)
+  openGate()
+  expect(await answer).toMatchObject({ held: 4, outputs: 4 })
+  expect(runner.sessions.size).toBe(1)
+})
+
 test('nobody else goes on with it, nor with an epoch that is not newer, other blocks, or more room', async () => {
   const { server, after } = await firstHop()
   const refusedTo = async (peerId: string, fields: object, epoch: number): Promise<unknown> => {

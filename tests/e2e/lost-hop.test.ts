@@ -1,0 +1,86 @@
+/**
+ * A tab of a route of two is paused, and then another one killed, in the middle of an answer in real tabs: the one in its place runs
+ * what the answer had run, the other one runs nothing twice, and what is read is the reference's text.
+ */
+import type { Browser } from 'playwright'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { launchChromium } from '../support/browser.ts'
+import { ChatPage } from '../support/chat-page.ts'
+import { openDonorPage, type DonorPage } from '../support/donor-page.ts'
+import { TestSwarm, tinytalesCase } from '../support/swarm.ts'
+
+const READY_MS = 60_000
+/** Twenty tokens a second: time to press a button in the middle of an answer. */
+const HALF = { splits: '4', simulate_speed: '80' }
+
+let swarm: TestSwarm
+let browser: Browser
+let asker: ChatPage
+/** By half of the model. */
+const donors: [DonorPage[], DonorPage[]] = [[], []]
+const byPeerId = new Map<string, DonorPage>()
+
+beforeAll(async () => {
+  swarm = new TestSwarm()
+  await swarm.relay()
+  browser = await launchChromium()
+  const url = `http://127.0.0.1:${swarm.ports[0]}/`
+  for (const stage of [0, 1, 0, 1] as const) {
+    const donor = await openDonorPage(browser, url, { ...HALF, stage: String(stage) })
+    donors[stage].push(donor)
+    await donor.start()
+    await donor.serving(READY_MS)
+    const peerId = await donor.page.evaluate(() => (globalThis as unknown as { tabswarm: Handle }).tabswarm.peerId())
+    byPeerId.set(peerId ?? '', donor)
+  }
+  asker = new ChatPage(await (await browser.newContext({ locale: 'en-US' })).newPage())
+  await asker.openGreedy(url)
+})
+afterAll(async () => {
+  await browser?.close()
+  await swarm?.stop()
+})
+
+interface Handle {
+  donor(): { stats?: { tokensServed: number } } | null
+  peerId(): string | null
+}
+
+/** Rows that a tab has run since it began to serve. */
+function rowsRun({ page }: DonorPage): Promise<number> {
+  return page.evaluate(() => {
+    const { tabswarm } = globalThis as unknown as { tabswarm: Handle }
+    return tabswarm.donor()?.stats?.tokensServed ?? 0
+  })
+}
+
+/** The donors of the route now, by half. */
+async function route(): Promise<(DonorPage | undefined)[]> {
+  return (await asker.route()).map(({ peerId }) => byPeerId.get(peerId))
+}
+
+test.each([
+  ['the second tab is paused', 1, 'Tell me a story.'],
+  ['the first tab is killed', 0, 'Tell me a story about a basket.'],
+] as const)('%s in the middle of an answer: the one in its place alone runs again', async (_, lost, prompt) => {
+  const { greedy_text: text, input_ids: asked, greedy } = tinytalesCase(prompt)
+  const before = new Map<DonorPage, number>()
+  for (const donor of donors.flat()) before.set(donor, await rowsRun(donor))
+  const rowsSince = async (donor: DonorPage): Promise<number> => (await rowsRun(donor)) - (before.get(donor) ?? 0)
+  await asker.page.getByTestId('chat-new').first().click()
+  await asker.send(prompt)
+  await asker.underWay()
+  const hops = await route()
+  const [goes, stays] = [hops[lost], hops[1 - lost]] as [DonorPage, DonorPage]
+  const comes = donors[lost].find((donor) => donor !== goes) as DonorPage
+  if (lost === 1) await goes.page.getByTestId('donate-pause').click()
+  else await goes.page.goto('chrome://crash').catch(() => undefined)
+  expect(await asker.finished(0)).toBe(text.trim())
+  const after = await route()
+  expect([after.length, after[lost] === comes, after[1 - lost] === stays]).toEqual([2, true, true])
+  // The newcomer has run the prompt and the answer; whoever runs them again has the prompt and some words more.
+  const whole = await rowsSince(comes)
+  expect(whole).toBeGreaterThanOrEqual(asked.length + greedy.length - 1)
+  expect(await rowsSince(stays)).toBeLessThan(whole + asked.length)
+  if (lost === 0) await goes.close()
+})
