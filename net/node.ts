@@ -1,7 +1,7 @@
 /**
  * A running peer: builds libp2p and everything above it, and wires them. `createRequestingNode` only asks (a page without
- * a GPU, `tabswarm prompt`); `createServingNode` also announces itself and takes sessions. The parts have a file each;
- * this one only knows how they meet.
+ * a GPU, `tabswarm prompt`); `createServingNode` (`serving-node.ts`) also announces itself and takes sessions. The parts have a file
+ * each; this one only knows how they meet.
  */
 import type { Connection, Stream } from '@libp2p/interface'
 import { describeError, SwarmError } from '../swarm/errors.ts'
@@ -26,7 +26,7 @@ import { RoundTrips } from './round-trips.ts'
 import { byRelay, Relays } from './relays.ts'
 import { refreshReservation } from './reservation.ts'
 import { Sensors } from './sensors.ts'
-import { FrameServer } from './serve/server.ts'
+import type { FrameServer, ServerOptions } from './serve/server.ts'
 import { SessionPaths } from './session-paths.ts'
 import { SessionStreams } from './session-streams.ts'
 import type {
@@ -86,20 +86,24 @@ export interface Connecting {
 }
 
 export async function createRequestingNode(options: NodeOptions): Promise<SwarmNode & PageLife & Connecting> {
-  const node = await LibSwarmNode.create(options, false)
+  return await createNode(options, null)
+}
+
+/** `serve`: makes the serving end; null: the node only asks. */
+export async function createNode(
+  options: NodeOptions,
+  serve: ServerFactory | null,
+): Promise<ServingNode & PageLife & Reserving & Connecting> {
+  const node = await LibSwarmNode.create(options, serve)
   await node.start()
   return node
 }
+
+export type ServerFactory = (options: ServerOptions) => FrameServer
 
 export interface Reserving {
   /** Relays through which this peer can be reached now. */
   reservedRelays(): string[]
-}
-
-export async function createServingNode(options: NodeOptions): Promise<ServingNode & PageLife & Reserving> {
-  const node = await LibSwarmNode.create(options, true)
-  await node.start()
-  return node
 }
 
 class LibSwarmNode implements ServingNode, PageLife, Reserving, Connecting {
@@ -107,7 +111,8 @@ class LibSwarmNode implements ServingNode, PageLife, Reserving, Connecting {
   readonly directory: DirectoryStore
   readonly announcer: Announcer & RecordAnnouncer
   readonly #options: NodeOptions
-  readonly #serves: boolean
+  /** null: it only asks. */
+  readonly #createServer: ServerFactory | null
   readonly #node: PeerNode
   readonly #clock: CorrectedClock
   readonly #relays: Relays
@@ -138,7 +143,8 @@ class LibSwarmNode implements ServingNode, PageLife, Reserving, Connecting {
   #isStopped = false
   readonly #release: () => void
 
-  static async create(options: NodeOptions, serves: boolean): Promise<LibSwarmNode> {
+  static async create(options: NodeOptions, serve: ServerFactory | null): Promise<LibSwarmNode> {
+    const serves = serve !== null
     const privateKey = await privateKeyFromSeed(options.privateKey)
     const clock = new CorrectedClock()
     const now = (): number => clock.now()
@@ -156,12 +162,12 @@ class LibSwarmNode implements ServingNode, PageLife, Reserving, Connecting {
         onRecord: (signed) => store.addVerified(signed),
       },
     })
-    return new LibSwarmNode(options, serves, node, clock, store, signWith(privateKey))
+    return new LibSwarmNode(options, serve, node, clock, store, signWith(privateKey))
   }
 
   private constructor(
     options: NodeOptions,
-    serves: boolean,
+    serve: ServerFactory | null,
     node: PeerNode,
     clock: CorrectedClock,
     store: DirectoryStore,
@@ -171,7 +177,8 @@ class LibSwarmNode implements ServingNode, PageLife, Reserving, Connecting {
     this.#options = options
     this.#followed = new Set(options.modelDigests)
     this.#release = options.platform.hold()
-    this.#serves = serves
+    this.#createServer = serve
+    const serves = serve !== null
     this.#node = node
     this.#clock = clock
     this.directory = store
@@ -284,7 +291,7 @@ class LibSwarmNode implements ServingNode, PageLife, Reserving, Connecting {
     const { libp2p } = this.#node
     await this.#liveness.start()
     await this.#exchange.start()
-    if (this.#serves) {
+    if (this.#createServer !== null) {
       const limits = {
         maxInboundStreams: 4 * MAX_SESSIONS,
         maxOutboundStreams: 4 * MAX_SESSIONS,
@@ -364,7 +371,8 @@ class LibSwarmNode implements ServingNode, PageLife, Reserving, Connecting {
   }
 
   createServer(options: Parameters<ServingNode['createServer']>[0]): InferenceServer {
-    this.#server = new FrameServer({
+    if (this.#createServer === null) throw new Error('bug: this node only asks')
+    this.#server = this.#createServer({
       ...options,
       selfId: this.peerId,
       record: (peerId) => this.directory.get(peerId),

@@ -4,7 +4,8 @@
  */
 import { isLoopbackHost } from '../../relay/http/host.ts'
 import { daysLeft } from '../../relay/tls/certificate.ts'
-import { createRequestingNode, createServingNode, type Connecting, type NodeOptions } from '../../net/node.ts'
+import { createRequestingNode, type Connecting, type NodeOptions } from '../../net/node.ts'
+import { createServingNode } from '../../net/serving-node.ts'
 import { peerIdOfAddress } from '../../net/multiaddr.ts'
 import { joined, pathTo, until } from '../../net/probe-steps.ts'
 import { nodePlatform } from '../../net/platform-node.ts'

@@ -1,7 +1,7 @@
 /** The donor's environment in a real tab: Worker, libp2p node, hub, IndexedDB, the page's own events. */
 import { openModel, type ModelSource } from '../../hub/source.ts'
 import { parseInitialPeers } from '../../net/multiaddr.ts'
-import { createServingNode } from '../../net/node.ts'
+import { createServingNode } from '../../net/serving-node.ts'
 import { browserPlatform } from '../../net/platform-browser.ts'
 import type { AppConfig } from '../../swarm/app-config.ts'
 import type { PeerRecord } from '../../swarm/peer-record.ts'

@@ -1,7 +1,8 @@
 /** The relay as a DHT server: tabs that it introduced find each other's records by the DHT alone. */
 import { randomBytes } from 'node:crypto'
 import { expect, it, vi } from 'vitest'
-import { createRequestingNode, createServingNode, type NodeOptions } from '../../../net/node.ts'
+import { createRequestingNode, type NodeOptions } from '../../../net/node.ts'
+import { createServingNode } from '../../../net/serving-node.ts'
 import { nodePlatform } from '../../../net/platform-node.ts'
 import { atEnd, relayForTest } from './support.ts'
 
