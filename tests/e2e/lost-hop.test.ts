@@ -10,8 +10,8 @@ import { openDonorPage, type DonorPage } from '../support/donor-page.ts'
 import { TestSwarm, tinytalesCase } from '../support/swarm.ts'
 
 const READY_MS = 60_000
-/** Twenty tokens a second: time to press a button in the middle of an answer. */
-const HALF = { splits: '4', simulate_speed: '80' }
+/** Some twenty tokens a second: time to press a button in the middle of an answer. */
+const HALF = { splits: '4', simulate_speed: '160' }
 
 let swarm: TestSwarm
 let browser: Browser
@@ -25,7 +25,7 @@ beforeAll(async () => {
   await swarm.relay()
   browser = await launchChromium()
   const url = `http://127.0.0.1:${swarm.ports[0]}/`
-  for (const stage of [0, 1, 0, 1] as const) {
+  const start = async (stage: 0 | 1): Promise<void> => {
     const donor = await openDonorPage(browser, url, { ...HALF, stage: String(stage) })
     donors[stage].push(donor)
     await donor.start()
@@ -33,6 +33,7 @@ beforeAll(async () => {
     const peerId = await donor.page.evaluate(() => (globalThis as unknown as { tabswarm: Handle }).tabswarm.peerId())
     byPeerId.set(peerId ?? '', donor)
   }
+  await Promise.all([start(0), start(1), start(0), start(1)])
   asker = new ChatPage(await (await browser.newContext({ locale: 'en-US' })).newPage())
   await asker.openGreedy(url)
 })
