@@ -4,6 +4,7 @@
  */
 import type { RouteHop } from '../swarm/planner/types.ts'
 import type { Resume, RouteSession } from './route-session.ts'
+import { sharedLength } from './shared-length.ts'
 
 export class BrokenRoute {
   readonly id: string
@@ -33,11 +34,10 @@ export class BrokenRoute {
   resume(hops: readonly RouteHop[], ids: readonly number[]): Resume {
     const { tokens, chunkEnds } = this.#route
     // One token at least is run: its logits are wanted.
-    const most = Math.min(tokens.length, ids.length - 1)
-    const differs = tokens.findIndex((id, index) => index >= most || id !== ids[index])
+    const length = Math.min(sharedLength(tokens, ids), ids.length - 1)
     return {
       peers: new Set(this.hops.map(({ peerId }) => peerId).filter((id) => hops.some(({ peerId }) => peerId === id))),
-      tokens: tokens.slice(0, differs === -1 ? most : differs),
+      tokens: tokens.slice(0, length),
       chunkEnds,
       onFailedTry: (session) => this.#tries.push(session),
     }

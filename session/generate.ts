@@ -26,6 +26,7 @@ import type { PrefixNamer } from './prefix-names.ts'
 import { blame, cancelled, connect, FIRST_ROUTE_GRACE_MS, isFault, type Connector } from './recover.ts'
 import type { RouteSession } from './route-session.ts'
 import { firstTopK, sampleToken } from './sampler.ts'
+import { sharedLength } from './shared-length.ts'
 import { checkSpeculate, type DraftTokens } from './speculate.ts'
 import type { GenerateEvent, GenerateRequest, PromptModel, ServedHop } from './types.ts'
 
@@ -307,12 +308,6 @@ export class ChatSession {
     this.#broken = null
     await Promise.all([route?.close(), broken?.close()])
   }
-}
-
-function sharedLength(a: readonly number[], b: readonly number[]): number {
-  let length = 0
-  while (length < a.length && length < b.length && a[length] === b[length]) length += 1
-  return length
 }
 
 function checkMaxTokens(maxTokens: number): void {

@@ -1,7 +1,8 @@
 /**
  * Getting a route and keeping one: plans it, opens a session on it, and when there is none waits (with the missing blocks
- * named) until the directory brings one. Of a route that lost a hop the others keep what they hold, if another takes its place. Also decides what a loss means: who is to blame, and whether going on makes
- * sense. It knows nothing of tokens; `generate.ts` replays them on the session that comes out.
+ * named) until the directory brings one. Of a route that lost a hop the others keep what they hold, if another takes its
+ * place. Also decides what a loss means: who is to blame, and whether going on makes sense. It knows nothing of tokens;
+ * `generate.ts` replays them on the session that comes out.
  */
 import { SwarmError, type ErrorCode } from '../swarm/errors.ts'
 import type { RouteHop } from '../swarm/planner/types.ts'

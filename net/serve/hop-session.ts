@@ -36,7 +36,6 @@ export interface HeldSession {
   span: Span
   maxTokens: number
   runner: SpanRunner
-  batcher: Batcher
   /** Tokens whose keys and values the runner holds. */
   length: number
   outputs: KeptOutputs
@@ -248,9 +247,9 @@ export class HopSession {
     await this.#end(null, false)?.streams
   }
 
-  /** Ends both streams, and resolves with what is held here when the step under way, if there is one, is done; null: nothing. */
-  async handOn(): Promise<HeldSession | null> {
-    return (await this.#end(null, true)?.held) ?? null
+  /** Ends both streams, and resolves when the step under way, if there is one, is done and `onEnd` has what is held here. */
+  async handOn(): Promise<void> {
+    await this.#end(null, true)?.held
   }
 
   /** `last` is the frame that the requesting peer still gets. */
@@ -266,9 +265,8 @@ export class HopSession {
   }
 
   #held(): HeldSession {
-    const { batcher, outputs } = this.#options
-    const { id, requesterId, span, runner } = this
-    return { id, requesterId, span, maxTokens: this.maxTokens, runner, batcher, length: this.#length, outputs }
+    const { id, requesterId, span, maxTokens, runner } = this
+    return { id, requesterId, span, maxTokens, runner, length: this.#length, outputs: this.#options.outputs }
   }
 
   async #free(): Promise<null> {
