@@ -11,8 +11,8 @@ import { openDonorPage, type DonorPage } from '../support/donor-page.ts'
 import { makeTempDir, removeTempDir, startTabswarm, type StartedProcess } from '../support/processes.ts'
 import { answerOf, freePort, READY, tinytalesCase } from '../support/swarm.ts'
 
-/** Four blocks at 16 block-steps a second: 4 rps each. */
-const SPEED = 16
+/** Four blocks at 4 block-steps a second: 1 rps each. A busy machine too has to be faster than every speed here: a tab says what it measures. */
+const SPEED = 4
 const PERIOD_S = 2
 /** 0.9 asks for a gain of a ninth: then the last of the three moves too. */
 const QUALITY = 0.9
@@ -24,24 +24,26 @@ const MOVER = [
   ['--balance_quality', String(QUALITY)],
   ['--backend', 'software'],
 ].flat()
-/** Fixed at the second half, 8.5 rps: more than two movers together, so that all three choose the first half. */
-const SECOND_HALF = { splits: '4', stage: '1', simulate_speed: '34' }
-/** Fixed at the first half, 40 rps: with it the second half is the poor one until all three have moved. */
-const FIRST_HALF = { splits: '4', stage: '0', simulate_speed: '160' }
+/** Fixed at the second half, 2.1 rps: more than two movers together, so that all three choose the first half. */
+const SECOND_HALF = { splits: '4', stage: '1', simulate_speed: '8.5' }
+/** Fixed at the first half, 10 rps: with it the second half is the poor one until all three have moved. */
+const FIRST_HALF = { splits: '4', stage: '0', simulate_speed: '40' }
 
 const CHECK = /^Swarm balance quality: \d+\.\d% \(initial=\d+\.\d\d, new=\d+\.\d\d\)$/
-/** 16 block-steps a second over four blocks and a head of 0.97: 2048 × 192 against 405,504 weights a block. */
+/** 4 block-steps a second over four blocks and a head of 0.97: 2048 × 192 against 405,504 weights a block. */
 const MOVE = [
   /^Load balancing detected imbalance, will rebalance blocks$/,
   /^Selected blocks: \[4, 5, 6, 7\]$/,
-  /^Load Balancing server ready, blocks=\[4, 5, 6, 7\], throughput=3\.22 rps$/,
+  /^Load Balancing server ready, blocks=\[4, 5, 6, 7\], throughput=0\.80 rps$/,
 ] as const
 const STAYS = /^Stays with its blocks: another tab is taking care of it\.$/
 const STEADY_CHECKS = 24
+/** Of a page that did not move: enough to see why. */
+const LINES_SHOWN = 60
 
 const STORY = tinytalesCase('Tell me a story.')
 /** Some 20 s: longer than the moves take to begin. */
-const ANSWER_TOKENS = 48
+const ANSWER_TOKENS = 16
 
 let dataDir: string
 let browser: Browser
@@ -128,7 +130,9 @@ test('an imbalance: the three move, an answer under way on one of them ends ther
   await first.serving(60_000)
 
   await Promise.all([start, donate].map((each) => each.waitForLine(MOVE[2], 120_000)))
-  await expect.poll(() => person.console.some((line) => MOVE[2].test(line)), { timeout: 120_000 }).toBe(true)
+  await expect
+    .poll(() => person.console.slice(-LINES_SHOWN), { timeout: 120_000 })
+    .toContainEqual(expect.stringMatching(MOVE[2]))
   const panel = (await person.panel()).map((line) => line.text)
   for (const lines of [start.stdout, donate.stdout, person.console, panel]) expectMove(lines)
 

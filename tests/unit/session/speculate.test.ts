@@ -196,6 +196,10 @@ test('whatever is guessed, sampled, lost and late: the ids, the text and the end
     nth: fc.integer({ min: 1, max: 20 }),
     kind: fc.constantFrom('close' as const, 'hang' as const, 'refuse' as const, 'garbage' as const, 'late' as const),
   })
+  // With both gone nobody serves these blocks, and an answer waits for somebody who does.
+  const takesAway = ({ kind }: Fault): boolean => kind === 'close' || kind === 'hang'
+  const leavesOne = (faults: readonly Fault[]): boolean =>
+    ['b', 'b2'].some((id) => !faults.some((each) => each.peerId === id && takesAway(each)))
   let accepted = 0
   let lost = 0
   await fc.assert(
@@ -208,7 +212,7 @@ test('whatever is guessed, sampled, lost and late: the ids, the text and the end
         eos: fc.array(fc.nat(FAKE_VOCAB - 1), { maxLength: 20 }),
         speculate: fc.constantFrom<(number | 'auto')[]>('auto', 1, 2, 4, 15),
         rightPercent: fc.constantFrom(0, 50, 90, 100),
-        faults: fc.array(fault, { maxLength: 2 }),
+        faults: fc.array(fault, { maxLength: 2 }).filter(leavesOne),
       }),
       fc.infiniteStream(fc.nat(99)),
       fc.infiniteStream(fc.integer({ min: 0, max: 200 })),
