@@ -13,19 +13,20 @@ import {
   FLAG_TOP_K_MASK,
   FLAG_WANTS_LOGITS,
   jsonFrame,
-  readJson,
   tokensPayload,
   type Frame,
   type OpenMessage,
   type PrefixMessage,
 } from '../swarm/codec.ts'
 import { assert, SwarmError } from '../swarm/errors.ts'
-import { DIAL_TOTAL_MS, MAX_CHUNK_BYTES, MAX_LOGITS_ROWS, OPEN_TIMEOUT_MS } from '../swarm/limits.ts'
+import { DIAL_TOTAL_MS, MAX_CHUNK_BYTES, OPEN_TIMEOUT_MS } from '../swarm/limits.ts'
 import type { RouteHop } from '../swarm/planner/types.ts'
 import { PROTOCOL_VERSION } from '../swarm/protocol.ts'
 import type { LogitsRow } from '../swarm/span-runner.ts'
+import { FrameWaiters } from './frame-waiters.ts'
 import { HopStream, asLoss } from './hop-stream.ts'
 import { readLogitsRows } from './logits-row.ts'
+import { readOpened, type Opened } from './opened.ts'
 import type { PromptModel, ServedHop } from './types.ts'
 
 export interface RouteSessionOptions {
@@ -79,16 +80,6 @@ const OPEN_DEADLINE_MS = OPEN_TIMEOUT_MS + DIAL_TOTAL_MS
 const STALL_MS = 120_000
 const STALL_FACTOR = 20
 
-interface Waiter {
-  hop: number
-  type: Frame['type']
-  /** null for opened and truncated, of which a hop owes one at a time. */
-  step: number | null
-  resolve: (frame: Frame) => void
-  reject: (error: SwarmError) => void
-  timer: ReturnType<typeof setTimeout>
-}
-
 export class RouteSession {
   readonly hops: readonly RouteHop[]
   readonly maxTokens: number
@@ -107,7 +98,7 @@ export class RouteSession {
   readonly #tokens: number[] = []
   /** Where the chunks ended that `#tokens` came in. */
   readonly #chunkEnds: number[] = []
-  #waiters: Waiter[] = []
+  readonly #waiters = new FrameWaiters()
   #step = 0
   /** The hops may hold more than `#tokens`: the next step says so. */
   #mustCut = false
@@ -158,7 +149,7 @@ export class RouteSession {
 
   /** Whether nothing is under way: only then is it known what the hops hold. */
   get isIdle(): boolean {
-    return this.#waiters.length === 0
+    return this.#waiters.isEmpty
   }
 
   get id(): string {
@@ -300,6 +291,10 @@ export class RouteSession {
     while ((this.#chunkEnds.at(-1) ?? 0) > length) this.#chunkEnds.pop()
   }
 
+  #hop(index: number): RouteHop {
+    return this.hops[index] as RouteHop
+  }
+
   get #last(): HopStream {
     return this.#streams.at(-1) as HopStream
   }
@@ -312,7 +307,7 @@ export class RouteSession {
     }
     for (const [i, { position }] of (await Promise.all(answers)).entries()) {
       if (position === length) continue
-      const { peerId } = this.hops[hops[i] as number] as RouteHop
+      const { peerId } = this.#hop(hops[i] as number)
       throw this.#fault(badFrame(`it forgot tokens from ${position} on, ${length} was asked`, peerId))
     }
   }
@@ -330,23 +325,9 @@ export class RouteSession {
     if (signal.aborted) cancel()
     try {
       const opened = await Promise.all(hops.map((_, index) => this.#openHop(index, dialling.signal)))
-      this.weights = distinct(opened.map((message) => message['weights']))
-      this.backend = distinct(opened.map((message) => message['backend']))
-      this.servedHops = opened.map(({ weights, backend }, index) => ({
-        ...(hops[index] as RouteHop),
-        weights: wordOf(weights),
-        backend: wordOf(backend),
-      }))
-      this.maxTryRows = Math.min(...opened.map((message) => rowsOf(message['logitsRows'])))
-      for (const [index, message] of opened.entries()) {
-        if (message['nextDirect'] === false) this.#relaysOn.add(index)
-        const sessions = message['sessions']
-        const isCount = typeof sessions === 'number' && Number.isSafeInteger(sessions) && sessions >= 0
-        if (isCount) this.sessionsBefore.set((hops[index] as RouteHop).peerId, sessions)
-      }
-      this.#resumable = opened.map((message) => message['resumes'] === true)
+      this.#learn(opened)
       const { resume } = this.#options
-      if (resume === undefined) await this.#beginWith(opened.map((message, hop) => this.#keptAt(hop, message['kept'])))
+      if (resume === undefined) await this.#beginWith(opened.map((message, hop) => this.#keptAt(hop, message.kept)))
       else await this.#goOnWith(resume, opened)
     } catch (error) {
       this.#end(asLoss(error, ''))
@@ -357,9 +338,21 @@ export class RouteSession {
     }
   }
 
-  async #openHop(index: number, signal: AbortSignal): Promise<Record<string, unknown>> {
+  #learn(opened: readonly Opened[]): void {
+    this.weights = distinct(opened.map(({ weights }) => weights))
+    this.backend = distinct(opened.map(({ backend }) => backend))
+    this.servedHops = opened.map(({ weights, backend }, index) => ({ ...this.#hop(index), weights, backend }))
+    this.maxTryRows = Math.min(...opened.map(({ tryRows }) => tryRows))
+    this.#resumable = opened.map(({ resumes }) => resumes)
+    for (const [index, { isNextRelayed, sessions }] of opened.entries()) {
+      if (isNextRelayed) this.#relaysOn.add(index)
+      if (sessions !== null) this.sessionsBefore.set(this.#hop(index).peerId, sessions)
+    }
+  }
+
+  async #openHop(index: number, signal: AbortSignal): Promise<Opened> {
     const { node, model, hops, session, epoch, maxTokens, prefix, now } = this.#options
-    const hop = hops[index] as RouteHop
+    const hop = this.#hop(index)
     if (this.#error !== null) throw this.#error
     try {
       const opened = await node.openInference(hop.peerId, signal)
@@ -379,7 +372,7 @@ export class RouteSession {
         modelDigest: model.id.digest,
         start: hop.span.start,
         end: hop.span.end,
-        previous: index === 0 || this.#isForwarded(index - 1) ? node.peerId : (hops[index - 1] as RouteHop).peerId,
+        previous: index === 0 || this.#isForwarded(index - 1) ? node.peerId : this.#hop(index - 1).peerId,
         next: this.#isForwarded(index) ? node.peerId : (hops[index + 1]?.peerId ?? null),
         maxTokens,
         dtype: 'f32',
@@ -389,7 +382,7 @@ export class RouteSession {
       }
       const answer = this.#expect(index, 'opened', null, OPEN_DEADLINE_MS)
       stream.send(jsonFrame('open', session, epoch, message))
-      const reply = readJson(await answer)
+      const reply = readOpened(await answer)
       stream.startPulse()
       return reply
     } catch (error) {
@@ -404,7 +397,7 @@ export class RouteSession {
     const { stride, names } = message ?? { stride: 1, names: [] }
     const isPossible = typeof kept === 'number' && kept >= 0 && kept % stride === 0 && kept / stride <= names.length
     if (isPossible) return kept
-    throw badFrame(`it has kept ${JSON.stringify(kept)} tokens of a prefix`, (this.hops[hop] as RouteHop).peerId)
+    throw badFrame(`it has kept ${JSON.stringify(kept)} tokens of a prefix`, this.#hop(hop).peerId)
   }
 
   /** What only some hops have kept is of no use: it would have to come from those before them. */
@@ -429,8 +422,8 @@ export class RouteSession {
    * As far as all hops hold it that were there before. Where one before a new hop cannot send on again what it sent, or a new one would
    * send it on to one that has it, everything runs anew.
    */
-  async #goOnWith({ tokens, chunkEnds }: Resume, opened: readonly Record<string, unknown>[]): Promise<void> {
-    const heldAt = (hop: number): number => countOf(opened[hop]?.['held'])
+  async #goOnWith({ tokens, chunkEnds }: Resume, opened: readonly Opened[]): Promise<void> {
+    const heldAt = (hop: number): number => opened[hop]?.held ?? 0
     const holding = [...this.hops.keys()].filter((hop) => this.#holds(hop))
     const gaps: [number, number][] = []
     for (const hop of this.hops.keys()) {
@@ -440,7 +433,7 @@ export class RouteSession {
       else gaps.push([hop, hop])
     }
     const held = Math.min(tokens.length, ...holding.map(heldAt))
-    const isSentOn = gaps.every(([first]) => first === 0 || countOf(opened[first - 1]?.['outputs']) >= held)
+    const isSentOn = gaps.every(([first]) => first === 0 || (opened[first - 1]?.outputs ?? 0) >= held)
     const ends = gaps.every(([, last]) => last === this.hops.length - 1 || this.#resumable[last] === true)
     const length = isSentOn && ends ? held : 0
     await this.#cut(
@@ -457,7 +450,7 @@ export class RouteSession {
   #isForwarded(index: number): boolean {
     const { hops, forwarded } = this.#options
     const next = hops[index + 1]
-    return next !== undefined && forwarded?.has(pairOf((hops[index] as RouteHop).peerId, next.peerId)) === true
+    return next !== undefined && forwarded?.has(pairOf(this.#hop(index).peerId, next.peerId)) === true
   }
 
   #chunkRows(): number {
@@ -524,12 +517,9 @@ export class RouteSession {
     deadlineMs: number = Math.max(STALL_MS, this.#slowestStepMs * STALL_FACTOR),
   ): Promise<Frame> {
     if (this.#error !== null) return Promise.reject(this.#error)
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        const peerId = (this.hops[hop] as RouteHop).peerId
-        this.#end(new SwarmError('PEER_TIMEOUT', `no ${type} for ${deadlineMs} ms`, { peerId, retryable: true }))
-      }, deadlineMs)
-      this.#waiters.push({ hop, type, step, resolve, reject, timer })
+    return this.#waiters.expect({ hop, type, step }, deadlineMs, () => {
+      const { peerId } = this.#hop(hop)
+      this.#end(new SwarmError('PEER_TIMEOUT', `no ${type} for ${deadlineMs} ms`, { peerId, retryable: true }))
     })
   }
 
@@ -537,27 +527,16 @@ export class RouteSession {
   #take(hop: number, frame: Frame): void {
     if (frame.type === 'step') {
       if (!this.#isForwarded(hop) || frame.step < 1 || frame.step > this.#step) {
-        throw badFrame('a step that is not for this peer', (this.hops[hop] as RouteHop).peerId)
+        throw badFrame('a step that is not for this peer', this.#hop(hop).peerId)
       }
       this.#streams[hop + 1]?.send(frame)
       return
     }
-    const index = this.#waiters.findIndex(
-      (waiter) =>
-        waiter.hop === hop && waiter.type === frame.type && (waiter.step === null || waiter.step === frame.step),
-    )
-    const waiter = this.#waiters[index]
-    if (waiter !== undefined) {
-      clearTimeout(waiter.timer)
-      this.#waiters.splice(index, 1)
-      waiter.resolve(frame)
-      return
-    }
+    if (this.#waiters.take(hop, frame)) return
     const isAnswer = frame.type === 'done' || frame.type === 'logits'
     const isLate = isAnswer && frame.step >= 1 && frame.step <= this.#step && hop === this.hops.length - 1
-    const isAwaited = this.#waiters.some((other) => other.step === frame.step)
-    if (isLate && !isAwaited) return // answered before: dropped
-    throw badFrame(`an unexpected ${frame.type} frame (step ${frame.step})`, (this.hops[hop] as RouteHop).peerId)
+    if (isLate && !this.#waiters.awaitsStep(frame.step)) return // answered before: dropped
+    throw badFrame(`an unexpected ${frame.type} frame (step ${frame.step})`, this.#hop(hop).peerId)
   }
 
   /** A hop may name another hop as the one at fault (its next hop is gone), but nobody outside the route. */
@@ -576,12 +555,7 @@ export class RouteSession {
     if (this.#error !== null) return
     this.#error = error
     this.#unsubscribe()
-    const waiters = this.#waiters
-    this.#waiters = []
-    for (const waiter of waiters) {
-      clearTimeout(waiter.timer)
-      waiter.reject(error)
-    }
+    this.#waiters.rejectAll(error)
   }
 }
 
@@ -589,24 +563,10 @@ function flagsOf(topK: number | null): number {
   return topK === null ? 0 : FLAG_WANTS_LOGITS | (topK & FLAG_TOP_K_MASK)
 }
 
-/** A number of tokens that a hop says, as far as it may be believed. */
-function countOf(value: unknown): number {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value > 0 ? value : 0
-}
-
-/** What a hop says of `logitsRows`, as far as it may be believed. */
-function rowsOf(value: unknown): number {
-  return typeof value === 'number' && Number.isInteger(value) && value > 1 ? Math.min(value, MAX_LOGITS_ROWS) : 1
-}
-
 function badFrame(message: string, peerId: string): SwarmError {
   return new SwarmError('BAD_FRAME', message, { peerId, retryable: true })
 }
 
-function distinct(values: readonly unknown[]): string {
-  return [...new Set(values.map((value) => wordOf(value) || '?'))].join('+')
-}
-
-function wordOf(value: unknown): string {
-  return typeof value === 'string' ? value.slice(0, 16) : ''
+function distinct(words: readonly string[]): string {
+  return [...new Set(words.map((word) => word || '?'))].join('+')
 }
