@@ -41,7 +41,7 @@ export function chooseInTurn(cluster: Cluster, placement: Placement, sessions: n
   const random = new Random(seed, 'crowd')
   const peers = viewOfPlacement(cluster, placement)
   const byId = new Map(peers.map((peer) => [peer.peerId, peer]))
-  const view: SwarmView = { blocks: cluster.unitWeights.length, peers }
+  const view: SwarmView = { blocks: cluster.unitWeights.length, peers, unitWeights: cluster.unitWeights }
   const crowd: Crowd = { routes: [], ms: [] }
   for (let i = 0; i < sessions; i += 1) {
     const started = performance.now()

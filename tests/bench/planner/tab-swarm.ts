@@ -3,9 +3,12 @@
  * for all of them in time, and the placement decides what is carried.
  */
 import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Browser } from 'playwright'
 import type { AppConfig } from '../../../swarm/app-config.ts'
+import { parseLlamaConfig } from '../../../swarm/model/parse-config.ts'
+import { unitWeightsOf, weightOfSpan } from '../../../swarm/model/unit-weights.ts'
 import { makeModelId } from '../../../swarm/model-info.ts'
 import { capacityOf } from '../../../swarm/planner/measures.ts'
 import type { RuleName } from '../../../swarm/planner/rule-names.ts'
@@ -18,7 +21,15 @@ import { TestSwarm } from '../../support/swarm.ts'
 
 const MODELS = join(REPO_ROOT, 'tests/fixtures/models')
 const REPO = 'blocks32-bf16-sharded'
-export const BLOCKS = 32
+/** What each block costs for a token, in blocks: the last has the head, which in so small a model is worth almost four. */
+export const UNIT_WEIGHTS = unitWeightsOf(
+  parseLlamaConfig(JSON.parse(readFileSync(join(MODELS, REPO, 'config.json'), 'utf8'))),
+)
+const BLOCKS = UNIT_WEIGHTS.length
+/** A token's way through the model, in block-steps. */
+export const TOKEN_STEPS = weightOfSpan({ start: 0, end: BLOCKS }, UNIT_WEIGHTS)
+/** Of the swarm of `tabs-churn`, block-steps a second. */
+export const TAB_SPEEDS = [20, 14, 18, 12, 22, 16, 14, 12]
 /** Checks of the balance, seconds in the mean: many in a run of minutes. */
 const CHECK_SECONDS = 3
 const SERVING_MS = 180_000
@@ -211,12 +222,12 @@ export class TabSwarm {
 
   /** Tokens a second that no placement of these tabs can beat. */
   bound(): number {
-    return this.tabs.reduce((sum, { like }) => sum + like.speed, 0) / BLOCKS
+    return this.tabs.reduce((sum, { like }) => sum + like.speed, 0) / TOKEN_STEPS
   }
 
   /** What a tab adds to the bound. */
   share(tab: Tab): number {
-    return tab.like.speed / BLOCKS
+    return tab.like.speed / TOKEN_STEPS
   }
 
   /** Times that a tab of those present began to serve other blocks. */
@@ -236,7 +247,7 @@ export class TabSwarm {
       leaveChance: 0,
     }))
     const placement = new Map(spans.map((span, index) => [String(index), span]))
-    return capacityOf({ unitWeights: Array.from({ length: BLOCKS }, () => 1), peers }, placement)
+    return capacityOf({ unitWeights: UNIT_WEIGHTS, peers }, placement)
   }
 
   async close(): Promise<void> {

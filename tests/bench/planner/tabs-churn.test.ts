@@ -5,11 +5,11 @@
 import { afterAll, expect, test } from 'vitest'
 import { RULE_NAMES, type RuleName } from '../../../swarm/planner/rule-names.ts'
 import { type Chats, strays, tokensBetween } from '../../support/chats/chats.ts'
-import { sleep, type Tab, TabSwarm, type TabLike } from './tab-swarm.ts'
+import { sleep, type Tab, TAB_SPEEDS, TabSwarm, type TabLike } from './tab-swarm.ts'
 
 const CHATS = 8
-/** The model twice over, and the bound is 4 tokens a second. */
-const LIKES: readonly TabLike[] = [20, 14, 18, 12, 22, 16, 14, 12].map((speed) => ({ speed, maxBlocks: 8 }))
+/** The model twice over, and the bound is 3.6 tokens a second. */
+const LIKES: readonly TabLike[] = TAB_SPEEDS.map((speed) => ({ speed, maxBlocks: 8 }))
 const LATE: TabLike = { speed: 16, maxBlocks: 8 }
 const STEADY_MS = 12_000
 const FIRST_WORDS_MS = 300_000

@@ -8,7 +8,7 @@ import { RULE_NAMES, type RuleName } from '../../../swarm/planner/rule-names.ts'
 import { blockStepsOf } from '../../../swarm/planner/model.ts'
 import { randomCluster } from '../../../swarm/simulator/generate.ts'
 import { strays, tokensBetween } from '../../support/chats/chats.ts'
-import { BLOCKS, sleep, TabSwarm, type TabLike } from './tab-swarm.ts'
+import { sleep, TabSwarm, type TabLike, TOKEN_STEPS, UNIT_WEIGHTS } from './tab-swarm.ts'
 
 const SEEDS = (process.env['TABS_SEEDS'] ?? '1,2,3').split(',').map(Number)
 const TABS = 8
@@ -25,9 +25,9 @@ afterAll(() => console.log(`\n${rows.join('\n')}\n`))
 
 /** Log-normal speeds and spans of 4 to 8, scaled so that all swarms have the same bound. */
 function likesOf(seed: number): TabLike[] {
-  const { peers } = randomCluster({ seed, peers: TABS, units: BLOCKS })
-  const speeds = peers.map((peer) => blockStepsOf(peer, BLOCKS))
-  const scale = (BOUND * BLOCKS) / speeds.reduce((sum, speed) => sum + speed, 0)
+  const { peers } = randomCluster({ seed, peers: TABS, units: UNIT_WEIGHTS.length })
+  const speeds = peers.map((peer) => blockStepsOf(peer, UNIT_WEIGHTS.length))
+  const scale = (BOUND * TOKEN_STEPS) / speeds.reduce((sum, speed) => sum + speed, 0)
   return peers.map(({ maxBlocks }, index) => ({
     speed: Number(((speeds[index] as number) * scale).toFixed(2)),
     maxBlocks,
