@@ -3,6 +3,8 @@
  * to the first hop, hidden states from hop to hop, and the last hop answers: `done` for a prefill chunk, logits where
  * they were asked for. Everything received is checked. The first loss or fault ends the whole session; going on is the
  * caller's concern (`recover.ts`).
+ *
+ * Longer than most files here: opening, steps, cuts and replays all change what is under way and what the hops hold, and keep it true together.
  */
 import type { SwarmNode } from '../net/types.ts'
 import {

@@ -13,7 +13,7 @@ import { randomCluster } from '../../../swarm/simulator/generate.ts'
 import { Random } from '../../../swarm/simulator/random.ts'
 import { chooseInTurn, speedsOf } from '../../support/crowd.ts'
 import { lapsASecond } from '../../support/session-laps.ts'
-import { TAB_SPEEDS, TOKEN_STEPS, UNIT_WEIGHTS } from './tab-swarm.ts'
+import { TAB_SPEEDS, tokensBound, UNIT_WEIGHTS } from './tab-figures.ts'
 import { throughputOf } from '../../support/session-throughput.ts'
 
 const SEEDS = Array.from({ length: 7 }, (_, i) => i + 1)
@@ -61,7 +61,7 @@ test.each([10, 50, 100])('eight sessions on the peers of the tab benchmark, %d m
     })),
   }
   const { placement } = planJoins(cluster, { objective: 'expected' })
-  const bound = TAB_SPEEDS.reduce((sum, speed) => sum + speed, 0) / TOKEN_STEPS
+  const bound = tokensBound(TAB_SPEEDS)
   const shareOf = (routes: readonly (readonly RouteHop[])[]): number =>
     lapsASecond({ routes, unitWeights: UNIT_WEIGHTS, blockStepsPerSecond: speedsOf(cluster), wayMs }, LAPS) / bound
   const seeds = Array.from({ length: 21 }, (_, i) => i + 1)

@@ -3,12 +3,8 @@
  * for all of them in time, and the placement decides what is carried.
  */
 import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import type { Browser } from 'playwright'
 import type { AppConfig } from '../../../swarm/app-config.ts'
-import { parseLlamaConfig } from '../../../swarm/model/parse-config.ts'
-import { unitWeightsOf, weightOfSpan } from '../../../swarm/model/unit-weights.ts'
 import { makeModelId } from '../../../swarm/model-info.ts'
 import { capacityOf } from '../../../swarm/planner/measures.ts'
 import type { RuleName } from '../../../swarm/planner/rule-names.ts'
@@ -16,20 +12,9 @@ import type { Span } from '../../../swarm/span.ts'
 import { launchChromium } from '../../support/browser.ts'
 import { buildChatsPage, Chats } from '../../support/chats/chats.ts'
 import { openDonorPage, type DonorPage } from '../../support/donor-page.ts'
-import { REPO_ROOT } from '../../support/processes.ts'
 import { TestSwarm } from '../../support/swarm.ts'
+import { MODELS, REPO, tokensBound, UNIT_WEIGHTS } from './tab-figures.ts'
 
-const MODELS = join(REPO_ROOT, 'tests/fixtures/models')
-const REPO = 'blocks32-bf16-sharded'
-/** What each block costs for a token, in blocks: the last has the head, which in so small a model is worth almost four. */
-export const UNIT_WEIGHTS = unitWeightsOf(
-  parseLlamaConfig(JSON.parse(readFileSync(join(MODELS, REPO, 'config.json'), 'utf8'))),
-)
-const BLOCKS = UNIT_WEIGHTS.length
-/** A token's way through the model, in block-steps. */
-export const TOKEN_STEPS = weightOfSpan({ start: 0, end: BLOCKS }, UNIT_WEIGHTS)
-/** Of the swarm of `tabs-churn`, block-steps a second. */
-export const TAB_SPEEDS = [20, 14, 18, 12, 22, 16, 14, 12]
 /** Checks of the balance, seconds in the mean: many in a run of minutes. */
 const CHECK_SECONDS = 3
 const SERVING_MS = 180_000
@@ -178,7 +163,7 @@ export class TabSwarm {
       relays: [...config.relays],
       // Token ids only: nothing is read of the model's files.
       model: {
-        id: await makeModelId(REPO, revision, BLOCKS, sha256),
+        id: await makeModelId(REPO, revision, UNIT_WEIGHTS.length, sha256),
         maxPositionEmbeddings: 256,
         vocabSize: 2048,
         hiddenSize: 48,
@@ -222,12 +207,12 @@ export class TabSwarm {
 
   /** Tokens a second that no placement of these tabs can beat. */
   bound(): number {
-    return this.tabs.reduce((sum, { like }) => sum + like.speed, 0) / TOKEN_STEPS
+    return tokensBound(this.tabs.map(({ like }) => like.speed))
   }
 
   /** What a tab adds to the bound. */
   share(tab: Tab): number {
-    return tab.like.speed / TOKEN_STEPS
+    return tokensBound([tab.like.speed])
   }
 
   /** Times that a tab of those present began to serve other blocks. */

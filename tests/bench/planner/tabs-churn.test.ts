@@ -5,7 +5,8 @@
 import { afterAll, expect, test } from 'vitest'
 import { RULE_NAMES, type RuleName } from '../../../swarm/planner/rule-names.ts'
 import { type Chats, strays, tokensBetween } from '../../support/chats/chats.ts'
-import { sleep, type Tab, TAB_SPEEDS, TabSwarm, type TabLike } from './tab-swarm.ts'
+import { TAB_SPEEDS } from './tab-figures.ts'
+import { sleep, type Tab, TabSwarm, type TabLike } from './tab-swarm.ts'
 
 const CHATS = 8
 /** The model twice over, and the bound is 3.6 tokens a second. */

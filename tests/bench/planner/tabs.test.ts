@@ -8,7 +8,8 @@ import { RULE_NAMES, type RuleName } from '../../../swarm/planner/rule-names.ts'
 import { blockStepsOf } from '../../../swarm/planner/model.ts'
 import { randomCluster } from '../../../swarm/simulator/generate.ts'
 import { strays, tokensBetween } from '../../support/chats/chats.ts'
-import { sleep, TabSwarm, type TabLike, TOKEN_STEPS, UNIT_WEIGHTS } from './tab-swarm.ts'
+import { tokensBound, UNIT_WEIGHTS } from './tab-figures.ts'
+import { sleep, TabSwarm, type TabLike } from './tab-swarm.ts'
 
 const SEEDS = (process.env['TABS_SEEDS'] ?? '1,2,3').split(',').map(Number)
 const TABS = 8
@@ -27,7 +28,7 @@ afterAll(() => console.log(`\n${rows.join('\n')}\n`))
 function likesOf(seed: number): TabLike[] {
   const { peers } = randomCluster({ seed, peers: TABS, units: UNIT_WEIGHTS.length })
   const speeds = peers.map((peer) => blockStepsOf(peer, UNIT_WEIGHTS.length))
-  const scale = (BOUND * TOKEN_STEPS) / speeds.reduce((sum, speed) => sum + speed, 0)
+  const scale = BOUND / tokensBound(speeds)
   return peers.map(({ maxBlocks }, index) => ({
     speed: Number(((speeds[index] as number) * scale).toFixed(2)),
     maxBlocks,
