@@ -124,7 +124,7 @@ function placeAtStart(
     if (later.has(id)) continue
     const peer = swarm.peers.get(id)
     if (peer === undefined) continue
-    const joiner = { peerId: id, length: peer.length, blockStepsPerSecond: peer.blockStepsPerSecond }
+    const joiner = { peerId: id, length: peer.length, blockStepsPerSecond: peer.announcedBlockSteps }
     swarm.placeAtStart(id, rule.chooseSpan(swarm.view(), joiner))
   }
 }

@@ -1,6 +1,7 @@
 /** One peer of a simulated swarm: what it serves, what it loads, what it has kept. */
 import type { PlannerPeer } from '../planner/types.ts'
 import type { Span } from '../span.ts'
+import { announcedSpeed } from '../planner/announced-speed.ts'
 import { blockStepsOf, longestSpan } from '../planner/model.ts'
 import type { Cluster, ClusterPeer } from './cluster.ts'
 
@@ -22,7 +23,8 @@ export class SimulatedPeer {
   readonly id: string
   readonly length: number
   readonly #nominal: number
-  speedFactor = 1
+  #speedFactor = 1
+  #announced: number
   isPresent = false
   /** What others see: a crashed peer is seen until that is noticed. */
   isSeen = false
@@ -43,11 +45,27 @@ export class SimulatedPeer {
     this.id = spec.id
     this.length = longestSpan(spec, units)
     this.#nominal = blockStepsOf(spec, units)
+    this.#announced = this.#nominal
     this.cached = new Uint8Array(units)
   }
 
+  get speedFactor(): number {
+    return this.#speedFactor
+  }
+
+  /** It runs so much faster than its cluster says from now on, and has measured that. */
+  setSpeedFactor(factor: number): void {
+    this.#speedFactor = factor
+    this.#announced = announcedSpeed(this.#announced, this.blockStepsPerSecond)
+  }
+
   get blockStepsPerSecond(): number {
-    return this.#nominal * this.speedFactor
+    return this.#nominal * this.#speedFactor
+  }
+
+  /** What it says, and chooses by. */
+  get announcedBlockSteps(): number {
+    return this.#announced
   }
 
   /** What it announces, as the planner's view has it; the same objects until something changes. */
@@ -85,7 +103,7 @@ export class SimulatedPeer {
       peerId: this.id,
       span,
       state,
-      blockStepsPerSecond: this.blockStepsPerSecond,
+      blockStepsPerSecond: this.#announced,
       maxBlocks: this.length,
       fixed: this.spec.fixed === true,
       cached: this.#cachedSpans(),

@@ -99,7 +99,7 @@ export class SimulatedSwarm {
     this.#enter(peer)
     this.#changed(peer)
     this.#options.onServed()
-    const joiner = { peerId: id, length: peer.length, blockStepsPerSecond: peer.blockStepsPerSecond }
+    const joiner = { peerId: id, length: peer.length, blockStepsPerSecond: peer.announcedBlockSteps }
     this.#begin(peer, this.#options.rule.rule.chooseSpan(this.view(), joiner), 'join')
   }
 
@@ -124,7 +124,7 @@ export class SimulatedSwarm {
 
   setSpeed(id: string, factor: number): void {
     const peer = this.#peer(id)
-    peer.speedFactor = factor
+    peer.setSpeedFactor(factor)
     this.#options.onEntry({ t: this.#options.clock.now, peer: id, event: 'speed', factor })
     this.#changed(peer)
     this.#options.onServed()

@@ -22,6 +22,7 @@ import { PlacementWatch } from './placement-watch.ts'
 import { PromiseKeeper } from './promise-keeper.ts'
 import type { Sizing } from './sizing.ts'
 import type { LoadedSpan, SpanLoader } from './span-loader.ts'
+import { SpeedWatch } from './speed-watch.ts'
 import type { DonorStats, LoadProgress } from './state.ts'
 
 export interface ServingFigures {
@@ -71,6 +72,7 @@ export class Serving implements Pausable {
   readonly #duty: DutyLoop
   readonly #finishing: Finishing
   readonly #promises: PromiseKeeper
+  readonly #speed: SpeedWatch
   /** Serves, or did before it was dropped or lost. */
   #loaded: LoadedSpan
   #isLoaded = true
@@ -88,6 +90,18 @@ export class Serving implements Pausable {
     const { log, server, environment, member } = options
     this.#promises = new PromiseKeeper(environment, member)
     this.#finishing = new Finishing({ clock: environment.clock, server, log, onFinished: () => options.onFinished() })
+    this.#speed = new SpeedWatch({
+      environment,
+      log,
+      said: () => this.#loaded.blockStepsPerSecond,
+      isIdle: () => this.#isIdle(),
+      measure: () => this.#measureAgain(),
+      onChange: (blockStepsPerSecond) => {
+        this.#loaded.blockStepsPerSecond = blockStepsPerSecond
+        member.announce({ blockStepsPerSecond })
+        this.#look()
+      },
+    })
     this.#duty = new DutyLoop({
       isLoaded: () => this.#isLoaded,
       unload: () => this.#unload(),
@@ -108,6 +122,7 @@ export class Serving implements Pausable {
     server.addRunner(this.#loaded.runner)
     this.#takeUp('loading')
     this.#promises.start()
+    this.#speed.start()
     this.#unsubscribe = server.onChange(() => this.#look())
     this.#tick()
   }
@@ -143,6 +158,7 @@ export class Serving implements Pausable {
     this.#aborter.abort(new SwarmError('CANCELLED', 'the tab stopped donating'))
     this.#unsubscribe()
     this.#cancelStats()
+    this.#speed.stop()
     await this.#stopWatch()
     await this.#duty.stop()
     this.#promises.stop()
@@ -245,6 +261,19 @@ export class Serving implements Pausable {
     }
     this.#isLoaded = true
     server.addRunner(this.#loaded.runner)
+  }
+
+  /** Serves, is on no way to another place, and nobody waits for it. */
+  #isIdle(): boolean {
+    const { member, server } = this.#options
+    const isServing = this.#duty.duty === 'serving' && this.#isLoaded && member.heldSpan() !== null
+    return isServing && member.fields.next === undefined && server.activeSessions(DRAIN_IDLE_MS) === 0
+  }
+
+  async #measureAgain(): Promise<number> {
+    const loaded = this.#loaded
+    const speed = await this.#options.loader.measureAgain(loaded)
+    return this.#loaded === loaded ? speed : this.#loaded.blockStepsPerSecond
   }
 
   #watchPlacement(): void {

@@ -1,10 +1,11 @@
 /**
- * Loads spans and knows how fast they run: a speed is really measured once for an adapter, model, format and span length, and
- * reused after that until kernels are chosen anew. A GPU that is lost is opened again once in the life of a donor; the second loss is final.
+ * Loads spans and knows how fast they run: a speed is measured for an adapter, model, format and span length, and
+ * reused after that until kernels are chosen anew or it has changed (`speed-watch.ts`). A GPU that is lost is opened again once in the life of a donor; the second loss is final.
  */
 import type { AutotuneMode } from '../../swarm/backend.ts'
 import { describeError, SwarmError } from '../../swarm/errors.ts'
 import type { SpanRunner } from '../../swarm/span-runner.ts'
+import { announcedSpeed } from '../../swarm/planner/announced-speed.ts'
 import { spanLength, type Span } from '../../swarm/span.ts'
 import type { DonorLog } from './donor-log.ts'
 import type { DonorModel } from './donor-model.ts'
@@ -93,6 +94,14 @@ export class SpanLoader {
     } finally {
       this.#loading -= 1
     }
+  }
+
+  /** What is to be said of a span's speed now, block-steps a second: what was said, where that is off by no more than noise. @throws SwarmError as steps do */
+  async measureAgain({ runner, blockStepsPerSecond }: LoadedSpan): Promise<number> {
+    const measured = this.#limited(await this.#engine.measure(runner))
+    const speed = announcedSpeed(blockStepsPerSecond, measured)
+    if (speed !== blockStepsPerSecond) await this.#keepSpeed(spanLength(runner.span), speed)
+    return speed
   }
 
   /** Opens the GPU anew after a loss; all runners are gone. @throws SwarmError GPU_LOST when that has been tried before */

@@ -14,10 +14,10 @@ import { JOIN_SLACK, Placing, type PlacedPeer, type Worth } from './placing.ts'
 /** The chance that a peer leaves before a replacement could be loaded, where nobody knows better: one in ten. */
 const LEAVE_CHANCE = 0.1
 /**
- * In swarms so small, speeds that are all measured 20 % off move what the swarm is worth by up to 22 % (8 of 400 random ones by over 15 %, none of
- * more than 18 peers); in larger ones they even out.
+ * The published quality is about what a swarm gains when everybody moves. One peer's own move gains a part of that: three moves
+ * that each gain this much make up the whole. Asked for less, peers that come and go all the time move for what does not last.
  */
-const FEW_PEERS = 20
+const SHARE_OF_QUALITY = 1 / 3
 
 /** What whoever looks at one view finds alike. */
 interface Standing {
@@ -63,10 +63,7 @@ export function flowRule(objective: Objective): PlacementRule {
       }
       if (own === undefined) return stay('no-better-place')
       if (own.fixed) return stay('fixed')
-      // The published quality is about what a swarm gains when everybody moves. One peer's own move gains a part of that: two
-      // moves that each gain this much make up the whole. Asked for less, speeds measured 20 % off would move peers for nothing;
-      // asked for the whole, a swarm under churn stands longer with units that one peer holds alone.
-      const enough = balanceQuality ** (peers.size <= FEW_PEERS ? 3 / 4 : 1 / 2)
+      const enough = balanceQuality ** SHARE_OF_QUALITY
       // No move of anybody gains enough: nothing is tried. So it is in a steady swarm, and costs next to nothing.
       if (covered === view.blocks && initial >= enough * most) return stay('balanced')
       const placing = placingOf(view, peers.values(), objective)

@@ -28,10 +28,7 @@ export interface Worth {
 const EQUAL = 1e-6
 /** A joiner takes, of places that are worth as much but for so much of it, the one with the fastest route for one session. */
 export const JOIN_SLACK = 0.01
-/**
- * But only in a swarm that is worth so much of its bound: there no single move pays by the default `balance_quality`. In a poorer one the
- * places that are best by a little are also what later peers and noisy measurements build on.
- */
+/** But only in a swarm that is worth so much of its bound: in a poorer one the places that are best by a little are also what later peers build on. */
 const NEAR_BOUND = 0.87
 /** In larger swarms one loss in so many changes little and costs much to work out: capacity is looked at alone. */
 const EXPECTED_UP_TO_PEERS = 96

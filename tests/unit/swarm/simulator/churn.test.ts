@@ -2,8 +2,10 @@
 import { describe, expect, test } from 'vitest'
 import { petalsRule } from '../../../../swarm/planner/petals.ts'
 import { simulateChurn } from '../../../../swarm/simulator/churn.ts'
-import { randomChurn } from '../../../../swarm/simulator/generate.ts'
-import { simulatedPetals, type SimulatedRule } from '../../../../swarm/simulator/rules.ts'
+import type { Cluster } from '../../../../swarm/simulator/cluster.ts'
+import { randomChurn, randomCluster } from '../../../../swarm/simulator/generate.ts'
+import { Random } from '../../../../swarm/simulator/random.ts'
+import { simulatedPetals, simulatedRule, type SimulatedRule } from '../../../../swarm/simulator/rules.ts'
 import type { TimelineEntry } from '../../../../swarm/simulator/timeline.ts'
 import { equalPeers, run } from './support.ts'
 
@@ -86,7 +88,38 @@ describe('speeds', () => {
     const { result } = run(whole, [{ t: 10, speed: 'a', factor: 0.5 }], { ...never, untilSeconds: 20 })
     expect(result.capacityShare).toEqual({ mean: 1, p5: 1 })
   })
+
+  const SETTLED = 10_800
+  const uneven = randomCluster({ seed: 5, peers: 10, units: 32, bytesPerUnit: 1 })
+  /** Claims after all have found their places. */
+  const claimsAfter = (events: { t: number; speed: string; factor: number }[]): number => {
+    const inOrder = events.toSorted((a, b) => a.t - b.t)
+    const { timeline } = run(uneven, inOrder, { rule: simulatedRule('flow'), untilSeconds: 2 * SETTLED })
+    return timeline.filter(({ event, t }) => event === 'claim' && t >= SETTLED).length
+  }
+
+  test('measured a fifth off, again and again, they move nobody', () => {
+    const random = new Random(1, 'noise')
+    const events = uneven.peers.flatMap(({ id }) =>
+      Array.from({ length: 12 }, () => ({
+        t: SETTLED + random.uniform(0, SETTLED),
+        speed: id,
+        factor: random.uniform(0.8, 1.2),
+      })),
+    )
+    expect(claimsAfter(events)).toBe(0)
+  })
+
+  test('a slow-down that is more than noise does', () => {
+    const fastest = uneven.peers.toSorted((a, b) => speedOf(b) - speedOf(a)).slice(0, 3)
+    expect(claimsAfter(fastest.map(({ id }, i) => ({ t: SETTLED + i, speed: id, factor: 0.2 })))).toBeGreaterThan(0)
+  })
 })
+
+function speedOf({ speed }: Cluster['peers'][number]): number {
+  if (speed.kind !== 'steps') throw new Error('made in block-steps form')
+  return speed.blockStepsPerSecond
+}
 
 describe('sessions', () => {
   const fastAndSlow = equalPeers('', 4, { peers: [{ id: 'a', blockStepsPerSecond: 400 }, { id: 'b' }] })

@@ -103,6 +103,9 @@ export class FakeDonor {
   readonly printed: string[] = []
   readonly loads: Span[] = []
   measured = 0
+  /** Block-steps a second, as measured from now on. */
+  speed: number
+  measureFails: SwarmError | null = null
   checked = 0
   engines: FakeEngine[] = []
   node: FakeNode | null = null
@@ -114,6 +117,7 @@ export class FakeDonor {
   constructor(swarm: FakeSwarm, index: number, defaults: DonorDefaults, options: FakeDonorOptions) {
     this.#swarm = swarm
     this.#options = options
+    this.speed = options.speed ?? 100
     this.donor = createDonor({
       model: { repo: 'org/model', revision: null, hubUrl: 'http://hub.test' },
       defaults,
@@ -435,7 +439,8 @@ export class FakeEngine implements Engine {
 
   measure(): Promise<number> {
     this.#owner.measured += 1
-    return Promise.resolve(this.#options.speed ?? 100)
+    const { speed, measureFails } = this.#owner
+    return measureFails === null ? Promise.resolve(speed) : Promise.reject(measureFails)
   }
 
   onLost(listener: (reason: string) => void): void {
