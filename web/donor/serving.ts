@@ -8,7 +8,7 @@ import { SwarmError } from '../../swarm/errors.ts'
 import { blocksLostByMove } from '../../swarm/planner/coverage.ts'
 import type { PlacementRule } from '../../swarm/planner/types.ts'
 import { unitWeightsOf, weightOfSpan } from '../../swarm/model/unit-weights.ts'
-import { NO_BLOCKS, blocksOf, formatBlockRanges, type Span } from '../../swarm/span.ts'
+import { NO_BLOCKS, blocksOf, formatBlockRanges, spanLength, type Span } from '../../swarm/span.ts'
 import type { DonorLog } from './donor-log.ts'
 import type { DonorModel } from './donor-model.ts'
 import { DutyLoop, type Duty } from './duty.ts'
@@ -96,11 +96,7 @@ export class Serving implements Pausable {
       said: () => this.#loaded.blockStepsPerSecond,
       isIdle: () => this.#isIdle(),
       measure: () => this.#measureAgain(),
-      onChange: (blockStepsPerSecond) => {
-        this.#loaded.blockStepsPerSecond = blockStepsPerSecond
-        member.announce({ blockStepsPerSecond })
-        this.#look()
-      },
+      onChange: (speed) => this.#runsAt(speed),
     })
     this.#duty = new DutyLoop({
       isLoaded: () => this.#isLoaded,
@@ -270,10 +266,18 @@ export class Serving implements Pausable {
     return isServing && member.fields.next === undefined && server.activeSessions(DRAIN_IDLE_MS) === 0
   }
 
-  async #measureAgain(): Promise<number> {
+  async #measureAgain(): Promise<number | null> {
     const loaded = this.#loaded
     const speed = await this.#options.loader.measureAgain(loaded)
-    return this.#loaded === loaded ? speed : this.#loaded.blockStepsPerSecond
+    return this.#loaded === loaded ? speed : null
+  }
+
+  #runsAt(blockStepsPerSecond: number): void {
+    const { member, loader } = this.#options
+    this.#loaded.blockStepsPerSecond = blockStepsPerSecond
+    member.announce({ blockStepsPerSecond })
+    void loader.keepSpeed(spanLength(this.#loaded.runner.span), blockStepsPerSecond)
+    this.#look()
   }
 
   #watchPlacement(): void {

@@ -5,7 +5,6 @@
 import type { AutotuneMode } from '../../swarm/backend.ts'
 import { describeError, SwarmError } from '../../swarm/errors.ts'
 import type { SpanRunner } from '../../swarm/span-runner.ts'
-import { announcedSpeed } from '../../swarm/planner/announced-speed.ts'
 import { spanLength, type Span } from '../../swarm/span.ts'
 import type { DonorLog } from './donor-log.ts'
 import type { DonorModel } from './donor-model.ts'
@@ -96,12 +95,18 @@ export class SpanLoader {
     }
   }
 
-  /** What is to be said of a span's speed now, block-steps a second: what was said, where that is off by no more than noise. @throws SwarmError as steps do */
-  async measureAgain({ runner, blockStepsPerSecond }: LoadedSpan): Promise<number> {
-    const measured = this.#limited(await this.#engine.measure(runner))
-    const speed = announcedSpeed(blockStepsPerSecond, measured)
-    if (speed !== blockStepsPerSecond) await this.#keepSpeed(spanLength(runner.span), speed)
-    return speed
+  /** Of a span that is served, block-steps a second. @throws SwarmError as steps do */
+  async measureAgain({ runner }: LoadedSpan): Promise<number> {
+    return this.#limited(await this.#engine.measure(runner))
+  }
+
+  /** What a next load of so many blocks goes by. */
+  async keepSpeed(length: number, speed: number): Promise<void> {
+    try {
+      await this.#options.environment.speeds.set(this.#speedKey(length), speed)
+    } catch (error) {
+      this.#options.log.warn(`The measured speed could not be kept (${describeError(error)}).`)
+    }
   }
 
   /** Opens the GPU anew after a loss; all runners are gone. @throws SwarmError GPU_LOST when that has been tried before */
@@ -170,7 +175,7 @@ export class SpanLoader {
     if (known !== null) return { runner, blockStepsPerSecond: known, exact }
     onProgress({ phase: 'measure', doneBytes: 0, totalBytes: 0, cachedBytes: 0, bytesPerSecond: 0, etaSeconds: null })
     const measured = await engine.measure(runner)
-    await this.#keepSpeed(spanLength(span), measured)
+    await this.keepSpeed(spanLength(span), measured)
     return { runner, blockStepsPerSecond: this.#limited(measured), exact }
   }
 
@@ -183,14 +188,6 @@ export class SpanLoader {
     } catch (error) {
       await runner.dispose()
       throw error
-    }
-  }
-
-  async #keepSpeed(length: number, speed: number): Promise<void> {
-    try {
-      await this.#options.environment.speeds.set(this.#speedKey(length), speed)
-    } catch (error) {
-      this.#options.log.warn(`The measured speed could not be kept (${describeError(error)}).`)
     }
   }
 

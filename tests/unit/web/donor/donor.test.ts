@@ -264,13 +264,17 @@ describe('serving', () => {
       return donor.node?.record()?.blockStepsPerSecond
     }
 
-    it('and says what is more than noise', async () => {
+    it('and says what is more than noise, when it stays so', async () => {
       const swarm = swarmOf()
       const speeds = new Map<string, number>()
       const donor = await started(swarm, { numBlocks: 4 }, { speeds, speed: 80 })
       expect(await speedOf(swarm, donor, 64)).toBe(80)
       expect(await speedOf(swarm, donor, 96)).toBe(80)
       expect(donor.measured).toBeGreaterThan(2)
+      donor.speeds = [20, 81, 20, 170, 20, 79]
+      expect(await speedOf(swarm, donor, 80)).toBe(80)
+      expect(donor.speeds).toEqual([])
+      donor.speeds = [44, 36]
       expect(await speedOf(swarm, donor, 40)).toBe(40)
       expect(donor.lines(/Measured again: 40.0 block-steps a second in place of 80.0/)).toHaveLength(1)
       expect(donor.donor.state()).toMatchObject({ status: 'serving', throughput: 10 })

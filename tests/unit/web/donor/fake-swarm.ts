@@ -105,6 +105,8 @@ export class FakeDonor {
   measured = 0
   /** Block-steps a second, as measured from now on. */
   speed: number
+  /** The next ones, before that. */
+  speeds: number[] = []
   measureFails: SwarmError | null = null
   checked = 0
   engines: FakeEngine[] = []
@@ -439,7 +441,8 @@ export class FakeEngine implements Engine {
 
   measure(): Promise<number> {
     this.#owner.measured += 1
-    const { speed, measureFails } = this.#owner
+    const { measureFails } = this.#owner
+    const speed = this.#owner.speeds.shift() ?? this.#owner.speed
     return measureFails === null ? Promise.resolve(speed) : Promise.reject(measureFails)
   }
 
