@@ -8,7 +8,6 @@ import type { Objective } from '../model.ts'
 import type { BalanceCheck, PlacementRule, PlannerPeer, SwarmView } from '../types.ts'
 import { placedPeers, withoutPeer } from '../view.ts'
 import { shareLeft } from './move-cost.ts'
-import { firstOfPair, gainsAlone } from './pairs.ts'
 import { betterSpan } from './plan-steps.ts'
 import { JOIN_SLACK, Placing, type PlacedPeer, type Worth } from './placing.ts'
 
@@ -19,12 +18,6 @@ const LEAVE_CHANCE = 0.1
  * that each gain this much make up the whole. Asked for less, peers that come and go all the time move for what does not last.
  */
 const SHARE_OF_QUALITY = 1 / 3
-
-/**
- * In larger swarms single moves come close to the bound, and a look at all pairs of places takes too long for a page that is to stay smooth
- * (up to a quarter of a second at eight peers).
- */
-const PAIRS_UP_TO_PEERS = 8
 
 /** What whoever looks at one view finds alike. */
 interface Standing {
@@ -74,46 +67,18 @@ export function flowRule(objective: Objective): PlacementRule {
       // No move of anybody gains enough: nothing is tried. So it is in a steady swarm, and costs next to nothing.
       if (covered === view.blocks && initial >= enough * most) return stay('balanced')
       const placing = placingOf(view, peers.values(), objective)
-      const isFree = (to: Span): boolean => blocksLostByMove(view, peerId, own.span, to).length === 0
-      const left = (to: Span): number => shareLeft(secondsUntil?.(to) ?? 0)
-      const go = (to: Span, then: Worth): BalanceCheck => {
-        if (moversBeside(view, peerId) >= mostMovers(peers.size)) return stay('others-move', then)
-        return { ...stay('move', then), moveTo: to }
-      }
       const to = betterSpan(placing, placed(own), 0)
-      let alone: Worth | null = null
-      if (to !== null) {
-        placing.place(placed(own), to)
-        alone = placing.worth()
-        placing.place(placed(own), own.span)
-        if (!isFree(to)) return stay('would-open-hole', alone)
-        const gain = (alone.objective - initial) * left(to)
-        // A hole is closed at any price.
-        if (alone.covered !== covered || initial < enough * (initial + gain)) return go(to, alone)
-      }
-      if (covered === view.blocks && peers.size <= PAIRS_UP_TO_PEERS && initial < enough ** 2 * most) {
-        const pair = beginPair(placing, placed(own), initial / enough, initial / enough ** 2)
-        const gain = pair === null ? 0 : (pair.objective - initial) * left(pair.span)
-        const isEnough = initial < enough ** 2 * (initial + gain)
-        if (pair !== null && isEnough && isFree(pair.span)) return go(pair.span, { ...now, objective: pair.objective })
-      }
-      return alone === null ? stay('no-better-place') : stay('balanced', alone)
+      if (to === null) return stay('no-better-place')
+      placing.place(placed(own), to)
+      const then = placing.worth()
+      if (blocksLostByMove(view, peerId, own.span, to).length > 0) return stay('would-open-hole', then)
+      const gain = (then.objective - initial) * shareLeft(secondsUntil?.(to) ?? 0)
+      // A hole is closed at any price.
+      if (then.covered === covered && initial >= enough * (initial + gain)) return stay('balanced', then)
+      if (moversBeside(view, peerId) >= mostMovers(peers.size)) return stay('others-move', then)
+      return { ...stay('move', then), moveTo: to }
     },
   }
-}
-
-/**
- * Where a peer goes without loss so that another's move gains then: two moves, so the gain of two. That other one finds it at its own next
- * check. Until then, and whether it goes or not, nobody begins another pair: a gain is there for one move.
- */
-function beginPair(
-  placing: Placing,
-  peer: PlacedPeer,
-  enoughAlone: number,
-  enoughTogether: number,
-): { span: Span; objective: number } | null {
-  if (gainsAlone(placing, enoughAlone)) return null
-  return firstOfPair(placing, peer, enoughTogether / placing.worth().objective - 1)
 }
 
 /** Each mover takes its old blocks with it in the end, and what is right for the swarm changes with each. */

@@ -41,13 +41,8 @@ export function firstOfPair(
   return best
 }
 
-/** Whether a move of any one peer, alone, makes the swarm worth more than `floor`. */
-export function gainsAlone(placing: Placing, floor: number): boolean {
-  return bestSecond(placing, null, floor) !== null
-}
-
 /** The most that the swarm is worth after a move of somebody else, if that is more than `floor`. */
-function bestSecond(placing: Placing, first: string | null, floor: number): number | null {
+function bestSecond(placing: Placing, first: string, floor: number): number | null {
   const { supplies } = placing
   let best: number | null = null
   for (const other of placing.peers()) {

@@ -1,11 +1,10 @@
 /** The rule as tabs ask it: the same answer for the same view, calm where nothing is to be gained, and no hole. */
-import { describe, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { announcedSpeed } from '../../../../../swarm/planner/announced-speed.ts'
 import { missingBlocks } from '../../../../../swarm/planner/coverage.ts'
 import { flowRule } from '../../../../../swarm/planner/flow/flow-rule.ts'
 import type { PlannerPeer, SwarmView } from '../../../../../swarm/planner/types.ts'
 import { Random } from '../../../../../swarm/simulator/random.ts'
-import type { Span } from '../../../../../swarm/span.ts'
 
 const BLOCKS = 32
 const rule = flowRule('expected')
@@ -108,61 +107,6 @@ test('moves come to an end, and a steady swarm makes none, nor does it when spee
       }
     }
   }
-})
-
-describe('where nobody gains by moving alone, two do', () => {
-  /** As they came, one after another: a quarter each, and then where most was gained. */
-  const speeds = [20, 14, 18, 12, 22, 16, 14, 12]
-  const starts = [0, 8, 16, 24, 24, 8, 16, 4]
-  const unitWeights = Array.from({ length: BLOCKS }, (_, block) => (block === BLOCKS - 1 ? 5 : 1))
-  const peers = speeds.map((speed, i) => peerOf(i, [starts[i] as number, (starts[i] as number) + 8], speed))
-  const view = { blocks: BLOCKS, unitWeights, peers }
-  const movers = (of: SwarmView): string[] =>
-    of.peers.flatMap(({ peerId }) => (rule.checkBalance(of, peerId, options).moveTo === null ? [] : [peerId]))
-  const moved = (of: SwarmView, peerId: string): SwarmView => ({
-    ...of,
-    peers: of.peers.map((peer) =>
-      peer.peerId === peerId ? { ...peer, span: rule.checkBalance(of, peerId, options).moveTo as Span } : peer,
-    ),
-  })
-
-  test('the first goes without loss, the other gains, and then all is still', () => {
-    const [first] = movers(view)
-    const between = moved(view, first as string)
-    const check = rule.checkBalance(view, first as string, options)
-    expect(check.reason).toBe('move')
-    expect(check.quality).toBeLessThan(0.83)
-    const [second] = movers(between)
-    expect(second).not.toBe(first)
-    const after = moved(between, second as string)
-    expect(movers(after)).toEqual([])
-    const figures = [view, between, after].map((of) => rule.checkBalance(of, 'p000', options).initial)
-    expect((figures[1] as number) / (figures[0] as number)).toBeGreaterThanOrEqual(1 - 1e-6)
-    expect((figures[2] as number) / (figures[0] as number)).toBeGreaterThan(1.2)
-  })
-
-  test('as long as somebody would gain alone, nobody begins another pair: the second may be of another rule, or have too far to go', () => {
-    const between = moved(view, movers(view)[0] as string)
-    const next = movers(between)
-    expect(next.length).toBeGreaterThan(0)
-    const worth = (of: SwarmView): number => rule.checkBalance(of, 'p000', options).initial
-    for (const peerId of next) expect(worth(moved(between, peerId)) / worth(between)).toBeGreaterThan(1.1)
-  })
-
-  test('not where weights take so long to come that nothing is left of the gain', () => {
-    const [first] = movers(view)
-    const after = (seconds: number) =>
-      rule.checkBalance(view, first as string, { ...options, secondsUntil: () => seconds }).moveTo
-    expect(after(10)).not.toBeNull()
-    expect(after(500)).toBeNull()
-  })
-
-  test('nor where a gain is not enough for two moves', () => {
-    expect(movers(view)).not.toEqual([])
-    for (const { peerId } of view.peers) {
-      expect(rule.checkBalance(view, peerId, { ...options, balanceQuality: 0.65 }).moveTo).toBeNull()
-    }
-  })
 })
 
 test('no move opens a hole, also where the swarm would be worth more with one', () => {
