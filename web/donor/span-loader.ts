@@ -1,6 +1,7 @@
 /**
- * Loads spans and knows how fast they run: a speed is measured for an adapter, model, format and span length, and
- * reused after that until kernels are chosen anew or it has changed (`speed-watch.ts`). A GPU that is lost is opened again once in the life of a donor; the second loss is final.
+ * Loads spans and knows how fast they run: a speed is measured for an adapter, model, format and span length, and reused after that
+ * until kernels are chosen anew or it has changed (`speed-watch.ts`). A GPU that is lost is opened again once in the life of a
+ * donor; the second loss is final.
  */
 import type { AutotuneMode } from '../../swarm/backend.ts'
 import { describeError, SwarmError } from '../../swarm/errors.ts'
@@ -100,8 +101,9 @@ export class SpanLoader {
     return this.#limited(await this.#engine.measure(runner))
   }
 
-  /** What a next load of so many blocks goes by. */
+  /** What a next load of so many blocks goes by; not what is simulated. */
   async keepSpeed(length: number, speed: number): Promise<void> {
+    if (speed === this.#options.simulateSpeed) return
     try {
       await this.#options.environment.speeds.set(this.#speedKey(length), speed)
     } catch (error) {

@@ -2,10 +2,6 @@
 import { expect, test } from 'vitest'
 import { announcedSpeed } from '../../../../swarm/planner/announced-speed.ts'
 
-test('what is measured first is said', () => {
-  expect(announcedSpeed(null, 37)).toBe(37)
-})
-
 test('measurements up to a fifth off never change what was said, whichever was said first', () => {
   for (let first = 80; first <= 120; first += 1) {
     for (let next = 80; next <= 120; next += 1) expect(announcedSpeed(first / 3, next / 3)).toBe(first / 3)
