@@ -117,7 +117,7 @@ describe('a chat on the page', () => {
     await chat.makeGreedy()
     await chat.send(STORY.prompt)
     await page.locator('[data-testid="chat-status"][data-phase="streaming"]').waitFor()
-    await page.waitForFunction(storedTokens)
+    await expect.poll(() => page.evaluate(storedTokens), { timeout: 20_000, interval: 20 }).toBeGreaterThan(0)
     await page.reload()
     await chat.answers().and(page.locator('[data-state="interrupted"]')).waitFor()
     await chat.covered()
