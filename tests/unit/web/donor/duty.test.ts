@@ -4,23 +4,8 @@ import type { DonorDefaults } from '../../../../swarm/app-config.ts'
 import { SwarmError } from '../../../../swarm/errors.ts'
 import { FINISH_LIMIT_MS } from '../../../../web/donor/finishing.ts'
 import type { DonorState } from '../../../../web/donor/state.ts'
-import { seededRandom } from '../../swarm/planner/support.ts'
-import { FakeSwarm, type FakeDonor, type FakeDonorOptions } from './fake-swarm.ts'
-
-function swarmOf(blocks = 16): FakeSwarm {
-  return new FakeSwarm({ blocks, random: seededRandom(3) })
-}
-
-async function started(
-  swarm: FakeSwarm,
-  defaults: DonorDefaults = {},
-  options: FakeDonorOptions = {},
-): Promise<FakeDonor> {
-  const donor = swarm.donor(defaults, options)
-  void donor.donor.start()
-  await swarm.clock.until(() => donor.servedSpan() !== null, 60_000)
-  return donor
-}
+import type { FakeDonor, FakeSwarm } from './fake-swarm.ts'
+import { started, swarmOf } from './started-donor.ts'
 
 function serving(donor: FakeDonor): Extract<DonorState, { status: 'serving' }> {
   const state = donor.donor.state()
